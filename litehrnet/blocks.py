@@ -1,0 +1,339 @@
+"""The building blocks of Lite-HRNet, in the order in which a reader meets them.
+
+Sources: Yu et al., *Lite-HRNet: A Lightweight High-Resolution Network*, CVPR 2021, sections 3.1 to 3.3, and the
+public implementation (HRNet/Lite-HRNet), whose parameter names are kept so that its checkpoints load.
+
+Feature maps are (N, C, H, W). A *branch* is one resolution: branch 0 is the largest map, a quarter of the image;
+branch i has half the height and width of branch i - 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .pooling import make_pool
+
+CROSS_RESOLUTION_REDUCTION = 8
+SPATIAL_REDUCTION = 4
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """Interleave channel groups, so that the next block sees both halves (ShuffleNet, section 3.1).
+
+    Args:
+        x: feature map, (N, C, H, W); C divides by `groups`.
+        groups: number of channel groups.
+
+    Returns:
+        Same shape as `x`; channel c moves to (c % k) * groups + c // k, with k = C // groups.
+
+    Raises:
+        ValueError: the channels do not split into `groups` equal groups.
+
+    >>> channel_shuffle(torch.arange(6.0).reshape(1, 6, 1, 1), groups=2).flatten().tolist()
+    [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
+    """
+    _, c, h, w = x.shape
+    if c % groups:
+        raise ValueError(f"{c} channels do not split into {groups} groups")
+    x = x.reshape(-1, groups, c // groups, h, w)  # (N, g, k, H, W); -1: an exported graph need not ask for N
+    return x.transpose(1, 2).reshape(-1, c, h, w)  # (N, C, H, W)
+
+
+class ConvNormAct(nn.Module):
+    """Convolution, then optionally batch normalisation, then optionally an activation.
+
+    Args:
+        in_channels, out_channels: channels before and after.
+        kernel: side of the square kernel, odd; the padding keeps the size at stride 1.
+        stride: step of the kernel, in pixels.
+        depthwise: one filter a channel (then `in_channels == out_channels`).
+        norm: with batch normalisation (the convolution then has no bias), or without (it then has one).
+        act: the activation, or None.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        depthwise: bool = False,
+        norm: bool = True,
+        act: type[nn.Module] | None = nn.ReLU,
+    ) -> None:
+        super().__init__()
+        groups = in_channels if depthwise else 1
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=not norm
+        )
+        if norm:
+            self.bn = nn.BatchNorm2d(out_channels)
+        self.act = nn.Identity() if act is None else act()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, in, H, W) to (N, out, ceil(H / stride), ceil(W / stride))."""
+        x = self.conv(x)
+        return self.act(self.bn(x) if hasattr(self, "bn") else x)
+
+
+class SpatialWeighting(nn.Module):
+    """One weight a channel from the average of the whole map, as in a squeeze-and-excitation block (section 3.3).
+
+    Args:
+        channels: channels of the map.
+        reduction: the hidden layer has ``int(channels / reduction)`` channels.
+    """
+
+    def __init__(self, channels: int, reduction: int = SPATIAL_REDUCTION) -> None:
+        super().__init__()
+        hidden = int(channels / reduction)
+        self.conv1 = ConvNormAct(channels, hidden, norm=False)
+        self.conv2 = ConvNormAct(hidden, channels, norm=False, act=nn.Sigmoid)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to weights in 0..1, (N, C, 1, 1)."""
+        return self.conv2(self.conv1(F.adaptive_avg_pool2d(x, 1)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the weighted map, same shape."""
+        return x * self.weights(x)
+
+
+class CrossResolutionWeighting(nn.Module):
+    """Weights for every position and channel, computed at the smallest resolution from all branches (section 3.3).
+
+    Average-pool every branch to the smallest map, concatenate, two 1x1 convolutions, split, upsample each part to
+    its branch (nearest neighbour), multiply.
+
+    Args:
+        channels: channels of each branch, largest map first.
+        reduction: the hidden layer has ``int(sum(channels) / reduction)`` channels.
+        pooling: "adaptive", "computed" or "exact"; see `litehrnet.pooling`.
+    """
+
+    def __init__(
+        self,
+        channels: Sequence[int],
+        reduction: int = CROSS_RESOLUTION_REDUCTION,
+        pooling: str = "adaptive",
+    ) -> None:
+        super().__init__()
+        self.channels = list(channels)
+        # Each branch has half the side of the one before, so these ratios hold at every image size.
+        self.ratios = [2 ** (len(self.channels) - 1 - i) for i in range(len(self.channels))]
+        total = sum(self.channels)
+        hidden = int(total / reduction)
+        self.conv1 = ConvNormAct(total, hidden)
+        self.conv2 = ConvNormAct(hidden, total, act=nn.Sigmoid)
+        self.set_pooling(pooling)
+
+    def set_pooling(self, pooling: str) -> None:
+        """Choose the pooling; weights are untouched, since pooling has none."""
+        # The smallest map itself is not pooled.
+        self.pools = nn.ModuleList(make_pool(pooling, ratio) for ratio in self.ratios[:-1])
+
+    def weights(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i) to weights in 0..1 at the smallest size: one (N, C_i, H_s, W_s) a branch."""
+        size = xs[-1].shape[-2:]
+        pooled = [pool(x, size) for pool, x in zip(self.pools, xs[:-1], strict=True)]
+        joined = torch.cat([*pooled, xs[-1]], dim=1)  # (N, sum C_i, H_s, W_s)
+        return list(torch.split(self.conv2(self.conv1(joined)), self.channels, dim=1))
+
+    def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i), largest first, to the weighted branches, same shapes."""
+        return [
+            x * upsample_nearest(weight, ratio)
+            for x, weight, ratio in zip(xs, self.weights(xs), self.ratios, strict=True)
+        ]
+
+
+class ConditionalChannelWeighting(nn.Module):
+    """Lite-HRNet's block: a shuffle block whose 1x1 convolutions are replaced by the two weightings (figure 2b).
+
+    Of every branch one half passes; the other half goes through cross-resolution weighting, a depthwise 3x3
+    convolution and spatial weighting. Then both halves are concatenated and shuffled.
+
+    Args:
+        channels: channels of each branch, largest map first, all even.
+        pooling: passed to `CrossResolutionWeighting`.
+    """
+
+    def __init__(self, channels: Sequence[int], pooling: str = "adaptive") -> None:
+        super().__init__()
+        halves = [c // 2 for c in channels]
+        self.cross_resolution_weighting = CrossResolutionWeighting(halves, pooling=pooling)
+        self.depthwise_convs = nn.ModuleList(ConvNormAct(c, c, 3, depthwise=True, act=None) for c in halves)
+        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c) for c in halves)
+
+    def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
+        halves = [x.chunk(2, dim=1) for x in xs]  # two of (N, C_i / 2, H_i, W_i) a branch
+        second = self.cross_resolution_weighting([half[1] for half in halves])
+        second = [conv(x) for conv, x in zip(self.depthwise_convs, second, strict=True)]
+        second = [weight(x) for weight, x in zip(self.spatial_weighting, second, strict=True)]
+        return [
+            channel_shuffle(torch.cat([first, x], dim=1), groups=2)  # (N, C_i, H_i, W_i)
+            for (first, _), x in zip(halves, second, strict=True)
+        ]
+
+
+class ShuffleUnit(nn.Module):
+    """ShuffleNetV2's unit at stride 1, the block of the naive variants (figure 2a).
+
+    Args:
+        channels: channels of the map, even.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        half = channels // 2
+        self.branch2 = nn.Sequential(
+            ConvNormAct(half, half),
+            ConvNormAct(half, half, 3, depthwise=True, act=None),
+            ConvNormAct(half, half),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        first, second = x.chunk(2, dim=1)  # two of (N, C / 2, H, W)
+        return channel_shuffle(torch.cat([first, self.branch2(second)], dim=1), groups=2)
+
+
+class Stem(nn.Module):
+    """From the image to a quarter of its size: a convolution and one shuffle unit with stride 2 (section 3.1).
+
+    Args:
+        channels: channels after the stem (32).
+    """
+
+    def __init__(self, channels: int = 32) -> None:
+        super().__init__()
+        half = channels // 2
+        self.conv1 = ConvNormAct(3, channels, 3, stride=2)
+        self.branch1 = nn.Sequential(
+            ConvNormAct(half, half, 3, stride=2, depthwise=True, act=None),
+            ConvNormAct(half, half),
+        )
+        self.expand_conv = ConvNormAct(half, channels)
+        self.depthwise_conv = ConvNormAct(channels, channels, 3, stride=2, depthwise=True, act=None)
+        self.linear_conv = ConvNormAct(channels, half)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) to (N, channels, ceil(H / 4), ceil(W / 4))."""
+        first, second = self.conv1(x).chunk(2, dim=1)  # two of (N, channels / 2, ceil(H / 2), ceil(W / 2))
+        first = self.branch1(first)
+        second = self.linear_conv(self.depthwise_conv(self.expand_conv(second)))
+        return channel_shuffle(torch.cat([first, second], dim=1), groups=2)
+
+
+def upsample_nearest(x: Tensor, ratio: int) -> Tensor:
+    """Repeat every pixel `ratio` times in both directions: (N, C, H, W) to (N, C, ratio * H, ratio * W).
+
+    >>> upsample_nearest(torch.tensor([[[[1.0, 2.0]]]]), 2)[0, 0].tolist()
+    [[1.0, 1.0, 2.0, 2.0], [1.0, 1.0, 2.0, 2.0]]
+    """
+    return x if ratio == 1 else F.interpolate(x, scale_factor=float(ratio), mode="nearest")
+
+
+def separable_conv(in_channels: int, out_channels: int, *, stride: int, act: bool) -> list[nn.Module]:
+    """Depthwise 3x3 and pointwise 1x1 convolution, each with batch norm, as the list a `nn.Sequential` takes.
+
+    Bare layers rather than `ConvNormAct`, because public checkpoints number these layers instead of naming them.
+    """
+    layers: list[nn.Module] = [
+        nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
+        nn.BatchNorm2d(in_channels),
+        nn.Conv2d(in_channels, out_channels, 1, bias=False),
+        nn.BatchNorm2d(out_channels),
+    ]
+    return [*layers, nn.ReLU()] if act else layers
+
+
+class FuseStep(nn.ModuleList):
+    """Exchange between the resolutions at the end of a module (section 3.1), with the public code's surprise.
+
+    Row i makes the new branch i from all branches j: a smaller map (j > i) passes a 1x1 convolution and is upsampled,
+    a larger one (j < i) passes i - j strided separable convolutions. One expects ``y[i] = sum of f[i][j](x[j])``.
+    The public code starts row 0 from ``x[0]`` *and* adds ``x[0]`` again, in place; so branch 0 counts twice, and the
+    rows below read the fused, not yet rectified map ``y[0]`` where they should read ``x[0]``. Those rows, too, count
+    their first term twice::
+
+        y[0] = 2 * x[0]          + up(f[0][1](x[1])) + up(f[0][2](x[2])) + ...
+        y[i] = 2 * f[i][0](y[0]) + f[i][1](x[1]) + ... + x[i] + up(f[i][i+1](x[i+1])) + ...
+        out  = relu(y)
+
+    Trained weights depend on it: written tidily, every key loads and every pose is wrong (HRNet/Lite-HRNet issues
+    53 and 64). The public code computes ``f[i][0](y[0])`` twice to the same value; here it runs once and is doubled.
+
+    Args:
+        channels: channels of each branch, largest map first.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        for i, row_channels in enumerate(channels):
+            self.append(nn.ModuleList(self._path(channels, i, j, row_channels) for j in range(len(channels))))
+
+    @staticmethod
+    def _path(channels: Sequence[int], i: int, j: int, out_channels: int) -> nn.Module:
+        if j == i:
+            return nn.Identity()
+        if j > i:
+            return nn.Sequential(
+                nn.Conv2d(channels[j], out_channels, 1, bias=False),
+                nn.BatchNorm2d(out_channels),
+                nn.Upsample(scale_factor=float(2 ** (j - i)), mode="nearest"),
+            )
+        steps = [separable_conv(channels[j], channels[j], stride=2, act=True) for _ in range(i - j - 1)]
+        steps.append(separable_conv(channels[j], out_channels, stride=2, act=False))
+        return nn.Sequential(*(nn.Sequential(*step) for step in steps))
+
+    def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
+        xs = list(xs)
+        fused = []
+        for i, row in enumerate(self):
+            y = 2 * row[0](xs[0])
+            for path, x in zip(row[1:], xs[1:], strict=True):
+                y = y + path(x)
+            if i == 0:
+                xs[0] = y  # the rows below read the fused map: see the class's docstring
+            fused.append(F.relu(y))
+        return fused
+
+
+class IterativeHead(nn.Module):
+    """From the smallest map up: upsample, add, separable convolution; only the largest map leaves.
+
+    Args:
+        channels: channels of each branch, largest map first.
+    """
+
+    def __init__(self, channels: Sequence[int]) -> None:
+        super().__init__()
+        ascending = list(channels)[::-1]  # smallest map first
+        targets = [*ascending[1:], ascending[-1]]
+        self.projects = nn.ModuleList(
+            nn.ModuleDict(
+                {
+                    "depthwise_conv": ConvNormAct(c, c, 3, depthwise=True, act=None),
+                    "pointwise_conv": ConvNormAct(c, target),
+                }
+            )
+            for c, target in zip(ascending, targets, strict=True)
+        )
+
+    def forward(self, xs: Sequence[Tensor]) -> Tensor:
+        """Branches (N, C_i, H_i, W_i), largest first, to one map (N, C_0, H_0, W_0)."""
+        below = None
+        for x, project in zip(xs[::-1], self.projects, strict=True):
+            if below is not None:
+                x = x + F.interpolate(below, scale_factor=2.0, mode="bilinear", align_corners=True)
+            below = project["pointwise_conv"](project["depthwise_conv"](x))
+        return below

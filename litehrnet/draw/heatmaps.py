@@ -1,0 +1,5 @@
+"""Photographs, crops, joints and heatmaps."""
+
+from __future__ import annotations
+
+__all__: list[str] = []

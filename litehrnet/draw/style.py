@@ -1,0 +1,129 @@
+"""The visual language: one colour for one thing in every figure, readable on white pages and in dark JupyterLab.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Figures keep their own white ground, so that
+they read the same on any page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+
+__all__ = [
+    "BRANCH_COLOURS",
+    "INK",
+    "LEFT_COLOUR",
+    "MIDDLE_COLOUR",
+    "MUTED",
+    "PART_COLOURS",
+    "PLAIN_COLOURS",
+    "RIGHT_COLOUR",
+    "arrow",
+    "box",
+    "caption",
+    "figure_style",
+    "new_figure",
+]
+
+INK = "#222222"
+MUTED = "#767676"
+GRID = "#dddddd"
+
+BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, YELLOW = (
+    "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#F0E442",
+)  # fmt: skip
+
+BRANCH_COLOURS = (BLUE, GREEN, ORANGE, VERMILION)  # branch 0 is the largest map
+LEFT_COLOUR, RIGHT_COLOUR, MIDDLE_COLOUR = BLUE, VERMILION, MUTED  # the person's own left and right
+PART_COLOURS = {
+    "stem": "#999999",
+    "transitions": "#bbbbbb",
+    "depthwise": SKY,
+    "cross_resolution": PURPLE,
+    "spatial": YELLOW,
+    "pointwise": ORANGE,
+    "fuse": BLUE,
+    "head": GREEN,
+    "final": "#555555",
+}
+PLAIN_COLOURS = {"adaptive": BLUE, "computed": ORANGE, "exact": GREEN, "torch": VERMILION, "onnx": BLUE}
+
+_RC = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 110,
+    "savefig.dpi": 110,
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "text.color": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+    "grid.color": GRID,
+    "image.interpolation": "nearest",
+}
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """The course's matplotlib settings, for the time of one figure; the reader's own stay as they are."""
+    with plt.rc_context(_RC):
+        yield
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9.0, 3.5), **options: object
+) -> tuple[Figure, Axes]:
+    """A figure in the course's style; `size` is width and height in inches, as matplotlib has it.
+
+    Returns:
+        (figure, axes) as `matplotlib.pyplot.subplots`; further options are passed to it.
+    """
+    with figure_style():
+        options.setdefault("layout", "constrained")
+        return plt.subplots(rows, columns, figsize=size, **options)
+
+
+def caption(figure: Figure, text: str) -> None:
+    """One sentence under the figure that says what to see."""
+    figure.supxlabel(text, fontsize=9.5, color=INK, x=0.01, ha="left", wrap=True)
+
+
+def box(
+    axes: Axes,
+    xy: Sequence[float],
+    size: Sequence[float],
+    text: str,
+    colour: str,
+    *,
+    fontsize: float = 9,
+    filled: bool = True,
+) -> FancyBboxPatch:
+    """A labelled box; `xy` is its lower left corner and `size` its width and height, in the axes' units."""
+    patch = FancyBboxPatch(
+        xy, *size, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour if filled else "white",
+        edgecolor=colour, alpha=0.35 if filled else 1.0, linewidth=1.2,
+    )  # fmt: skip
+    axes.add_patch(patch)
+    axes.text(xy[0] + size[0] / 2, xy[1] + size[1] / 2, text, ha="center", va="center", fontsize=fontsize, color=INK)
+    return patch
+
+
+def arrow(axes: Axes, start: Sequence[float], end: Sequence[float], colour: str = MUTED, **options: object) -> None:
+    """An arrow from one point to another, in the axes' units."""
+    options.setdefault("mutation_scale", 9)
+    options.setdefault("linewidth", 1.1)
+    axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", color=colour, shrinkA=0, shrinkB=0, **options))
