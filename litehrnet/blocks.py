@@ -166,14 +166,15 @@ class ConditionalChannelWeighting(nn.Module):
 
     def __init__(self, channels: Sequence[int], pooling: str = "adaptive") -> None:
         super().__init__()
-        halves = [c // 2 for c in channels]
-        self.cross_resolution_weighting = CrossResolutionWeighting(halves, pooling=pooling)
-        self.depthwise_convs = nn.ModuleList(ConvNormAct(c, c, 3, depthwise=True, act=None) for c in halves)
-        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c) for c in halves)
+        self.halves = [c // 2 for c in channels]
+        self.cross_resolution_weighting = CrossResolutionWeighting(self.halves, pooling=pooling)
+        self.depthwise_convs = nn.ModuleList(ConvNormAct(c, c, 3, depthwise=True, act=None) for c in self.halves)
+        self.spatial_weighting = nn.ModuleList(SpatialWeighting(c) for c in self.halves)
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
-        halves = [x.chunk(2, dim=1) for x in xs]  # two of (N, C_i / 2, H_i, W_i) a branch
+        # Split by a known number rather than `chunk`, which has an exported graph ask for the shape of its input.
+        halves = [x.split(c, dim=1) for c, x in zip(self.halves, xs, strict=True)]  # two of (N, C_i / 2, H_i, W_i)
         second = self.cross_resolution_weighting([half[1] for half in halves])
         second = [conv(x) for conv, x in zip(self.depthwise_convs, second, strict=True)]
         second = [weight(x) for weight, x in zip(self.spatial_weighting, second, strict=True)]
@@ -192,16 +193,16 @@ class ShuffleUnit(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        half = channels // 2
+        self.half = channels // 2
         self.branch2 = nn.Sequential(
-            ConvNormAct(half, half),
-            ConvNormAct(half, half, 3, depthwise=True, act=None),
-            ConvNormAct(half, half),
+            ConvNormAct(self.half, self.half),
+            ConvNormAct(self.half, self.half, 3, depthwise=True, act=None),
+            ConvNormAct(self.half, self.half),
         )
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        first, second = x.chunk(2, dim=1)  # two of (N, C / 2, H, W)
+        first, second = x.split(self.half, dim=1)  # two of (N, C / 2, H, W)
         return channel_shuffle(torch.cat([first, self.branch2(second)], dim=1), groups=2)
 
 
@@ -214,19 +215,19 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int = 32) -> None:
         super().__init__()
-        half = channels // 2
+        self.half = channels // 2
         self.conv1 = ConvNormAct(3, channels, 3, stride=2)
         self.branch1 = nn.Sequential(
-            ConvNormAct(half, half, 3, stride=2, depthwise=True, act=None),
-            ConvNormAct(half, half),
+            ConvNormAct(self.half, self.half, 3, stride=2, depthwise=True, act=None),
+            ConvNormAct(self.half, self.half),
         )
-        self.expand_conv = ConvNormAct(half, channels)
+        self.expand_conv = ConvNormAct(self.half, channels)
         self.depthwise_conv = ConvNormAct(channels, channels, 3, stride=2, depthwise=True, act=None)
-        self.linear_conv = ConvNormAct(channels, half)
+        self.linear_conv = ConvNormAct(channels, self.half)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, channels, ceil(H / 4), ceil(W / 4))."""
-        first, second = self.conv1(x).chunk(2, dim=1)  # two of (N, channels / 2, ceil(H / 2), ceil(W / 2))
+        first, second = self.conv1(x).split(self.half, dim=1)  # two of (N, channels / 2, ceil(H / 2), ceil(W / 2))
         first = self.branch1(first)
         second = self.linear_conv(self.depthwise_conv(self.expand_conv(second)))
         return channel_shuffle(torch.cat([first, second], dim=1), groups=2)
