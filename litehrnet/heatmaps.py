@@ -1,0 +1,315 @@
+"""From a photograph to the network's input, and from heatmaps back to joints in the photograph.
+
+Numpy and Pillow only, so that this file can go to a device as it is. Coordinates follow the public code: integer
+values are pixel centres, as in OpenCV's `warpAffine`, and heatmap pixel h is input pixel 4 h. Sizes are given height
+before width, points x before y.
+
+Sources: Xiao et al., *Simple Baselines for Human Pose Estimation and Tracking*, ECCV 2018 (crop and quarter-pixel
+shift); the COCO keypoint evaluation (object keypoint similarity).
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+__all__ = [
+    "COCO_FLIP_PAIRS",
+    "COCO_NAMES",
+    "COCO_SIGMAS",
+    "COCO_SKELETON",
+    "MEAN",
+    "STD",
+    "crop_person",
+    "decode",
+    "oks",
+    "read_image",
+    "to_image",
+    "to_input",
+]
+
+MEAN = (123.675, 116.28, 103.53)  # of ImageNet's red, green and blue, on the scale 0..255
+STD = (58.395, 57.12, 57.375)
+HEATMAP_STRIDE = 4  # input pixels for one heatmap pixel
+
+COCO_NAMES = (
+    "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow",
+    "right elbow", "left wrist", "right wrist", "left hip", "right hip", "left knee", "right knee", "left ankle",
+    "right ankle",
+)  # fmt: skip
+# Left and right are the person's own.
+COCO_FLIP_PAIRS = ((1, 2), (3, 4), (5, 6), (7, 8), (9, 10), (11, 12), (13, 14), (15, 16))
+COCO_SKELETON = (
+    (0, 1), (0, 2), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 6), (5, 7), (7, 9), (6, 8), (8, 10),
+    (5, 11), (6, 12), (11, 12), (11, 13), (13, 15), (12, 14), (14, 16),
+)  # fmt: skip
+# How far apart annotators place a joint, relative to the person's size.
+COCO_SIGMAS = (
+    0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
+    0.089,
+)  # fmt: skip
+
+
+def read_image(path: str | Path) -> np.ndarray:
+    """A photograph as RGB, (H, W, 3) uint8, turned upright as its EXIF data asks.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        PIL.UnidentifiedImageError: the file is not an image that Pillow reads (it is an OSError).
+
+    >>> from litehrnet.files import data_path
+    >>> read_image(data_path("astronaut.jpg")).shape
+    (512, 512, 3)
+    """
+    with Image.open(path) as image:
+        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
+
+
+def crop_person(
+    image: np.ndarray,
+    box: Sequence[float],
+    size: Sequence[int] = (256, 192),
+    padding: float = 1.25,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut one person out of a photograph, at the network's input size.
+
+    The box is widened or heightened to the input's aspect and padded, both about its centre, and the photograph is
+    sampled bilinearly without antialiasing, black outside, as the public code samples it.
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+        box: x, y, width, height in the photograph's pixels; it may reach over the border.
+        size: height and width of the crop.
+        padding: the box's sides are multiplied by it.
+
+    Returns:
+        The crop, (*size, 3) uint8, and the 2x3 matrix that takes (x, y, 1) in the photograph to (x, y) in the crop.
+
+    Raises:
+        ValueError: the image, the box, the size or the padding is not of this form, or the box lies outside.
+
+    >>> crop, to_crop = crop_person(np.zeros((400, 300, 3), np.uint8), (100, 80, 60, 160))
+    >>> crop.shape, to_crop.round(6).tolist()
+    ((256, 192, 3), [[1.28, 0.0, -70.4], [0.0, 1.28, -76.8]])
+    """
+    image = _check_image(image)
+    x, y, box_width, box_height = _check_box(box, image.shape)
+    height, width = _check_crop_size(size)
+    if not (np.isfinite(padding) and padding > 0):
+        raise ValueError(f"the padding must be a positive number such as 1.25, got {padding!r}")
+
+    scale = min(width / box_width, height / box_height) / padding  # crop pixels for one pixel of the photograph
+    to_crop = np.array(
+        [
+            [scale, 0.0, width / 2 - scale * (x + box_width / 2)],
+            [0.0, scale, height / 2 - scale * (y + box_height / 2)],
+        ]
+    )
+    return _warp(image, to_crop, (height, width)), to_crop
+
+
+def _warp(image: np.ndarray, to_crop: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Sample `image` for every pixel of a crop; like OpenCV's warpAffine with a black border."""
+    # Pillow repeats the last pixel at the border; with a black frame of one pixel the border fades into black instead.
+    framed = ImageOps.expand(Image.fromarray(image), border=1, fill=0)
+    to_photo = _invert(to_crop)
+    linear, shift = to_photo[:, :2], to_photo[:, 2]
+    # Pillow puts pixel i's centre at i + 0.5: half a pixel off in the crop, half a pixel back in the photograph.
+    shift = shift - linear @ (0.5, 0.5) + 0.5 + 1  # and the frame's pixel
+    coefficients = (*linear[0], shift[0], *linear[1], shift[1])
+    height, width = size
+    return np.array(framed.transform((width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR))
+
+
+def to_input(crop: np.ndarray) -> np.ndarray:
+    """Normalise one crop for the network.
+
+    Args:
+        crop: RGB on the scale 0..255, (H, W, 3), uint8 or floating point.
+
+    Returns:
+        (1, 3, H, W) float32: ``(value - MEAN) / STD``.
+
+    Raises:
+        ValueError: another shape or dtype, NaN, or values that are not on the scale 0..255.
+
+    >>> to_input(np.zeros((256, 192, 3), np.uint8)).shape
+    (1, 3, 256, 192)
+    """
+    crop = np.asarray(crop)
+    _check_rgb(crop, "crop")
+    if np.issubdtype(crop.dtype, np.floating):
+        _check_values(crop)
+    elif crop.dtype != np.uint8:
+        raise ValueError(f"a crop is uint8 or floating point on the scale 0..255, got {crop.dtype}")
+    normalised = (crop.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)  # (H, W, 3)
+    return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])  # (1, 3, H, W)
+
+
+def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Every heatmap's peak, as a joint in input pixels.
+
+    The peak moves a quarter of a heatmap pixel (one input pixel) towards the larger of its two neighbours, in x and
+    in y. Like the public code, this leaves alone peaks in the first two and in the last row and column. Unlike
+    it, a map that is nowhere positive gives its peak, not (-1, -1): the low score tells.
+
+    Args:
+        heatmaps: (N, K, h, w), finite.
+
+    Returns:
+        Joints x, y, (N, K, 2) float32, and scores, the peaks' values, (N, K) float32.
+
+    Raises:
+        ValueError: not four dimensions, an empty map, or a value that is not finite.
+
+    >>> maps = np.zeros((1, 1, 64, 48), np.float32)
+    >>> maps[0, 0, 20, 10], maps[0, 0, 20, 11] = 1.0, 0.5
+    >>> joints, scores = decode(maps)
+    >>> joints.tolist(), scores.tolist()
+    ([[[41.0, 80.0]]], [[1.0]])
+    """
+    maps = np.asarray(heatmaps)
+    if maps.ndim != 4 or 0 in maps.shape[2:]:
+        raise ValueError(f"heatmaps have four dimensions, (N, K, h, w), none of them empty; got shape {maps.shape}")
+    if not np.issubdtype(maps.dtype, np.floating):
+        raise ValueError(f"heatmaps are floating point, got {maps.dtype}")
+    if not np.isfinite(maps).all():
+        raise ValueError("the heatmaps hold NaN or infinity, so they have no peak; look at the network's input")
+    n, k, h, w = maps.shape
+    index = maps.reshape(n, k, h * w).argmax(axis=2)  # (N, K); of equal values the first
+    y, x = np.divmod(index, w)
+    at = np.arange(n)[:, None], np.arange(k)[None]  # broadcasts with (N, K)
+    inside = (x > 1) & (x < w - 1) & (y > 1) & (y < h - 1)
+    left, right, above, below = (
+        maps[(*at, np.clip(y + dy, 0, h - 1), np.clip(x + dx, 0, w - 1))]
+        for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0))
+    )
+    shift = 0.25 * inside[..., None] * np.sign(np.stack([right - left, below - above], axis=2))  # (N, K, 2)
+    joints = HEATMAP_STRIDE * (np.stack([x, y], axis=2) + shift)
+    return joints.astype(np.float32), maps[(*at, y, x)].astype(np.float32)
+
+
+def to_image(joints: np.ndarray, to_crop: np.ndarray) -> np.ndarray:
+    """Take joints from the crop back to the photograph.
+
+    Args:
+        joints: (..., 2), x, y in input pixels, as `decode` gives them.
+        to_crop: the 2x3 matrix of `crop_person`.
+
+    Returns:
+        The same shape, float64, in the photograph's pixels.
+
+    Raises:
+        ValueError: another shape, or a matrix that cannot be turned round.
+
+    >>> to_image([[96.0, 128.0]], [[1.28, 0.0, -70.4], [0.0, 1.28, -76.8]]).round(6).tolist()
+    [[130.0, 160.0]]
+    """
+    joints = np.asarray(joints, dtype=np.float64)
+    if joints.ndim < 1 or joints.shape[-1] != 2:
+        raise ValueError(f"joints have the shape (..., 2), x before y; got {joints.shape}")
+    to_photo = _invert(to_crop)
+    return joints @ to_photo[:, :2].T + to_photo[:, 2]
+
+
+def oks(
+    joints: np.ndarray,
+    target: np.ndarray,
+    area: float,
+    sigmas: Sequence[float] = COCO_SIGMAS,
+) -> float:
+    """Object keypoint similarity, COCO's measure of a pose: 1 when all joints lie right, 0 when all lie far off.
+
+    The mean, over the joints that are annotated, of ``exp(-d^2 / (2 area (2 sigma)^2))`` with d the distance in
+    pixels: the allowed distance grows with the person and with how vague the joint is.
+
+    Args:
+        joints: (K, 2), x, y.
+        target: (K, 3), x, y, v; v is 0 where there is no annotation.
+        area: the person's area in pixels, as the annotation gives it.
+        sigmas: K spreads, one a joint.
+
+    Raises:
+        ValueError: shapes that do not agree, an area that is not positive, or a target without annotated joints.
+
+    >>> target = np.array([[10.0, 20.0, 2.0]] * 17)
+    >>> oks(target[:, :2], target, area=900.0)
+    1.0
+    """
+    joints, target, sigmas = (np.asarray(values, dtype=np.float64) for values in (joints, target, sigmas))
+    count = len(joints)
+    if joints.shape != (count, 2) or target.shape != (count, 3) or sigmas.shape != (count,):
+        raise ValueError(
+            "joints (K, 2), target (K, 3) and sigmas (K,) must agree on K; "
+            f"got {joints.shape}, {target.shape} and {sigmas.shape}"
+        )
+    if not (np.isfinite(area) and area > 0):
+        raise ValueError(f"the area must be a positive number of pixels, got {area!r}")
+    annotated = target[:, 2] > 0
+    if not annotated.any():
+        raise ValueError("the target has no annotated joint (v > 0), so there is nothing to compare with")
+    squared = ((joints - target[:, :2]) ** 2).sum(axis=1)
+    return float(np.exp(-squared / (2 * area * (2 * sigmas) ** 2))[annotated].mean())
+
+
+def _invert(matrix: np.ndarray) -> np.ndarray:
+    """The 2x3 matrix that undoes a 2x3 matrix."""
+    matrix = np.asarray(matrix, dtype=np.float64)
+    if matrix.shape != (2, 3):
+        raise ValueError(f"an affine matrix has the shape (2, 3), got {matrix.shape}")
+    linear, shift = matrix[:, :2], matrix[:, 2]
+    if not np.isfinite(matrix).all() or np.linalg.det(linear) == 0:
+        raise ValueError(f"this matrix cannot be turned round: {matrix.tolist()}")
+    inverse = np.linalg.inv(linear)
+    return np.column_stack([inverse, -inverse @ shift])
+
+
+def _check_rgb(image: np.ndarray, name: str) -> None:
+    if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+        hint = "; a network's input is not a picture" if image.ndim == 4 else ""
+        raise ValueError(f"the {name} must be RGB, (H, W, 3); got shape {image.shape}{hint}")
+
+
+def _check_image(image: np.ndarray) -> np.ndarray:
+    image = np.asarray(image)
+    _check_rgb(image, "image")
+    if image.dtype != np.uint8:
+        raise ValueError(f"the image must be uint8, 0..255; got {image.dtype}")
+    return np.ascontiguousarray(image)
+
+
+def _check_box(box: Sequence[float], shape: tuple[int, ...]) -> tuple[float, float, float, float]:
+    values = np.asarray(box, dtype=np.float64)
+    if values.shape != (4,) or not np.isfinite(values).all():
+        raise ValueError(f"a box is four finite numbers, x, y, width, height; got {box!r}")
+    x, y, width, height = values.tolist()
+    if width <= 0 or height <= 0:
+        raise ValueError(f"the box's width and height must be positive, got {width:g} and {height:g} in {box!r}")
+    if x >= shape[1] or y >= shape[0] or x + width <= 0 or y + height <= 0:
+        raise ValueError(f"the box {box!r} lies outside the image of {shape[0]}x{shape[1]} (height x width)")
+    return x, y, width, height
+
+
+def _check_crop_size(size: Sequence[int]) -> tuple[int, int]:
+    try:
+        sides = tuple(operator.index(side) for side in size)
+    except TypeError:
+        sides = ()
+    if len(sides) != 2 or min(sides) < 1 or any(isinstance(side, (bool, np.bool_)) for side in size):
+        raise ValueError(f"a size is two positive integers, height before width, such as (256, 192); got {size!r}")
+    return sides
+
+
+def _check_values(crop: np.ndarray) -> None:
+    """Floating point is accepted only when it cannot be anything but 0..255."""
+    if not np.isfinite(crop).all():
+        raise ValueError("the crop holds NaN or infinity; every heatmap would be NaN")
+    low, high = float(crop.min()), float(crop.max())
+    if low < 0 or high > 255:
+        raise ValueError(f"the crop's values must lie in 0..255, got {low:g}..{high:g}; is it normalised already?")
+    if 0 < high <= 1:
+        raise ValueError(f"the crop's values lie in {low:g}..{high:g}; multiply by 255, the scale is 0..255")
