@@ -1,0 +1,55 @@
+# Everything from nothing but Python 3.11 and make. `make` alone lists the commands.
+
+PYTHON ?= $(or $(shell command -v python3.11),python3)
+EXTRAS := notebooks,devices,test
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+# One thread each, because the tests run in several processes.
+WORKERS ?= auto
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
+PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope \
+	--doctest-modules --nbval-lax --nbval-current-env tests litehrnet notebooks
+
+.PHONY: help install tutorial test test-all lab refresh bench demo clean
+
+help:  ## list the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1:/p' $(MAKEFILE_LIST) | column -t -s: -l 2 2>/dev/null \
+	|| sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' $(MAKEFILE_LIST)
+
+install: $(STAMP)  ## make .venv and install everything into it
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+# Run again only when the list of dependencies has changed. Matplotlib looks for the machine's fonts once, here, so that
+# its message about it does not end up in a notebook.
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
+	$(BIN)/python -c "import matplotlib.font_manager"
+	@touch $@
+
+tutorial: $(STAMP)  ## execute every notebook, write build/site/ and build/models/
+	$(BIN)/python scripts/run_notebooks.py
+	$(BIN)/python scripts/build_site.py
+
+test: $(STAMP)  ## the tests, the doctests and the notebooks; not what is marked slow
+	$(PYTEST) -m "not slow"
+
+test-all: $(STAMP)  ## all tests, the slow ones too
+	$(PYTEST)
+
+lab: $(STAMP)  ## open JupyterLab on the first notebook
+	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+
+refresh: $(STAMP)  ## execute the notebooks in place and store their outputs, without time stamps
+	$(BIN)/python scripts/run_notebooks.py --in-place
+
+bench: $(STAMP)  ## measure speed and parity on this machine, write benchmarks/
+	$(BIN)/python benchmarks/run.py
+
+demo: $(STAMP)  ## open the browser demo on localhost
+	$(BIN)/python examples/browser/serve.py
+
+clean:  ## remove build/ and .venv/
+	rm -rf build .venv
