@@ -1,0 +1,78 @@
+"""Other people's Lite-HRNets: change the pooling inside a model of the public repositories, weights untouched."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from .pooling import make_pool
+
+__all__ = ["make_exportable"]
+
+PUBLIC_NAME = "CrossResolutionWeighting"  # of the class, in HRNet/Lite-HRNet and in mmpose
+
+
+class ExportableWeighting(nn.Module):
+    """Takes the place of a public ``CrossResolutionWeighting``: its convolutions, computed pooling.
+
+    Every branch has half the side of the one before, so kernel and stride are constants, and so is the factor of the
+    upsampling: the exported graph need not ask for a shape.
+    """
+
+    def __init__(self, public: nn.Module) -> None:
+        super().__init__()
+        self.channels = list(public.channels)
+        self.conv1, self.conv2 = public.conv1, public.conv2
+        self.ratios = [2 ** (len(self.channels) - 1 - i) for i in range(len(self.channels))]
+        self.pools = nn.ModuleList(make_pool("computed", ratio) for ratio in self.ratios[:-1])
+        self.train(public.training)
+
+    def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i), largest first, to the weighted branches, same shapes."""
+        size = xs[-1].shape[-2:]
+        pooled = [pool(x, size) for pool, x in zip(self.pools, xs[:-1], strict=True)]
+        joined = torch.cat([*pooled, xs[-1]], dim=1)  # (N, sum C_i, H_s, W_s)
+        weights = torch.split(self.conv2(self.conv1(joined)), self.channels, dim=1)
+        return [
+            x * (weight if ratio == 1 else nn.functional.interpolate(weight, scale_factor=float(ratio), mode="nearest"))
+            for x, weight, ratio in zip(xs, weights, self.ratios, strict=True)
+        ]
+
+
+def make_exportable(module: nn.Module) -> list[str]:
+    """Change adaptive to computed pooling in a Lite-HRNet of the public repositories, in place.
+
+    The cross-resolution weightings are found by their class name and attributes; nothing of mmcv or mmpose is
+    imported. Weights and state-dict keys stay as they are, and so do the values, at every size that the network runs.
+
+    Args:
+        module: the network, or anything that holds it, such as mmpose's whole estimator. One of our own models is
+            taken too.
+
+    Returns:
+        What was changed: the names of the modules, in order.
+
+    Raises:
+        ValueError: nothing in it looks like cross-resolution weighting.
+    """
+    from .blocks import CrossResolutionWeighting
+
+    changed = []
+    for name, part in list(module.named_modules()):
+        if isinstance(part, CrossResolutionWeighting):
+            part.set_pooling("computed")
+        elif type(part).__name__ == PUBLIC_NAME and all(hasattr(part, a) for a in ("channels", "conv1", "conv2")):
+            parent, _, child = name.rpartition(".")
+            setattr(module.get_submodule(parent), child, ExportableWeighting(part))
+        else:
+            continue
+        changed.append(name)
+    if not changed:
+        raise ValueError(
+            f"{type(module).__name__} holds no {PUBLIC_NAME}; the naive variants have none and export as they are"
+        )
+    if hasattr(module, "pooling"):
+        module.pooling = "computed"
+    return changed

@@ -1,0 +1,124 @@
+"""Proof that an exported file computes what torch computes, at batches and sizes that were not traced."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from .model import check_size
+from .onnx_files import Signature, signature
+
+__all__ = ["TOLERANCE", "Parity", "check_parity", "compare"]
+
+TOLERANCE = 1e-4  # relative: float32 in another order of additions gives about 1e-6
+OTHER_SIZES = ((96, 160), (256, 192), (64, 224))  # wide and tall; beside the traced size, where the file is free
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far apart ONNX Runtime and torch are on one input.
+
+    Attributes:
+        size: (height, width) of the input.
+        batch: images in the input.
+        max_abs: largest absolute difference of the heatmaps.
+        max_rel: the same over the largest absolute value of torch's heatmaps.
+        same_peaks: every heatmap has its peak at the same pixel.
+        ok: `max_rel` is within the tolerance, and at ONNX's peak torch's value equals its own peak within it.
+    """
+
+    size: tuple[int, int]
+    batch: int
+    max_abs: float
+    max_rel: float
+    same_peaks: bool
+    ok: bool
+
+
+def check_parity(
+    model: nn.Module,
+    path: str | Path,
+    sizes: Sequence[Sequence[int]] | None = None,
+    batches: Sequence[int] | None = None,
+    tolerance: float = TOLERANCE,
+) -> list[Parity]:
+    """Run a file in ONNX Runtime and the model in torch on the same random images, and compare.
+
+    Args:
+        model: the network that the file was made from; it is not changed.
+        path: the ONNX file; input and output may have any names.
+        sizes: (height, width) pairs to try; None: the file's own size, or the traced size and others if it is free.
+        batches: batch sizes to try; None: the file's own, or 1 and 3 if it is free.
+        tolerance: greatest relative difference that is still equal.
+
+    Returns:
+        One `Parity` for every size and batch.
+
+    Raises:
+        ValueError: a size or batch that the file does not take, or no file of this kind.
+    """
+    from .runtimes import load
+
+    told = signature(path)
+    sizes = _sizes(told, sizes)
+    batches = _batches(told, batches)
+    run = load(path)
+    generator = np.random.default_rng(SEED)
+    results = []
+    for size in sizes:
+        for batch in batches:
+            images = generator.standard_normal((batch, 3, *size), dtype=np.float32)
+            results.append(compare(_heatmaps(model, images), run(images), size, tolerance))
+    return results
+
+
+def compare(ours: np.ndarray, theirs: np.ndarray, size: tuple[int, int], tolerance: float = TOLERANCE) -> Parity:
+    """Compare two stacks of heatmaps, (N, K, h, w) each; `ours` is the one that is right.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if ours.shape != theirs.shape:
+        raise ValueError(f"the file gives heatmaps of shape {theirs.shape} where torch gives {ours.shape}")
+    ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
+    scale = max(float(np.abs(ours).max()), np.finfo(np.float32).tiny)
+    max_abs = float(np.abs(ours - theirs).max())
+    flat = ours.reshape(-1, ours.shape[-2] * ours.shape[-1])  # (N * K, h * w)
+    peaks, other = flat.argmax(1), theirs.reshape(flat.shape).argmax(1)
+    rows = np.arange(len(flat))
+    fallen = float((flat[rows, peaks] - flat[rows, other]).max())
+    ok = max_abs <= tolerance * scale and fallen <= tolerance * scale
+    return Parity(tuple(size), len(ours), max_abs, max_abs / scale, bool((peaks == other).all()), bool(ok))
+
+
+def _heatmaps(model: nn.Module, images: np.ndarray) -> np.ndarray:
+    first = next(model.parameters())
+    modes = {part: part.training for part in model.modules()}
+    try:
+        with torch.inference_mode():
+            return model.eval()(torch.from_numpy(images).to(first)).float().cpu().numpy()
+    finally:
+        for part, training in modes.items():
+            part.training = training
+
+
+def _sizes(told: Signature, sizes: Sequence[Sequence[int]] | None) -> list[tuple[int, int]]:
+    if sizes is not None:
+        return [check_size(size) for size in sizes]
+    if told.dynamic != "size":
+        return [check_size((told.height, told.width))]
+    traced = [tuple(told.metadata["size"])] if "size" in told.metadata else []
+    tried = [(told.height or h, told.width or w) for h, w in (*traced, *OTHER_SIZES)]
+    return [check_size(size) for size in dict.fromkeys(tried)]
+
+
+def _batches(told: Signature, batches: Sequence[int] | None) -> list[int]:
+    if batches is not None:
+        return list(batches)
+    return [1, 3] if told.batch is None else [told.batch]
