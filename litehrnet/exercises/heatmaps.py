@@ -1,5 +1,178 @@
-"""Checks for the exercises of `06_see_the_heatmaps`."""
+"""Checks for the exercises of `06_see_the_heatmaps`, and the training loop that one of them calls."""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .core import Verdict, check_cases
+
+__all__ = ["check_flip_back", "check_joint_loss", "check_pck", "fine_tune_head"]
+
+
+def check_flip_back(answer: Callable[[np.ndarray, Sequence[tuple[int, int]]], np.ndarray]) -> Verdict:
+    """`answer(heatmaps, pairs)` turns the heatmaps of a mirrored image, (N, K, h, w), back to the image's own.
+
+    Mirrored in x, and with the maps of every left and right joint exchanged.
+    """
+
+    def spec(heatmaps: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
+        partner = {a: b for pair in pairs for a, b in (pair, pair[::-1])}
+        joints, w = heatmaps.shape[1], heatmaps.shape[3]
+        back = np.zeros_like(heatmaps)
+        for k in range(joints):
+            for x in range(w):
+                back[:, k, :, x] = heatmaps[:, partner.get(k, k), :, w - 1 - x]
+        return back
+
+    def hint(case: tuple, expected: np.ndarray, got: object) -> str | None:
+        heatmaps, _ = case
+        got = np.asarray(got)
+        if got.shape != expected.shape:
+            return None
+        if np.array_equal(got, heatmaps[..., ::-1]):
+            return "Mirrored, but the left shoulder of a mirrored person is their right one: exchange the pairs too."
+        if np.array_equal(got[..., ::-1], expected):
+            return "The pairs are exchanged, but the maps are not mirrored."
+        if np.array_equal(got[..., ::-1, ::-1], expected):
+            return "Mirrored upside down: x is the last axis."
+        return None
+
+    rng = np.random.default_rng(0)
+    cases = [
+        (rng.integers(0, 9, shape).astype(np.float32), pairs)
+        for shape, pairs in (
+            ((1, 3, 2, 3), ((1, 2),)),
+            ((2, 5, 3, 4), ((1, 2), (3, 4))),
+            ((1, 4, 2, 2), ()),
+            ((1, 4, 3, 2), ((0, 3),)),
+        )
+    ]
+    return check_cases(answer, spec, cases, hints=hint)
+
+
+def check_pck(answer: Callable[[np.ndarray, np.ndarray, float], float]) -> Verdict:
+    """`answer(joints, target, limit)` gives the share of the annotated joints that lie within `limit` pixels.
+
+    joints (K, 2); target (K, 3), x, y, v, with v = 0 for a joint without annotation.
+    """
+
+    def spec(joints: np.ndarray, target: np.ndarray, limit: float) -> float:
+        found = count = 0
+        for (x, y), (target_x, target_y, v) in zip(joints, target, strict=True):
+            if v > 0:
+                count += 1
+                found += (x - target_x) ** 2 + (y - target_y) ** 2 <= limit**2
+        return found / count
+
+    def hint(case: tuple, expected: float, got: object) -> str | None:
+        joints, target, limit = case
+        near = np.hypot(*(joints - target[:, :2]).T) <= limit
+        annotated = target[:, 2] > 0
+        mistakes = {
+            "That counts joints without annotation (v = 0) as well.": near.mean(),
+            "The joints without annotation belong neither above nor below the line.": (near & annotated).mean(),
+            "Joints that are annotated but hidden (v = 1) count too.": near[target[:, 2] == 2].mean()
+            if (target[:, 2] == 2).any()
+            else np.nan,
+            "The distance is the straight line, not x and y one by one.": (
+                np.abs(joints - target[:, :2]).max(axis=1) <= limit
+            )[annotated].mean(),
+        }
+        return next((text for text, value in mistakes.items() if np.isscalar(got) and np.isclose(got, value)), None)
+
+    cases = [
+        (np.array([[1.0, 1.0], [5.0, 5.0]]), np.array([[1.0, 2.0, 2.0], [9.0, 5.0, 2.0]]), 2.0),
+        (np.array([[3.0, 4.0], [0.0, 0.0], [7.0, 7.0]]), np.array([[0.0, 0.0, 2.0], [0, 0, 1], [7, 9, 2]]), 4.5),
+        (np.array([[3.0, 4.0], [0.0, 0.0], [7.0, 7.0]]), np.array([[0.0, 0.0, 2.0], [0, 0, 0], [7, 9, 1]]), 5.0),
+        (np.zeros((4, 2)), np.array([[0.0, 0, 0], [0, 0, 0], [1, 0, 2], [0, 3, 1]]), 1.0),
+    ]
+    return check_cases(answer, spec, cases, hints=hint)
+
+
+def check_joint_loss(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
+    """`answer(heatmaps, targets, visible)` gives the mean squared error over the maps of the annotated joints.
+
+    heatmaps and targets (N, K, h, w); visible (N, K), 1 where the joint is annotated and 0 where it is not.
+    """
+
+    def spec(heatmaps: Tensor, targets: Tensor, visible: Tensor) -> float:
+        total, count = 0.0, 0
+        for n in range(len(heatmaps)):
+            for k in range(heatmaps.shape[1]):
+                if visible[n, k]:
+                    squares = (heatmaps[n, k] - targets[n, k]) ** 2
+                    total, count = total + float(squares.sum()), count + squares.numel()
+        return total / count
+
+    def hint(case: tuple, expected: float, got: object) -> str | None:
+        heatmaps, targets, visible = case
+        squares = (heatmaps - targets) ** 2
+        masked = squares * visible[..., None, None]
+        mistakes = {
+            "That counts the joints without annotation as well.": squares.mean(),
+            "The sum is right; divide it by the pixels of the annotated joints only.": masked.mean(),
+            "That is the sum; divide it by the number of pixels.": masked.sum(),
+        }
+        value = float(got) if isinstance(got, Tensor) and got.numel() == 1 else np.nan
+        return next((text for text, wrong in mistakes.items() if np.isclose(value, float(wrong))), None)
+
+    generator = torch.Generator().manual_seed(0)
+    cases = []
+    for shape, visible in (
+        ((1, 2, 2, 2), [[1.0, 0.0]]),
+        ((2, 3, 4, 3), [[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]),
+        ((2, 1, 3, 5), [[0.0], [1.0]]),
+    ):
+        first, second = torch.rand(2, *shape, generator=generator)
+        cases.append((first, second, torch.tensor(visible)))
+    return check_cases(answer, spec, cases, hints=hint)
+
+
+def fine_tune_head(
+    head: nn.Module,
+    features: Tensor,
+    targets: Tensor,
+    visible: Tensor,
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor],
+    *,
+    train: int = 10,
+    steps: int = 150,
+    learning_rate: float = 0.01,
+) -> dict[str, list[float]]:
+    """Train a head, in place, on the first images' features, and watch the loss on the others.
+
+    The backbone stays as it is, so its features are computed once and a step takes milliseconds.
+
+    Args:
+        head: from features to heatmaps.
+        features: (N, C, h, w), of the frozen backbone.
+        targets: (N, K, h, w), the heatmaps that are wanted.
+        visible: (N, K), 1 where a joint is annotated, else 0.
+        loss: what `check_joint_loss` checks.
+        train: images to learn from; the others are only looked at.
+        steps: steps of Adam, each on all the training images.
+        learning_rate: of Adam.
+
+    Returns:
+        Two curves by name, one loss a step each.
+
+    Raises:
+        ValueError: no image is left to learn from or to look at.
+    """
+    if not 0 < train < len(features):
+        raise ValueError(f"train must leave images on both sides: 1 to {len(features) - 1}, got {train}")
+    optimizer = torch.optim.Adam(head.parameters(), lr=learning_rate)
+    parts = {f"{train} images it learns from": slice(train), f"{len(features) - train} others": slice(train, None)}
+    curves: dict[str, list[float]] = {name: [] for name in parts}
+    for _ in range(steps):
+        values = {name: loss(head(features[part]), targets[part], visible[part]) for name, part in parts.items()}
+        for name, value in values.items():
+            curves[name].append(value.item())
+        optimizer.zero_grad()
+        next(iter(values.values())).backward()
+        optimizer.step()
+    return curves
