@@ -1,0 +1,153 @@
+"""The blocks of a module on tensors that never move: rewrites 2 to 5 and 7.
+
+Feature maps are (N, C, H, W) in memory layouts (`litehrnet.fusion.layout`); branch i has half the side of branch i - 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ..blocks import ConditionalChannelWeighting, ShuffleUnit, channel_shuffle, upsample_nearest
+from .layout import ALWAYS_ONE, Layout, depthwise, joined, pointwise
+from .recipe import Recipe
+
+__all__ = ["Branches", "FusedShuffleUnit", "FusedWeighting", "spread"]
+
+
+@dataclass
+class Branches:
+    """What travels from block to block.
+
+    Attributes:
+        maps: one (N, C_i, H_i, W_i) a branch.
+        pooled: the maps averaged down to the smallest branch, where they are known.
+        pending: spatial weights (N, C_i, 1, 1) that the maps should still be multiplied with (rewrite 4).
+    """
+
+    maps: list[Tensor]
+    pooled: list[Tensor] | None = None
+    pending: list[Tensor] | None = None
+
+
+def spread(weights: Tensor, like: Tensor, equal_shapes: bool) -> Tensor:
+    """One weight a channel, (N, C, 1, 1), made ready to be multiplied with `like`, (N, C, H, W).
+
+    Broadcasting does it alone. But ONNX Runtime's blocked layout knows no broadcasting, so for it the weight is
+    repeated to the full shape, by whole factors.
+    """
+    if not equal_shapes:
+        return weights
+    height, width = (float(int(side)) for side in like.shape[-2:])
+    return F.interpolate(weights, scale_factor=(height, width), mode="nearest")
+
+
+class FusedWeighting(nn.Module):
+    """`ConditionalChannelWeighting` without split, concatenation, shuffle and large products.
+
+    The whole tensor is worked on, and the half that the block leaves alone meets only no-ops: weight 1 from the
+    sigmoid (zero row, bias 40), the identity kernel, zero columns where it would enter a weighting.
+
+    Args:
+        block: the block, batch norms folded.
+        layouts: of the branches before it; `self.layouts` holds those after.
+        recipe: which rewrites.
+    """
+
+    def __init__(self, block: ConditionalChannelWeighting, layouts: Sequence[Layout], recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        uppers = [layout.upper() for layout in layouts]
+        cross = block.cross_resolution_weighting
+        self.ratios = cross.ratios
+        hidden = Layout.plain(cross.conv1.conv.out_channels, recipe.block)
+        self.squeeze = pointwise(cross.conv1.conv, joined(uppers, cross.channels), hidden)
+        expand = cross.conv2.conv
+        starts = [sum(cross.channels[:i]) for i in range(len(uppers))]
+        self.expands = nn.ModuleList(
+            pointwise(expand, hidden, upper.shifted(start).scaled(1.0), dead_bias=ALWAYS_ONE)
+            for upper, start in zip(uppers, starts, strict=True)
+        )
+        self.depthwise = nn.ModuleList(
+            depthwise(conv.conv, upper, keep_others=True)
+            for conv, upper in zip(block.depthwise_convs, uppers, strict=True)
+        )
+        self.spatial = nn.ModuleList()
+        for weighting, upper in zip(block.spatial_weighting, uppers, strict=True):
+            inner = Layout.plain(weighting.conv1.conv.out_channels, recipe.block)
+            self.spatial.append(
+                nn.Sequential(
+                    pointwise(weighting.conv1.conv, upper.scaled(1.0), inner),
+                    nn.ReLU(),
+                    pointwise(weighting.conv2.conv, inner, upper.scaled(1.0), dead_bias=ALWAYS_ONE),
+                    nn.Sigmoid(),
+                )
+            )
+        self.layouts = [layout.shuffled().scaled(1.0) if recipe.permute else layout.scaled(1.0) for layout in layouts]
+
+    def pool(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Every branch averaged down to the smallest one."""
+        return [x if ratio == 1 else F.avg_pool2d(x, ratio) for x, ratio in zip(maps, self.ratios, strict=True)]
+
+    def forward(self, state: Branches) -> Branches:
+        """Branches to branches of the same shapes."""
+        equal = self.recipe.equal_shapes
+        pooled = self.pool(state.maps) if state.pooled is None else state.pooled
+        pending = state.pending
+        if pending is not None:
+            # pool(t * c) = pool(t) * c, for one weight a channel
+            pooled = [p * spread(c, p, equal) for p, c in zip(pooled, pending, strict=True)]
+        hidden = F.relu(self.squeeze(torch.cat(pooled, 1)))
+        weights = [torch.sigmoid(expand(hidden)) for expand in self.expands]
+        if pending is not None:
+            # (t * c) * up(a) = t * up(a * c)
+            weights = [a * spread(c, a, equal) for a, c in zip(weights, pending, strict=True)]
+        maps = [
+            conv(x * upsample_nearest(a, ratio))
+            for conv, x, a, ratio in zip(self.depthwise, state.maps, weights, self.ratios, strict=True)
+        ]
+        pooled = self.pool(maps) if self.recipe.one_pooling else None
+        # All windows are equal, so the average of the averages is the average.
+        means = [F.adaptive_avg_pool2d(x, 1) for x in (maps if pooled is None else pooled)]
+        pending = [weighting(mean) for weighting, mean in zip(self.spatial, means, strict=True)]
+        if self.recipe.delay:
+            return Branches(maps, pooled, pending)
+        maps = [x * spread(c, x, equal) for x, c in zip(maps, pending, strict=True)]
+        return Branches(maps if self.recipe.permute else [channel_shuffle(x, 2) for x in maps])
+
+
+class FusedShuffleUnit(nn.Module):
+    """`ShuffleUnit`, the naive variants' block, without split, concatenation and shuffle.
+
+    The last convolution writes the upper half and adds the lower half to it through a 0/1 mask:
+    ``relu(W z + mask * x)`` is ``relu(W z)`` above and ``relu(x) = x`` below, for x is never negative: it comes from
+    a ReLU, whether that of a transition, of a fuse step or of the block before.
+
+    Args:
+        block: the unit, batch norms folded.
+        layout: of its input; `self.layout` holds the one after.
+        recipe: which rewrites.
+    """
+
+    def __init__(self, block: ShuffleUnit, layout: Layout, recipe: Recipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        first, middle, last = (layer.conv for layer in block.branch2)
+        upper = layout.upper()
+        inner = Layout.plain(first.out_channels, recipe.block)
+        self.reduce = pointwise(first, upper, inner)
+        self.depthwise = depthwise(middle, inner)
+        self.expand = pointwise(last, inner, upper.scaled(1.0))
+        self.mask = nn.Conv2d(layout.width, layout.width, 1, groups=layout.width, bias=False)
+        below = [float(u < 0) * layout.scale for u in upper.numbers]
+        self.mask.weight = nn.Parameter(torch.tensor(below).to(first.weight).reshape(-1, 1, 1, 1), requires_grad=False)
+        self.layout = layout.shuffled().scaled(1.0) if recipe.permute else layout.scaled(1.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        x = F.relu(self.expand(self.depthwise(F.relu(self.reduce(x)))) + self.mask(x))
+        return x if self.recipe.permute else channel_shuffle(x, 2)

@@ -1,0 +1,129 @@
+"""The fused network, and `fuse`, which builds it from a trained one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ..model import LiteHRNet, check_images, check_size
+from .blocks import Branches, FusedShuffleUnit, FusedWeighting
+from .exchange import FusedFuseStep, FusedHead, FusedStem, FusedTransition
+from .fold import fold_batch_norms
+from .layout import Layout, pointwise
+from .recipe import TARGETS, Recipe
+
+__all__ = ["FusedLiteHRNet", "fuse"]
+
+
+class FusedModule(nn.Module):
+    """One module of a stage: blocks, then the fuse step. `self.layouts` describes the result."""
+
+    def __init__(self, module: nn.Module, layouts: Sequence[Layout], recipe: Recipe) -> None:
+        super().__init__()
+        self.channel_weighting = module.channel_weighting
+        self.blocks = nn.ModuleList()
+        if self.channel_weighting:
+            for block in module.layers:
+                self.blocks.append(FusedWeighting(block, layouts, recipe))
+                layouts = self.blocks[-1].layouts
+        else:
+            layouts = list(layouts)
+            for i, units in enumerate(module.layers):
+                self.blocks.append(nn.Sequential())
+                for unit in units:
+                    self.blocks[i].append(FusedShuffleUnit(unit, layouts[i], recipe))
+                    layouts[i] = self.blocks[i][-1].layout
+        self.fuse = FusedFuseStep(module.fuse_layers, layouts, recipe)
+        self.layouts = self.fuse.layouts
+
+    def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
+        if self.channel_weighting:
+            state = Branches(list(maps))
+            for block in self.blocks:
+                state = block(state)
+        else:
+            state = Branches([block(x) for block, x in zip(self.blocks, maps, strict=True)])
+        return self.fuse(state)
+
+
+class FusedLiteHRNet(nn.Module):
+    """What a `LiteHRNet` computes, arranged for speed; build it with `fuse`.
+
+    Attributes:
+        variant, num_joints: as the network it was built from.
+        size: (height, width) it was built for.
+        pooling: always "computed": plain average pooling by constant ratios.
+        fused: True.
+    """
+
+    fused = True
+
+    def __init__(self, model: LiteHRNet, size: tuple[int, int], recipe: Recipe) -> None:
+        super().__init__()
+        self.variant, self.num_joints, self.pooling = model.variant, model.num_joints, "computed"
+        self.size = size
+        self.recipe = recipe
+        backbone = fold_batch_norms(model).backbone
+        self.stem = FusedStem(backbone.stem, recipe)
+        layouts = [self.stem.layout]
+        self.stages = nn.ModuleList()
+        for i in range(len(model.variant.modules)):
+            stage = nn.Sequential(FusedTransition(getattr(backbone, f"transition{i}"), layouts, recipe))
+            layouts = stage[0].layouts
+            for module in getattr(backbone, f"stage{i}"):
+                stage.append(FusedModule(module, layouts, recipe))
+                layouts = stage[-1].layouts
+            self.stages.append(stage)
+        self.head = FusedHead(backbone.head_layer, layouts, recipe)
+        final = model.head.final_layer
+        self.final = pointwise(final, self.head.layout, Layout.plain(final.out_channels))
+
+    def heatmaps(self, images: Tensor) -> Tensor:
+        """The network without the check of its input, which is what gets exported; shapes as `forward`."""
+        maps = [self.stem(images)]
+        for stage in self.stages:
+            maps = stage(maps)
+        return self.final(self.head(maps))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W), float, normalised, to heatmaps (N, num_joints, ceil(H / 4), ceil(W / 4)).
+
+        Raises:
+            ValueError: the rank, the channels, the dtype or the size is not one that the network can run.
+        """
+        check_images(images)
+        return self.heatmaps(images)
+
+
+def fuse(
+    model: LiteHRNet,
+    size: Sequence[int],
+    *,
+    target: str = "onnxruntime",
+    block: int = 16,
+) -> FusedLiteHRNet:
+    """A new network that computes the same heatmaps, arranged for speed; `model` is untouched.
+
+    Args:
+        model: a trained network, any variant.
+        size: (height, width) of the images that it is meant for.
+        target: the runtime to please: "onnxruntime" pads every width to a multiple of `block` and multiplies equal
+            shapes only, "openvino" and "ncnn" like neither.
+        block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.
+
+    Raises:
+        ValueError: the size is not legal, or the target, the block or the model is not one that this can serve.
+    """
+    size = check_size(size)
+    if not isinstance(model, LiteHRNet):
+        raise ValueError(f"fuse takes a LiteHRNet (litehrnet.create_model), got {type(model).__name__}")
+    if target not in TARGETS:
+        raise ValueError(f"unknown target {target!r}; choose one of {', '.join(map(repr, TARGETS))}")
+    if isinstance(block, bool) or not isinstance(block, int) or block < 1:
+        raise ValueError(f"block must be an integer of at least 1 (16 or 8 are useful), got {block!r}")
+    recipe = Recipe(block=block, equal_shapes=True) if target == "onnxruntime" else Recipe()
+    with torch.no_grad():
+        return FusedLiteHRNet(model, size, recipe).eval()
