@@ -24,7 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from .blocks import FuseStep, SpatialWeighting
 from .model import zeros_like_input
 
-__all__ = ["PARTS", "Cost", "count", "part_of", "readme_count"]
+__all__ = ["PARTS", "Cost", "count", "count_module", "part_of", "readme_count"]
 
 # By name rather than by class, so that a model of the public repositories can be counted as well.
 _PART_PATTERNS = {
@@ -90,28 +90,50 @@ def count(model: nn.Module, size: Sequence[int]) -> Cost:
     >>> cost.macs, cost.params
     (198626688, 1130769)
     """
-    images = zeros_like_input(size)
-    twin = _twin(model)
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        twin(images)
-    macs = {name: _convolution_macs(ops) for name, ops in counter.get_flop_counts().items()}
+    macs = count_module(model, zeros_like_input(size))
     by_part = dict.fromkeys(PARTS, 0)
-    for name, module in twin.named_modules():
-        if isinstance(module, nn.Conv2d):
-            by_part[part_of(name)] += macs.get(f"{type(twin).__name__}.{name}", 0)
+    for name, number in macs.items():
+        by_part[part_of(name)] += number
     params_by_part = dict.fromkeys(PARTS, 0)
     for name, parameter in model.named_parameters():
         params_by_part[part_of(name)] += parameter.numel()
-    if sum(by_part.values()) != macs["Global"]:
+    return Cost(sum(by_part.values()), sum(params_by_part.values()), by_part, params_by_part)
+
+
+def count_module(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> dict[str, int]:
+    """MACs of every convolution that runs when `module` is called with `inputs`, by the convolution's dotted name.
+
+    Args:
+        module: any module; a copy of it runs, on the CPU.
+        inputs: what it takes, float32 on the CPU.
+
+    Raises:
+        ValueError: a convolution runs that is not a `torch.nn.Conv2d`, so that it has no name.
+
+    >>> from litehrnet.blocks import ShuffleUnit
+    >>> count_module(ShuffleUnit(4), torch.zeros(1, 4, 8, 8))
+    {'branch2.0.conv': 256, 'branch2.1.conv': 1152, 'branch2.2.conv': 256}
+    """
+    twin = _twin(module)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        twin(*inputs)
+    counts = {name: _convolution_macs(operations) for name, operations in counter.get_flop_counts().items()}
+    root = type(twin).__name__
+    named = {name: counts.get(f"{root}.{name}" if name else root, 0) for name in _convolution_names(twin)}
+    if sum(named.values()) != counts["Global"]:
         raise ValueError(
-            f"the parts sum to {sum(by_part.values()):,} MACs, the network runs {macs['Global']:,}: "
+            f"the named convolutions sum to {sum(named.values()):,} MACs, but {counts['Global']:,} run: "
             "a convolution outside nn.Conv2d belongs to no part"
         )
-    return Cost(macs["Global"], sum(params_by_part.values()), by_part, params_by_part)
+    return named
 
 
 def _twin(model: nn.Module) -> nn.Module:
     return copy.deepcopy(model).to("cpu", torch.float32).eval()
+
+
+def _convolution_names(module: nn.Module) -> list[str]:
+    return [name for name, layer in module.named_modules() if isinstance(layer, nn.Conv2d)]
 
 
 def _convolution_macs(operations: dict) -> int:

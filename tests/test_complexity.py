@@ -149,7 +149,7 @@ def test_readme_numbers_to_the_digit(models, name, size):
 
 
 def test_readme_counts_the_same_convolutions(models):
-    for model in models.values():
+    for model in (models["litehrnet18"], models["naive_litehrnet18"]):
         assert readme_count(model, (64, 64))["convolution"] == count(model, (64, 64)).macs
 
 
