@@ -1,0 +1,116 @@
+"""What the notebooks say of themselves: their order, title, sentence, minutes and picture.
+
+The index page, the README's table and the tests all read it here, so that nothing is said twice.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_IMAGE = re.compile(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<img\b[^>]*?\bsrc=[\"']([^\"']+)[\"'][^>]*>")
+_WORDS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_AMOUNT = rf"\d+|{'|'.join(_WORDS[1:])}"
+_MINUTES = re.compile(rf"\b({_AMOUNT})(?:\s*(?:to|or|-|–)\s*({_AMOUNT}))?\s+minutes?\b", re.IGNORECASE)
+_NO_PARAGRAPH = ("#", "!", "<", "|", "-", "*", ">", "$", "`")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One notebook on the index page.
+
+    Attributes:
+        path: the notebook.
+        number: "00", "01", ...
+        title: its first heading, as Markdown.
+        sentence: the first sentence of its first paragraph, as Markdown.
+        minutes: what it says it takes, such as "15 minutes" or "2 to 3 minutes".
+        picture: its first picture: the bytes of a PNG, or the path of an image file; None when it has none.
+    """
+
+    path: Path
+    number: str
+    title: str
+    sentence: str
+    minutes: str
+    picture: bytes | Path | None
+
+
+def numbered(folder: Path) -> list[Path]:
+    """The notebooks of the course, in order: those whose names begin with two digits."""
+    return sorted(folder.glob("[0-9][0-9]_*.ipynb"))
+
+
+def read(path: Path) -> NotebookNode:
+    """A notebook in today's format."""
+    return nbformat.read(path, as_version=4)
+
+
+def card(path: Path) -> Card:
+    """What a notebook says of itself.
+
+    Raises:
+        ValueError: it has no title, no opening sentence or does not say its minutes.
+    """
+    notebook = read(path)
+    prose = "\n\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    title = re.search(r"^# +(.+?)\s*#*\s*$", prose, re.MULTILINE)
+    minutes = _MINUTES.search(_after(prose, "What you'll need"))
+    sentence = _first_sentence(prose)
+    missing = [
+        name
+        for name, found in (("a title", title), ("an opening sentence", sentence), ("its minutes", minutes))
+        if not found
+    ]
+    if missing:
+        raise ValueError(f"{path.name} does not give {', '.join(missing)}")
+    low, high = (_digits(amount) for amount in minutes.groups())
+    return Card(
+        path,
+        path.name[:2],
+        title.group(1),
+        sentence,
+        f"{low} to {high} minutes" if high else f"{low} minute{'s' * (low != '1')}",
+        _picture(path, notebook),
+    )
+
+
+def _digits(amount: str | None) -> str | None:
+    return str(_WORDS.index(amount.lower())) if amount and amount.lower() in _WORDS else amount
+
+
+def _after(prose: str, heading: str) -> str:
+    return prose.replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").partition(heading)[2]
+
+
+def _first_sentence(prose: str) -> str | None:
+    for block in re.split(r"\n\s*\n", prose):
+        text = " ".join(block.split())
+        if text and not text.startswith(_NO_PARAGRAPH):
+            return re.match(r".*?[.!?](?=\s|$)|.+", text).group(0)
+    return None
+
+
+def _picture(path: Path, notebook: NotebookNode) -> bytes | Path | None:
+    """The first image of the prose if it stands before any figure of a cell, else the first figure."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for match in _IMAGE.finditer(cell.source):
+                source = unquote(match.group(1) or match.group(2))
+                if source.startswith("attachment:"):
+                    data = cell.attachments[source.removeprefix("attachment:")]
+                    return base64.b64decode(next(iter(data.values())))
+                if (path.parent / source).is_file():
+                    return path.parent / source
+        for output in cell.get("outputs", ()):
+            if "image/png" in output.get("data", {}):
+                return base64.b64decode(output.data["image/png"])
+    return None

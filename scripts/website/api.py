@@ -1,0 +1,58 @@
+"""The package's own pages, made from its docstrings by pdoc."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from pathlib import Path
+
+from pygments.formatters import HtmlFormatter
+
+TEMPLATES = Path(__file__).parent / "templates" / "api"
+LIGHT_STYLE, DARK_STYLE = "xcode", "github-dark"
+
+
+def public_modules(package: str) -> set[str]:
+    """The names of a package and of its public modules, at any depth.
+
+    Raises:
+        ImportError: one of them does not import.
+    """
+    module = importlib.import_module(package)
+    names = {package}
+    for info in pkgutil.iter_modules(module.__path__, f"{package}."):
+        if info.name.rpartition(".")[2].startswith("_"):
+            continue
+        names |= public_modules(info.name) if info.ispkg else {importlib.import_module(info.name).__name__}
+    return names
+
+
+def write_pages(package: str, title: str, folder: Path) -> None:
+    """Write `folder/PACKAGE.html` and one page a module below it, with a search box.
+
+    Args:
+        package: name of an importable package with docstrings in Google's form.
+        title: the course's title, for the way back.
+        folder: written to; made when it does not exist.
+    """
+    import pdoc
+    import pdoc.render
+
+    module = importlib.import_module(package)
+    for name in getattr(module, "__all__", ()):  # pdoc sees only what is there, not what comes on first use
+        setattr(module, name, getattr(module, name))
+    pdoc.render.configure(docformat="google", template_directory=TEMPLATES, logo=title, show_source=True)
+    pdoc.pdoc(package, output_directory=folder)
+    (folder / "index.html").unlink(missing_ok=True)  # only forwards to the package's page
+
+
+def code_colours() -> str:
+    """CSS for highlighted code, light and dark, by the system's wish or by the reader's."""
+    parts = []
+    for theme, other, style in (("light", "dark", LIGHT_STYLE), ("dark", "light", DARK_STYLE)):
+        formatter = HtmlFormatter(style=style)
+        blocks = [".highlight", ".pdoc-code"]
+        by_system = formatter.get_style_defs([f':root:not([data-theme="{other}"]) {block}' for block in blocks])
+        by_reader = formatter.get_style_defs([f':root[data-theme="{theme}"] {block}' for block in blocks])
+        parts += [f"@media (prefers-color-scheme: {theme}) {{\n{by_system}\n}}", by_reader]
+    return "\n".join(parts) + "\n.highlight { background: none; }\n"

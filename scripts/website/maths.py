@@ -1,0 +1,63 @@
+"""Mathematics without a request to anybody: LaTeX becomes MathML here, and the pages bring the font along.
+
+Browsers draw MathML by themselves, but need a font with a MATH table for brackets and roots that grow.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from fontTools import subset
+from latex2mathml.converter import convert
+from nbconvert.filters.markdown_mistune import IPythonRenderer
+
+FONT_NAME = "math.woff"
+FONT_CSS = f"""@font-face {{
+  font-family: "Course Math";
+  src: url("{FONT_NAME}") format("woff");
+  font-display: swap;
+}}
+math {{ font-family: "Course Math", "STIX Two Math", "Cambria Math", math; }}
+"""
+
+
+class MathRenderer(IPythonRenderer):
+    """nbconvert's own Markdown, with every formula turned into MathML."""
+
+    def block_math(self, body: str) -> str:
+        """$$ ... $$"""
+        return to_mathml(body, "block")
+
+    def inline_math(self, body: str) -> str:
+        """$ ... $"""
+        return to_mathml(body, "inline")
+
+    def latex_environment(self, name: str, body: str) -> str:
+        r"""\\begin{name} ... \\end{name}"""
+        return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")
+
+
+def to_mathml(latex: str, display: str) -> str:
+    """MathML for a formula; `display` is "inline" or "block"."""
+    namespace = ' xmlns="http://www.w3.org/1998/Math/MathML"'  # HTML needs none, and headings stumble over it
+    return convert(latex.strip(), display=display).replace(namespace, "")
+
+
+def write_font(path: Path, characters: set[str]) -> None:
+    """Write the part of STIX Two Math that these characters need, as a web font.
+
+    Args:
+        path: file to write.
+        characters: every character that stands inside a formula.
+    """
+    options = subset.Options(flavor="woff", layout_features=["*"], notdef_outline=True)
+    options.drop_tables += ["DSIG"]
+    package = Path(find_spec("ziamath").origin).parent  # carries the font; its code is not needed
+    font = subset.load_font(str(package / "fonts" / "STIXTwoMath-Regular.ttf"), options)
+    # Single letters are set in the mathematical italic block, which the browser chooses by itself.
+    codes = {ord(character) for character in characters} | set(range(0x20, 0x7F)) | set(range(0x1D434, 0x1D468))
+    subsetter = subset.Subsetter(options)
+    subsetter.populate(unicodes=codes | {0x210E, 0x2212})
+    subsetter.subset(font)
+    subset.save_font(font, str(path), options)

@@ -1,0 +1,139 @@
+"""One page each from a notebook, a Markdown file, a source file or a folder: the body, not yet the frame around it."""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+
+from bs4 import BeautifulSoup, Tag
+from jinja2 import pass_context
+from nbconvert import HTMLExporter
+from nbconvert.filters.markdown_mistune import MarkdownWithMath
+from nbformat import NotebookNode
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import TextLexer, get_lexer_for_filename
+from pygments.util import ClassNotFound
+
+from .maths import MathRenderer
+
+TEMPLATES = Path(__file__).parent / "templates"
+LIVE_ONLY = "Netron shows the graph here when the notebook runs; the stored picture stands beside it."
+HIDDEN = {"build", "node_modules", "__pycache__"}
+
+
+@dataclass
+class Page:
+    """A page's body.
+
+    Attributes:
+        title: for the head and the contents, as plain text.
+        soup: the body, with links as the source file has them.
+        contents: (anchor, text as HTML, level) of each heading of level 2 and 3.
+    """
+
+    title: str
+    soup: BeautifulSoup
+    contents: list[tuple[str, str, int]] = field(default_factory=list)
+
+
+class _Exporter(HTMLExporter):
+    """nbconvert's HTML, with our cell markup and MathML for the mathematics."""
+
+    @pass_context
+    def markdown2html(self, context: dict, source: str) -> str:
+        """The Markdown of a cell as HTML, attachments embedded."""
+        cell = context.get("cell", {})
+        return markdown(source, attachments=cell.get("attachments", {}))
+
+
+def markdown(source: str, attachments: dict | None = None) -> str:
+    """Markdown as Jupyter understands it, as HTML with MathML."""
+    renderer = MathRenderer(escape=False, attachments=attachments or {}, anchor_link_text="#")
+    return MarkdownWithMath(renderer=renderer).render(source)
+
+
+def from_notebook(notebook: NotebookNode) -> Page:
+    """The page of a notebook with its outputs."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            _keep_what_lives_without_a_kernel(output)
+    exporter = _Exporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
+    body, _ = exporter.from_notebook_node(notebook)
+    return _finish(body)
+
+
+def _keep_what_lives_without_a_kernel(output: NotebookNode) -> None:
+    """A frame on this machine's port is dead on a page: show the picture that stands beside it instead."""
+    data = output.get("data", {})
+    if "<iframe" in data.get("text/html", ""):
+        del data["text/html"]
+        if "image/png" in data:
+            data.pop("text/plain", None)
+        else:
+            data["text/plain"] = (
+                "(Live in JupyterLab: Netron shows the graph here. The picture below was made with it.)"
+            )
+
+
+def from_markdown(path: Path) -> Page:
+    """The page of a Markdown file."""
+    return _finish(markdown(path.read_text()))
+
+
+def from_text(path: Path, name: str) -> Page:
+    """The page of a source file, highlighted, with a number and an anchor for each line."""
+    try:
+        lexer = get_lexer_for_filename(path.name)
+    except ClassNotFound:
+        lexer = TextLexer()
+    formatter = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=False)
+    code = re.sub(r'(<a id="L)-(\d+")', r"\1\2", highlight(path.read_text(), lexer, formatter))
+    return _finish(f"<h1><code>{escape(name)}</code></h1>\n{code}", title=name)
+
+
+def from_folder(path: Path, name: str) -> Page:
+    """The page of a folder: links to what lies in it."""
+    children = [
+        child for child in sorted(path.iterdir()) if child.name not in HIDDEN and not child.name.startswith(".")
+    ]
+    items = "\n".join(
+        f'<li><a href="{escape(child.name)}">{escape(child.name)}{"/" * child.is_dir()}</a></li>' for child in children
+    )
+    return _finish(f"<h1><code>{escape(name)}/</code></h1>\n<ul>\n{items}\n</ul>", title=name)
+
+
+def _finish(body: str, title: str | None = None) -> Page:
+    soup = BeautifulSoup(body, "html.parser")
+    for table in soup("table"):
+        table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+    for number, image in enumerate(soup("img"), 1):
+        # A figure out of a cell has no words of its own; the sentence under it is part of the picture.
+        image["alt"] = image.get("alt") or f"Figure {number} of this page"
+        image["loading"] = "lazy"
+        _give_size(image)
+    heading = soup.find("h1")
+    contents = [_entry(tag) for tag in soup(["h2", "h3"]) if tag.get("id")]
+    return Page(title or (_text(heading) if heading else "Untitled"), soup, contents)
+
+
+def _give_size(image: Tag) -> None:
+    """Width and height of an embedded PNG, so that the page does not jump while it loads."""
+    prefix = "data:image/png;base64,"
+    if image.get("src", "").startswith(prefix) and not image.get("width"):
+        header = base64.b64decode(image["src"][len(prefix) : len(prefix) + 64])
+        image["width"], image["height"] = (str(int.from_bytes(header[i : i + 4], "big")) for i in (16, 20))
+
+
+def _text(tag: Tag) -> str:
+    copy = BeautifulSoup(str(tag), "html.parser")
+    for link in copy(class_="anchor-link"):
+        link.decompose()
+    return " ".join(copy.get_text().split())
+
+
+def _entry(tag: Tag) -> tuple[str, str, int]:
+    return tag["id"], escape(_text(tag)), int(tag.name[1])

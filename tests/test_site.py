@@ -1,0 +1,321 @@
+"""`make tutorial`'s two scripts, on tiny courses: what they build, leave alone, and say when it fails."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import build_site
+import nbformat
+import pytest
+import run_notebooks
+from bs4 import BeautifulSoup
+from course import card
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from website.api import public_modules
+
+# The smallest picture there is: one white pixel.
+PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC")
+OPENING = """# Learn to {verb}
+
+![a picture](figures/pixel.png)
+
+Small numbers come first. Then more.
+
+## What you'll need
+
+{minutes} minutes, and [the other one]({other}), [a word](glossary.md#word), [the code](../litehrnet/code.py),
+[its tests](../tests/)."""
+MATHS = r"""## The formula
+
+Inline $k = n - (m - 1)\,s$ and
+
+$$\text{start}_i = \left\lfloor \frac{i\,n}{m} \right\rfloor$$
+
+```python
+answer = 42
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+<details>
+<summary>The answer</summary>
+
+It is **folded**.
+
+</details>"""
+PICTURE = """from IPython.display import Image, display
+import base64
+display(Image(base64.b64decode("{pixel}")))"""
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """A notebook; texts that begin with a hash or hold a heading are Markdown, the others code."""
+    made = [new_markdown_cell(cell) if cell.startswith("#") else new_code_cell(cell) for cell in cells]
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
+    nbformat.write(new_notebook(cells=made, metadata=kernel), path)
+
+
+def make_course(root: Path) -> Path:
+    """A checkout with a course of two notebooks that run."""
+    for folder in ("notebooks/figures", "notebooks/solutions", "litehrnet", "tests"):
+        (root / folder).mkdir(parents=True)
+    (root / "notebooks/figures/pixel.png").write_bytes(PIXEL)
+    (root / "notebooks/glossary.md").write_text('# Glossary\n\n<a id="word"></a>**Word**: see [00](00_walk.ipynb).\n')
+    (root / "litehrnet/code.py").write_text('"""Code."""\n\nANSWER = 42\n')
+    (root / "tests/test_code.py").write_text("def test_nothing():\n    assert True\n")
+    (root / "README.md").write_text("# Course\n\n![result](notebooks/figures/pixel.png)\n\nWhat it *is*.\n")
+    for name in ("LICENSE", "NOTICE"):
+        (root / name).write_text("Yours to use.\n")
+    write_notebook(
+        root / "notebooks/00_walk.ipynb",
+        OPENING.format(verb="walk", minutes=5, other="01_run.ipynb"),
+        "import os\nfrom pathlib import Path\nPath(os.environ['LITEHRNET_MODELS'], 'tiny.onnx').write_bytes(b'model')",
+        MATHS,
+        "print('left behind', file=open('left_behind.txt', 'w'))\nprint('walked')",
+    )
+    write_notebook(
+        root / "notebooks/01_run.ipynb",
+        OPENING.format(verb="run $x^2$", minutes="2 to 3", other="00_walk.ipynb#The-formula"),
+        PICTURE.format(pixel=base64.b64encode(PIXEL).decode()),
+        "from IPython.display import IFrame\nIFrame('http://localhost:9', width='100%', height=100)",
+    )
+    write_notebook(root / "notebooks/solutions/00_walk.ipynb", "# Solutions", "print(1)")
+    return root
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a script left: its exit code and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(main: Callable[[list[str]], int], *arguments: str | Path) -> Done:
+    """Run one of the two scripts as `make tutorial` does, but in this process, which is quicker."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.delenv("LITEHRNET_MODELS", raising=False)
+        code = main([str(argument) for argument in arguments])
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def execute(root: Path) -> Done:
+    """Execute a course's notebooks as copies."""
+    return run(run_notebooks.main, "--source", root / "notebooks", "--build", root / "build")
+
+
+def build(root: Path) -> Done:
+    """Write a course's site, without the package's pages."""
+    return run(build_site.main, "--root", root, "--no-package")
+
+
+@dataclass(frozen=True)
+class Built:
+    """A course that was built once: where, what the sources were, and what the scripts said."""
+
+    root: Path
+    before: dict[str, bytes]
+    ran: Done
+    built: Done
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The course of `make_course`, executed and built."""
+    root = make_course(tmp_path_factory.mktemp("once") / "checkout")
+    return Built(root, tree(root), execute(root), build(root))
+
+
+@pytest.fixture
+def course(once: Built, tmp_path: Path) -> Path:
+    """A built course of one's own."""
+    return shutil.copytree(once.root, tmp_path / "checkout")
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder with its content."""
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def broken_links(site: Path) -> list[str]:
+    """Every link, image, style or script of a site's pages that leads to no file, no anchor, or to another host."""
+    pages = {path: BeautifulSoup(path.read_text(), "html.parser") for path in site.rglob("*.html")}
+    anchors = {path: {tag.get("id") or tag.get("name") for tag in soup(True)} for path, soup in pages.items()}
+    broken = []
+    for page, soup in pages.items():
+        for tag in soup(["a", "img", "link", "script", "iframe", "source"]):
+            address = urlsplit(tag.get("href") or tag.get("src") or "")
+            if address.scheme in {"data", "mailto"} or not (address.path or address.fragment or address.netloc):
+                continue
+            where = f"{page.relative_to(site)}: {address.geturl()}"
+            if address.scheme or address.netloc:
+                if tag.name != "a":
+                    broken.append(f"{where} asks another host")
+                continue
+            target = Path(os.path.normpath(page.parent / unquote(address.path))) if address.path else page
+            if not target.is_file():
+                broken.append(f"{where} leads to no file")
+            elif address.fragment and target in pages and unquote(address.fragment) not in anchors[target]:
+                broken.append(f"{where} leads to no anchor")
+    return broken
+
+
+def test_tutorial_builds_site_and_models(once: Built) -> None:
+    """Progress, models, pages; the sources stay untouched."""
+    course, ran, built = once.root, once.ran, once.built
+    assert (ran.code, ran.err) == (0, "")
+    assert (built.code, built.err) == (0, "")
+    lines = ran.out.splitlines()
+    assert [line.split()[:3] for line in lines] == [["00_walk", "2/2", "cells"], ["01_run", "2/2", "cells"]]
+    assert {name: content for name, content in tree(course).items() if not name.startswith("build")} == once.before
+    assert (course / "build/models/tiny.onnx").read_bytes() == b"model"
+    site = course / "build/site"
+    assert str(site / "index.html") in built.out
+    assert broken_links(site) == []
+    pages = {str(path.relative_to(site)) for path in site.rglob("*.html")}
+    assert pages >= {"index.html", "00_walk.html", "01_run.html", "glossary.html", "solutions/00_walk.html"}
+    assert pages >= {"files/README.md.html", "files/litehrnet/code.py.html", "files/tests/test_code.py.html"}
+
+
+def test_pages_say_what_the_notebooks_say(once: Built) -> None:
+    """Cards, previous and next, contents, mathematics, executed outputs, and no dead frame."""
+    names = ("index.html", "00_walk.html", "01_run.html")
+    pages = [BeautifulSoup((once.root / "build/site" / name).read_text(), "html.parser") for name in names]
+    index, walk, run = pages
+    cards = index(class_="card")
+    assert [card["href"] for card in cards] == ["00_walk.html", "01_run.html"]
+    assert [card.find("img") is not None for card in cards] == [True, True]
+    assert "5 minutes" in cards[0].get_text()
+    assert "2 to 3 minutes" in cards[1].get_text()
+    assert "Small numbers come first." in cards[0].get_text()
+    assert "Then more" not in cards[0].get_text()
+    assert "What it is." in index.get_text()
+    assert walk.find("a", rel="next")["href"] == "01_run.html"
+    assert walk.find("a", rel="prev") is None
+    assert run.find("a", rel="prev")["href"] == "00_walk.html"
+    assert [link.get_text() for link in walk.select(".contents a")] == ["What you'll need", "The formula"]
+    assert [tag["display"] for tag in walk.select(".prose math")] == ["inline", "block"]
+    assert run.select_one("h1 math") is not None
+    assert "$" not in walk.find("main").get_text()
+    assert walk.select_one(".output pre").get_text().strip() in {"5", "walked"}
+    assert "walked" in walk.get_text()  # the source holds no outputs: the page shows the executed copy's
+    assert walk.find("details", class_=False).find("strong").get_text() == "folded"
+    assert run.select_one(".output img")["width"] == "1"
+    assert run.find("iframe") is None
+    for image in (*walk("img"), *run("img")):
+        assert image["alt"]
+
+
+def test_failing_notebook_stops_it(course: Path) -> None:
+    """The notebook, the cell and the error are named, the code is 1, and what was built before stays."""
+    before = tree(course / "build")
+    write_notebook(course / "notebooks/01_run.ipynb", "# Learn to fall", "x = 1", "print(x)\n1 / 0", "print('never')")
+    write_notebook(course / "notebooks/02_rest.ipynb", "# Learn to rest", "open('rested.txt', 'w')")
+    ran = execute(course)
+    assert ran.code == 1
+    for part in ("01_run.ipynb", "cell 3 of 4", "code cell 2 of 3", "1 / 0", "ZeroDivisionError: division by zero"):
+        assert part in ran.err
+    assert "Traceback" not in ran.err
+    after = tree(course / "build")
+    failed = after.pop("failed/01_run.ipynb")
+    assert b"ZeroDivisionError" in failed
+    assert after.keys() == before.keys()
+    assert {name for name in after if after[name] != before[name]} <= {"notebooks/00_walk.ipynb"}
+
+
+def test_dying_kernel_is_told(course: Path) -> None:
+    """A cell that ends its process is named like one that raises."""
+    write_notebook(course / "notebooks/00_walk.ipynb", "# Learn to die", "import os\nos._exit(3)")
+    ran = execute(course)
+    assert ran.code == 1
+    assert "00_walk.ipynb failed in cell 2 of 2" in ran.err
+    assert "kernel died" in ran.err.lower()
+
+
+@pytest.mark.parametrize(
+    ("link", "says"),
+    [("07_nowhere.ipynb", "07_nowhere.ipynb leads nowhere"), ("../../outside.md", "outside.md leads nowhere")],
+)
+def test_broken_link_stops_the_site(course: Path, link: str, says: str) -> None:
+    """A link that leads nowhere is named, and the old site stays."""
+    before = tree(course / "build/site")
+    (course / "notebooks/glossary.md").write_text(f"# Glossary\n\n[see]({link})\n")
+    (course.parent / "outside.md").write_text("# Outside\n")
+    built = build(course)
+    assert built.code == 1
+    assert f"notebooks/glossary.md: the link {link}" in built.err
+    assert says in built.err
+    assert tree(course / "build/site") == before
+    assert {path.name for path in (course / "build").iterdir()} == {"models", "notebooks", "site"}
+
+
+def test_in_place_stores_outputs_without_time_stamps(course: Path) -> None:
+    """`make refresh`: outputs and counts are stored, and a second run changes nothing."""
+    path = course / "notebooks/00_walk.ipynb"
+    options = ("--in-place", path, "--source", course / "notebooks", "--build", course / "build")
+    assert run(run_notebooks.main, *options).code == 0
+    first = path.read_text()
+    notebook = nbformat.reads(first, as_version=4)
+    assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [1, 2]
+    assert "walked" in first
+    assert "iopub" not in first
+    assert notebook.metadata.language_info == {"name": "python"}
+    assert run(run_notebooks.main, *options).code == 0
+    assert path.read_text() == first
+
+
+@pytest.mark.parametrize(
+    ("opening", "missing"),
+    [
+        ("Just words.\n\n## What you'll need\n\n3 minutes.", "a title"),
+        ("# Title\n\n![p](p.png)\n\n## What you'll need\n\n- 3 minutes", "an opening sentence"),
+        ("# Title\n\nWords that take 3 minutes.\n\n## What you'll need\n\nPatience.", "its minutes"),
+    ],
+)
+def test_card_says_what_a_notebook_lacks(tmp_path: Path, opening: str, missing: str) -> None:
+    """Without a title, a sentence or minutes there is no card, and the error names the lack."""
+    path = tmp_path / "00_bare.ipynb"
+    nbformat.write(new_notebook(cells=[new_markdown_cell(opening)]), path)
+    with pytest.raises(ValueError, match=f"00_bare.ipynb does not give .*{missing}"):
+        card(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "minutes"),
+    [
+        ("About one minute.", "1 minute"),
+        ("10 minutes on a laptop's CPU", "10 minutes"),
+        ("Two or three minutes", "2 to 3 minutes"),
+        ("15-20 minutes", "15 to 20 minutes"),
+    ],
+)
+def test_card_reads_minutes_in_words_and_digits(tmp_path: Path, words: str, minutes: str) -> None:
+    """However a writer puts it, the index page says it one way."""
+    path = tmp_path / "00_words.ipynb"
+    text = f"# Title\n\nIn 99 minutes, a sentence.\n\n## What you\N{RIGHT SINGLE QUOTATION MARK}ll need\n\n{words}"
+    nbformat.write(new_notebook(cells=[new_markdown_cell(text)]), path)
+    assert card(path).minutes == minutes
+
+
+def test_the_course_builds_as_stored(tmp_path: Path) -> None:
+    """The real notebooks, texts and package as a site, from the stored outputs: every link leads somewhere."""
+    built = run(build_site.main, "--build", tmp_path)
+    assert built.code == 0, built.err
+    site = tmp_path / "site"
+    assert broken_links(site) == []
+    for module in public_modules("litehrnet"):
+        assert (site / "api" / f"{module.replace('.', '/')}.html").is_file()
+    for page in site.rglob("*.html"):
+        assert "<iframe" not in page.read_text()
