@@ -13,63 +13,23 @@ before all of it fits.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 import struct
-import urllib.error
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from .downloads import PUBLIC, fetch
 from .files import data_path, written_whole
 from .model import VARIANTS, LiteHRNet, Variant, create_model
 
 __all__ = ["PUBLIC", "from_checkpoint", "load_checkpoint", "load_pretrained", "read_metadata", "save_weights"]
 
 BUNDLED = {"litehrnet18": "litehrnet18_256x192.safetensors"}
-_MMPOSE = "https://download.openmmlab.com/mmpose"
 
-
-@dataclass(frozen=True)
-class PublicFile:
-    """A checkpoint that its authors publish.
-
-    Attributes:
-        url: where it lies.
-        hash_prefix: the first eight hex digits of its SHA-256, which the file's name carries.
-        size: height and width that it was trained at.
-        joints: heatmaps it gives.
-    """
-
-    url: str
-    hash_prefix: str
-    size: tuple[int, int]
-    joints: int = 17
-
-    @property
-    def file_name(self) -> str:
-        """The last part of the address."""
-        return self.url.rsplit("/", 1)[1]
-
-
-def _public(folder: str, name: str, hash_prefix: str, date: int, size: tuple[int, int], joints: int = 17) -> PublicFile:
-    return PublicFile(f"{_MMPOSE}/{folder}/litehrnet/{name}-{hash_prefix}_{date}.pth", hash_prefix, size, joints)
-
-
-PUBLIC: dict[str, PublicFile] = {
-    name: _public(folder, name, hash_prefix, date, size, joints)
-    for folder, name, hash_prefix, date, size, joints in (
-        ("top_down", "litehrnet18_coco_256x192", "6bace359", 20211230, (256, 192), 17),
-        ("top_down", "litehrnet18_coco_384x288", "8d4dac48", 20211230, (384, 288), 17),
-        ("top_down", "litehrnet30_coco_256x192", "4176555b", 20210626, (256, 192), 17),
-        ("top_down", "litehrnet30_coco_384x288", "a3aef5c4", 20210626, (384, 288), 17),
-        ("hand", "litehrnet_w18_coco_wholebody_hand_256x256", "d6945e6a", 20210908, (256, 256), 21),
-    )
-}
 
 # EMA before raw weights; `state_dict` first, because mmengine swaps the averaged weights into it before it saves.
 _CONTAINERS = ("state_dict", "ema", "ema_state_dict", "model", "module")
@@ -144,7 +104,7 @@ def load_pretrained(name: str = "litehrnet18") -> LiteHRNet:
         return from_checkpoint(data_path(BUNDLED[name]))
     if name not in PUBLIC:
         raise ValueError(f"no weights named {name!r}; there are {', '.join((*BUNDLED, *PUBLIC))}")
-    return from_checkpoint(_fetch(PUBLIC[name]))
+    return from_checkpoint(fetch(PUBLIC[name]))
 
 
 def read_metadata(path: str | Path) -> dict[str, str]:
@@ -191,7 +151,7 @@ def save_weights(model: LiteHRNet, path: str | Path, **metadata: str) -> Path:
     return Path(path)
 
 
-# ---------------------------------------------------------------------------------------------------- reading a file
+# ---------------------------------------------------------------------- reading a file
 
 
 def _read_state(path: Path) -> dict[str, Tensor]:
@@ -230,8 +190,8 @@ def _read_file(path: Path) -> object:
         if "Unsupported" not in str(error) and "GLOBAL" not in str(error) and "weights_only" not in str(error).lower():
             raise ValueError(_damaged(path, error)) from error
         raise ValueError(
-            f"{path} holds more than tensors (a whole pickled model, or a trainer's objects), and reading that would run "
-            "code from the file, which is refused; where it came from, save the weights alone with "
+            f"{path} holds more than tensors (a whole pickled model, or a trainer's objects), and reading that would "
+            "run code from the file, which is refused; where it came from, save the weights alone with "
             f"torch.save(model.state_dict(), ...) ({_first_line(error)})"
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
@@ -290,7 +250,7 @@ def _canonical(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
     return renamed
 
 
-# -------------------------------------------------------------------------------------------- which network, does it fit
+# ---------------------------------------------------------------------- which network, does it fit
 
 
 def _tell_variant(state: Mapping[str, Tensor], path: Path) -> Variant:
@@ -356,32 +316,3 @@ def _table(rows: Mapping[str, Iterable[str]]) -> str:
 
 def _shape(tensor: Tensor) -> str:
     return "x".join(map(str, tensor.shape)) or "scalar"
-
-
-# ------------------------------------------------------------------------------------------------------- downloading
-
-
-def _fetch(public: PublicFile) -> Path:
-    """The public file in torch's hub cache, downloaded where it is not there yet, its hash checked either way."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / public.file_name
-    if path.exists():
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        if not digest.startswith(public.hash_prefix):
-            raise ValueError(
-                f"{path} is not the published file: its SHA-256 begins with {digest[:8]}, not {public.hash_prefix}; "
-                "delete it and try again"
-            )
-        return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    by_hand = f"fetch {public.url} by hand and put it at {path}"
-    try:
-        torch.hub.download_url_to_file(public.url, str(path), hash_prefix=public.hash_prefix, progress=True)
-    except RuntimeError as error:  # what torch raises for a wrong hash, which a cut connection leads to as well
-        raise ValueError(
-            f"{public.file_name} arrived incomplete or changed, nothing was kept ({error}); {by_hand}"
-        ) from error
-    except (urllib.error.URLError, OSError) as error:
-        raise ConnectionError(
-            f"{public.file_name} could not be downloaded ({_first_line(error)}); {by_hand}"
-        ) from error
-    return path

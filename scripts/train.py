@@ -25,13 +25,13 @@ from pathlib import Path
 import torch
 from torch import distributed, multiprocessing
 from tqdm import tqdm
-
-from litehrnet import VARIANTS
-from litehrnet.model import check_size
 from training.crops import Augmentation
 from training.loop import Recipe, Trainer
 from training.losses import LOSSES
 from training.people import COCO, CocoPeople, JointSet, People, ShardPeople, open_people, read_joint_set, shard_paths
+
+from litehrnet import VARIANTS
+from litehrnet.model import check_size
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -1,0 +1,85 @@
+"""The public checkpoints: where they lie, and fetching one once, with its hash checked.
+
+The package never needs them; its own weights come with it (`litehrnet.load_pretrained("litehrnet18")`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import urllib.error
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+__all__ = ["PUBLIC", "PublicFile", "fetch"]
+
+_MMPOSE = "https://download.openmmlab.com/mmpose"
+
+
+@dataclass(frozen=True)
+class PublicFile:
+    """A checkpoint that its authors publish.
+
+    Attributes:
+        url: where it lies.
+        hash_prefix: the first eight hex digits of its SHA-256, which the file's name carries.
+        size: height and width that it was trained at.
+        joints: heatmaps it gives.
+    """
+
+    url: str
+    hash_prefix: str
+    size: tuple[int, int]
+    joints: int = 17
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the address."""
+        return self.url.rsplit("/", 1)[1]
+
+
+def _public(folder: str, name: str, hash_prefix: str, date: int, size: tuple[int, int], joints: int = 17) -> PublicFile:
+    return PublicFile(f"{_MMPOSE}/{folder}/litehrnet/{name}-{hash_prefix}_{date}.pth", hash_prefix, size, joints)
+
+
+PUBLIC: dict[str, PublicFile] = {
+    name: _public(folder, name, hash_prefix, date, size, joints)
+    for folder, name, hash_prefix, date, size, joints in (
+        ("top_down", "litehrnet18_coco_256x192", "6bace359", 20211230, (256, 192), 17),
+        ("top_down", "litehrnet18_coco_384x288", "8d4dac48", 20211230, (384, 288), 17),
+        ("top_down", "litehrnet30_coco_256x192", "4176555b", 20210626, (256, 192), 17),
+        ("top_down", "litehrnet30_coco_384x288", "a3aef5c4", 20210626, (384, 288), 17),
+        ("hand", "litehrnet_w18_coco_wholebody_hand_256x256", "d6945e6a", 20210908, (256, 256), 21),
+    )
+}
+
+
+def fetch(public: PublicFile) -> Path:
+    """The public file in torch's hub cache, downloaded where it is not there yet, its hash checked either way.
+
+    Raises:
+        ValueError: the file that came, or that lies there, is not the published one.
+        ConnectionError: it could not be fetched; the sentence names the address and where to put the file by hand.
+    """
+    path = Path(torch.hub.get_dir()) / "checkpoints" / public.file_name
+    if path.exists():
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        if not digest.startswith(public.hash_prefix):
+            raise ValueError(
+                f"{path} is not the published file: its SHA-256 begins with {digest[:8]}, not {public.hash_prefix}; "
+                "delete it and try again"
+            )
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    by_hand = f"fetch {public.url} by hand and put it at {path}"
+    try:
+        torch.hub.download_url_to_file(public.url, str(path), hash_prefix=public.hash_prefix, progress=True)
+    except RuntimeError as error:  # what torch raises for a wrong hash, which a cut connection leads to as well
+        raise ValueError(
+            f"{public.file_name} arrived incomplete or changed, nothing was kept ({error}); {by_hand}"
+        ) from error
+    except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
+        raise ConnectionError(f"{public.file_name} could not be downloaded ({error}); {by_hand}") from error
+    return path

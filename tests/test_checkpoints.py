@@ -1,0 +1,371 @@
+"""Weights from every kind of file: names, containers, refusals, downloads, and trained ones on real photographs."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import pickle
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from reference import reference_model
+
+import litehrnet
+from litehrnet import checkpoints, downloads
+from litehrnet.checkpoints import read_metadata, save_weights
+from litehrnet.files import data_path
+from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="module")
+def source() -> litehrnet.LiteHRNet:
+    return reference_model("litehrnet18", num_joints=16)
+
+
+@pytest.fixture(scope="module")
+def state(source: litehrnet.LiteHRNet) -> dict[str, torch.Tensor]:
+    return source.state_dict()
+
+
+def same(one: litehrnet.LiteHRNet, other: litehrnet.LiteHRNet) -> bool:
+    first, second = one.state_dict(), other.state_dict()
+    return list(first) == list(second) and all(torch.equal(first[key], second[key]) for key in first)
+
+
+def renamed(state: dict, prefix: str = "", head: str = "head.") -> dict:
+    return {prefix + (head + key[5:] if key.startswith("head.") else key): value for key, value in state.items()}
+
+
+# ------------------------------------------------------------------------------------------ names and containers
+
+
+@pytest.mark.parametrize("head", ["head.", "keypoint_head."], ids=["mmpose1", "official"])
+@pytest.mark.parametrize("prefix", ["", "module.", "module.module.", "_orig_mod."])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_all_names_load(source, state, tmp_path: Path, prefix: str, head: str, suffix: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    names = renamed(state, prefix, head)
+    if suffix == ".pth":
+        torch.save({"state_dict": names, "meta": {"epoch": 210}}, path)
+    else:
+        from safetensors.torch import save_file
+
+        save_file(names, path)
+    loaded = litehrnet.from_checkpoint(path)
+    assert (loaded.variant.name, loaded.num_joints, loaded.training) == ("litehrnet18", 16, False)
+    assert same(loaded, source)
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda s: s,
+    lambda s: {"state_dict": s, "optimizer": {"lr": 0.1}},
+    lambda s: {"model": s, "epoch": 3},
+    lambda s: {"ema": s, "model": {key: value + 1 for key, value in s.items()}},
+    lambda s: {"ema": {"module": s, "updates": 5}},
+    lambda s: {"state_dict": s, "ema_state_dict": {"steps": torch.tensor(1)}},
+], ids=["bare", "state_dict", "model", "ema first", "ema of a wrapper", "mmengine"])  # fmt: skip
+@pytest.mark.parametrize("legacy", [False, True])
+def test_all_containers_load(source, state, tmp_path: Path, wrap: Callable, legacy: bool) -> None:
+    path = tmp_path / "weights.pt"
+    torch.save(wrap(dict(state)), path, _use_new_zipfile_serialization=not legacy)
+    assert same(litehrnet.from_checkpoint(path), source)
+
+
+@pytest.mark.parametrize("name", list(litehrnet.VARIANTS))
+@pytest.mark.parametrize("joints", [12, 21])
+def test_variant_and_joints_are_told(tmp_path: Path, name: str, joints: int) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(litehrnet.create_model(name, joints).state_dict(), path)
+    loaded = litehrnet.from_checkpoint(path)
+    assert (loaded.variant.name, loaded.num_joints) == (name, joints)
+
+
+def test_load_checkpoint_returns_the_model_in_its_mode(source, state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    model = litehrnet.create_model("litehrnet18", 16).train()
+    assert litehrnet.load_checkpoint(model, str(path)) is model
+    assert model.training
+    assert same(model, source)
+
+
+def test_counters_that_old_files_lack_and_buffers_of_trainers(source, state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    old = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    torch.save({**old, "data_preprocessor.mean": torch.zeros(3), "ema_backbone_stem_conv1": torch.zeros(1)}, path)
+    assert same(litehrnet.from_checkpoint(path), source)
+
+
+def test_half_precision_is_read(source, state, tmp_path: Path) -> None:
+    path = save_weights(source, tmp_path / "weights.safetensors", trained="no")
+    loaded = litehrnet.from_checkpoint(path)
+    for key, value in loaded.state_dict().items():
+        assert value.dtype == state[key].dtype
+        torch.testing.assert_close(value, state[key], rtol=1e-3, atol=1e-6)
+        if value.ndim < 4:
+            assert torch.equal(value, state[key])
+    assert read_metadata(path) == {"variant": "litehrnet18", "joints": "16", "trained": "no"}
+    assert path.stat().st_size < 3e6
+
+
+# ------------------------------------------------------------------------------------------------------ refusals
+
+
+def refusal(model: litehrnet.LiteHRNet, path: Path) -> str:
+    """What is said about a file that does not load; the model must stay as it was."""
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(ValueError) as told:
+        litehrnet.load_checkpoint(model, path)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    return str(told.value)
+
+
+def test_one_table_of_all_that_does_not_fit(state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    wrong = dict(state)
+    del wrong["backbone.stem.conv1.bn.weight"]
+    wrong["backbone.stem.extra"] = torch.zeros(2, 3)
+    wrong["head.final_layer.bias"] = torch.zeros(5)
+    torch.save(wrong, path)
+    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    assert "nothing was loaded" in told
+    rows = [row.split() for row in told.splitlines()[1:]]
+    assert rows == [
+        ["missing", "backbone.stem.conv1.bn.weight", "32"],
+        ["unexpected", "backbone.stem.extra", "2x3"],
+        ["wrong", "shape", "head.final_layer.bias", "5", "in", "the", "file,", "16", "in", "the", "model"],
+    ]
+
+
+def test_a_long_table_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(litehrnet.create_model("litehrnet30").state_dict(), path)
+    told = refusal(litehrnet.create_model("litehrnet18"), path)
+    assert "It holds litehrnet30 with 17 joints" in told
+    assert "more" in told
+    assert len(told.splitlines()) < 20
+
+
+def test_other_joints_get_a_hint(state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    told = refusal(litehrnet.create_model("litehrnet18"), path)
+    assert "litehrnet18 with 16 joints" in told
+    assert "head.final_layer.weight  16x40x1x1 in the file, 17x40x1x1 in the model" in told
+
+
+class Unsafe:
+    """Stands for a pickled model: reading it would run code."""
+
+    def __reduce__(self) -> tuple:
+        return (Path, ("code ran",))
+
+
+def broken_files() -> dict[str, tuple[Callable[[Path, dict], None], str]]:
+    def cut(path: Path, state: dict) -> None:
+        torch.save(state, path)
+        path.write_bytes(path.read_bytes()[:100_000])
+
+    def cut_legacy(path: Path, state: dict) -> None:
+        torch.save(state, path, _use_new_zipfile_serialization=False)
+        path.write_bytes(path.read_bytes()[:100_000])
+
+    def cut_safetensors(path: Path, state: dict) -> None:
+        from safetensors.torch import save
+
+        path.write_bytes(save(state)[:-1000])
+
+    def nan(path: Path, state: dict) -> None:
+        torch.save({**state, "head.final_layer.bias": torch.full((16,), torch.nan)}, path)
+
+    def saved(held: object) -> Callable[[Path, dict], None]:
+        return lambda path, state: torch.save(held, path)
+
+    def text(content: bytes) -> Callable[[Path, dict], None]:
+        return lambda path, state: path.write_bytes(content)
+
+    return {
+        "cut": (cut, "cut short or damaged"),
+        "cut legacy": (cut_legacy, "cut short or damaged"),
+        "cut safetensors": (cut_safetensors, "cut short or damaged"),
+        "nothing": (text(b""), "is empty"),
+        "text": (text(b"hello, these are not weights"), "no checkpoint"),
+        "web page": (text(b"<!DOCTYPE html><html>404</html>"), "a web page"),
+        "lfs": (text(b"version https://git-lfs.github.com/spec/v1\noid sha256:1"), "git lfs pull"),
+        "empty dict": (saved({}), "empty state dict"),
+        "empty inside": (saved({"state_dict": {}}), "empty state dict"),
+        "a list": (saved([torch.zeros(1)]), "a list, not a state dict"),
+        "a tensor": (saved(torch.zeros(3)), "a Tensor, not a state dict"),
+        "no state dict": (saved({"epoch": 3, "lr": 0.1}), "holds no state dict"),
+        "another network": (saved({"layer1.0.conv1.weight": torch.zeros(3)}), "another network"),
+        "whole model": (saved(torch.nn.ReLU()), "more than tensors"),
+        "pickle": (text(pickle.dumps({"state_dict": Unsafe()}, protocol=2)), "more than tensors"),
+        "nan": (nan, "NaN or infinity in 1 entries"),
+        "twice": (lambda path, s: torch.save({**s, **renamed(s, "module.")}, path), "twice"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", broken_files())
+def test_broken_files_each_get_their_sentence(state, tmp_path: Path, kind: str) -> None:
+    make, part = broken_files()[kind]
+    path = tmp_path / "weights.pth"
+    make(path, dict(state))
+    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    assert part in told
+    assert str(path) in told
+    assert len(told.splitlines()) == 1
+    with pytest.raises(ValueError, match=part.split("'")[0]):
+        litehrnet.from_checkpoint(path)
+
+
+def test_missing_files_and_folders(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.pth"):
+        litehrnet.from_checkpoint(tmp_path / "none.pth")
+    with pytest.raises(ValueError, match="folder"):
+        litehrnet.from_checkpoint(tmp_path)
+
+
+def test_a_variant_that_does_not_exist(state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({key: value for key, value in state.items() if "stage1.3." not in key}, path)
+    with pytest.raises(ValueError, match="2-3-2 modules, channel weighting, 40 channels"):
+        litehrnet.from_checkpoint(path)
+
+
+# ------------------------------------------------------------------------------------------------ weights by name
+
+
+def test_bundled_weights_need_no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+    model = litehrnet.load_pretrained("litehrnet18")
+    assert (model.variant.name, model.num_joints, model.training) == ("litehrnet18", 17, False)
+    path = data_path("litehrnet18_256x192.safetensors")
+    assert path.stat().st_size < 3e6
+    assert path.with_suffix(".md").exists(), "every weights file has its model card"
+
+
+def test_public_names() -> None:
+    with pytest.raises(ValueError, match="litehrnet30_coco_384x288"):
+        litehrnet.load_pretrained("litehrnet99")
+    for name, public in downloads.PUBLIC.items():
+        assert public.file_name.startswith(f"{name}-{public.hash_prefix}_")
+        assert "x".join(map(str, public.size)) in name
+
+
+class Served:
+    """A server on loopback that gives one file, or part of it."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content, self.sent, self.requests = content, len(content), 0
+        served = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                served.requests += 1
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(served.content)))
+                self.end_headers()
+                self.wfile.write(served.content[: served.sent])
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_address[1]}/weights-00000000_20211230.pth"
+
+
+@pytest.fixture
+def served(state, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    """The name "served" leads to a server on loopback; torch's hub lies in a fresh folder."""
+    torch.save({"state_dict": renamed(dict(state), head="keypoint_head.")}, tmp_path / "made.pth")
+    content = (tmp_path / "made.pth").read_bytes()
+    server = Served(content)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    monkeypatch.setitem(checkpoints.PUBLIC, "served", downloads.PublicFile(server.url, digest, (256, 192), 16))
+    yield server
+    server.server.shutdown()
+    server.server.server_close()
+
+
+def cached(tmp_path: Path) -> list[str]:
+    folder = tmp_path / "home" / "hub" / "checkpoints"
+    return [path.name for path in folder.iterdir()] if folder.exists() else []
+
+
+def test_download_once_then_from_the_cache(served: Served, source, tmp_path: Path, capfd) -> None:
+    assert same(litehrnet.load_pretrained("served"), source)
+    assert "100%" in capfd.readouterr().err
+    served.server.shutdown()
+    served.server.server_close()
+    assert same(litehrnet.load_pretrained("served"), source)
+    assert (served.requests, cached(tmp_path)) == (1, ["weights-00000000_20211230.pth"])
+
+
+def test_wrong_hash_keeps_nothing(served: Served, tmp_path: Path) -> None:
+    served.content = served.content[:-1] + b"?"
+    with pytest.raises(ValueError, match=r"incomplete or changed.*by hand"):
+        litehrnet.load_pretrained("served")
+    assert cached(tmp_path) == []
+
+
+def test_cut_connection_keeps_nothing(served: Served, source, tmp_path: Path) -> None:
+    served.sent = len(served.content) // 2
+    with pytest.raises((ValueError, ConnectionError), match=r"by hand"):
+        litehrnet.load_pretrained("served")
+    assert cached(tmp_path) == []
+    served.sent = len(served.content)
+    assert same(litehrnet.load_pretrained("served"), source)
+
+
+def test_offline_names_the_file_and_the_place(served: Served, tmp_path: Path) -> None:
+    served.server.shutdown()
+    served.server.server_close()
+    with pytest.raises(ConnectionError) as told:
+        litehrnet.load_pretrained("served")
+    assert served.url in str(told.value)
+    place = tmp_path / "home" / "hub" / "checkpoints" / "weights-00000000_20211230.pth"
+    assert str(place) in str(told.value)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(served.content)
+    assert litehrnet.load_pretrained("served").num_joints == 16
+    place.write_bytes(served.content[:-1])
+    with pytest.raises(ValueError, match="not the published file"):
+        litehrnet.load_pretrained("served")
+
+
+# ----------------------------------------------------------------------------------- trained weights, real people
+
+
+@pytest.mark.skipif(not (SHARED / "weights").exists(), reason="no trained weights beside this checkout")
+def test_trained_weights_find_real_people(tmp_path: Path) -> None:
+    from litehrnet.export import export_onnx
+    from litehrnet.runtimes import load
+
+    model = litehrnet.from_checkpoint(SHARED / "weights" / "wider_naive_litehrnet18_256x192.pth")
+    assert (model.variant.name, model.num_joints) == ("wider_naive_litehrnet18", 17)
+    people = json.loads((SHARED / "photos" / "people.json").read_text())
+    names = {image["id"]: image["file_name"] for image in people["images"]}
+    photos = {key: read_image(SHARED / "photos" / name) for key, name in names.items()}
+    path = export_onnx(model, tmp_path / "model.onnx", exporter="torchscript")
+    for network in (load(model, "torch"), load(path, "onnxruntime")):
+        values = []
+        for person in people["annotations"]:
+            crop, to_crop = crop_person(photos[person["image_id"]], person["bbox"])
+            joints, _ = decode(network(to_input(crop)))
+            target = np.reshape(person["keypoints"], (-1, 3))
+            values.append(oks(to_image(joints[0], to_crop), target, person["area"]))
+        assert len(values) == 12
+        assert np.mean(values) > 0.88
