@@ -38,7 +38,7 @@ MORE = (
 
 @dataclass(frozen=True)
 class Neighbours:
-    """A numbered notebook's place in the course: (title, link) before and after it, and "Notebook 2 of 9"."""
+    """A numbered notebook's place in the course: its minutes, and (title, link) before and after it."""
 
     step: str = ""
     before: tuple[str, str] | None = None
@@ -192,9 +192,7 @@ def _neighbours(cards: list[Card]) -> list[Neighbours]:
     entries = [(f"{one.number} · {_inline(one.title)}", f"{one.path.stem}.html") for one in cards]
     return [
         Neighbours(
-            f"Notebook {one.number}, the last of the course"
-            if i == len(cards) - 1
-            else f"Notebook {one.number}, about {one.minutes} minutes",
+            f"Notebook {one.number}, about {one.minutes}",
             entries[i - 1] if i else None,
             entries[i + 1] if i + 1 < len(cards) else None,
         )

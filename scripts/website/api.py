@@ -35,24 +35,29 @@ def write_pages(package: str, title: str, folder: Path) -> None:
         title: the course's title, for the way back.
         folder: written to; made when it does not exist.
     """
-    import pdoc
+    import pdoc.doc
     import pdoc.render
 
     module = importlib.import_module(package)
     for name in getattr(module, "__all__", ()):  # pdoc sees only what is there, not what comes on first use
         setattr(module, name, getattr(module, name))
     pdoc.render.configure(docformat="google", template_directory=TEMPLATES, logo=title, show_source=True)
-    pdoc.pdoc(package, output_directory=folder)
-    (folder / "index.html").unlink(missing_ok=True)  # only forwards to the package's page
+    # One by one, because pdoc would leave out the modules that a package's __all__ does not name.
+    modules = {name: pdoc.doc.Module.from_name(name) for name in sorted(public_modules(package))}
+    for name, documented in modules.items():
+        page = folder / f"{name.replace('.', '/')}.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(pdoc.render.html_module(documented, modules))
+    (folder / "search.js").write_text(pdoc.render.search_index(modules))
 
 
 def code_colours() -> str:
     """CSS for highlighted code, light and dark, by the system's wish or by the reader's."""
     parts = []
     for theme, other, style in (("light", "dark", LIGHT_STYLE), ("dark", "light", DARK_STYLE)):
-        formatter = HtmlFormatter(style=style)
+        formatter = HtmlFormatter(style=style, nobackground=True)
         blocks = [".highlight", ".pdoc-code"]
         by_system = formatter.get_style_defs([f':root:not([data-theme="{other}"]) {block}' for block in blocks])
         by_reader = formatter.get_style_defs([f':root[data-theme="{theme}"] {block}' for block in blocks])
         parts += [f"@media (prefers-color-scheme: {theme}) {{\n{by_system}\n}}", by_reader]
-    return "\n".join(parts) + "\n.highlight { background: none; }\n"
+    return "\n".join(parts) + "\n"

@@ -22,6 +22,7 @@ from .maths import MathRenderer
 
 TEMPLATES = Path(__file__).parent / "templates"
 LIVE_ONLY = "Netron shows the graph here when the notebook runs; the stored picture stands beside it."
+MARKER = "# NBVAL_CHECK_OUTPUT"  # means something to the tests only
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
 
@@ -59,6 +60,8 @@ def markdown(source: str, attachments: dict | None = None) -> str:
 def from_notebook(notebook: NotebookNode) -> Page:
     """The page of a notebook with its outputs."""
     for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.source = cell.source.removeprefix(MARKER).lstrip("\n")
         for output in cell.get("outputs", ()):
             _keep_what_lives_without_a_kernel(output)
     exporter = _Exporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
