@@ -220,3 +220,23 @@ def test_heldout_is_what_the_script_makes() -> None:
         rendering = render(model, 3, index)
         stored = np.array(people["annotations"][index]["keypoints"], np.float32).reshape(17, 3)
         np.testing.assert_allclose(rendering.joints, stored, atol=0.02)
+
+
+@pytest.mark.slow
+def test_every_family_has_its_things() -> None:
+    for package in ("anny", "numba", "skimage", "sklearn"):
+        pytest.importorskip(package)
+    from rendering.body import BodyModel
+    from rendering.things import things_for
+    from rendering.wardrobe import dress
+
+    model = BodyModel()
+    for family in sorted(set(poses.FAMILY.values()) | {"random"}):
+        body = model.pose(
+            {"gender": 1.0}, next(a for n, a in poses.KEY_POSES.items() if poses.FAMILY[n] in (family, "sit"))
+        )
+        for seed in range(12):
+            rng = np.random.default_rng(seed)
+            outfit = dress(rng, model.canonical, model.along, model.vertex_part, 1.0, family, 3)
+            for thing in things_for(rng, model, body, outfit, family):
+                assert np.isfinite(thing.vertices).all() and thing.faces.max() < len(thing.vertices)

@@ -258,8 +258,8 @@ def _under(rng: np.random.Generator, a: _Anchors, family: str) -> list[Thing]:
         hub = np.array([0.0, 0.0, low + wheel])
         grip = (a.at("wrist.L") + a.at("wrist.R")) / 2
         return [
-            blob([*hub, 0, grip[1] - 0.1, 0], (thick, wheel, wheel), IDENTITY, two, False, 0.9),
-            blob([*hub, 0, seat[1] + 0.45, 0], (thick, wheel, wheel), IDENTITY, two, False, 0.9),
+            blob(hub + np.array([0, grip[1] - 0.1, 0]), (thick, wheel, wheel), IDENTITY, two, False, 0.9),
+            blob(hub + np.array([0, seat[1] + 0.45, 0]), (thick, wheel, wheel), IDENTITY, two, False, 0.9),
             blob(
                 front * [0, 1, 0] + [0, 0, (seat[2] + hub[2]) / 2],
                 (max(0.03, thick * 1.4), 0.4, 0.05 + thick * 1.5),
@@ -268,7 +268,7 @@ def _under(rng: np.random.Generator, a: _Anchors, family: str) -> list[Thing]:
                 False,
                 0.6,
             ),
-            blob([*grip, 0, -0.02, -0.02], (0.3, 0.02, 0.02), IDENTITY, three),
+            blob(grip + np.array([0, -0.02, -0.02]), (0.3, 0.02, 0.02), IDENTITY, three),
         ]
     out: list[Thing] = []
     if family == "sit":
