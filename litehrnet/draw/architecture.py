@@ -157,9 +157,7 @@ def branch_maps(maps: Sequence[Tensor], image: np.ndarray | None = None) -> Figu
     return figure
 
 
-def number_maps(
-    maps: Sequence[Tensor], titles: Sequence[str], text: str = "", digits: int = 2, low: float | None = None
-) -> Figure:
+def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str = "", digits: int = 2) -> Figure:
     """Small maps in a row with their numbers written in; one colour scale for all.
 
     Args:
@@ -167,15 +165,14 @@ def number_maps(
         titles: one a map.
         text: the sentence under the figure.
         digits: decimals to show at most.
-        low: value that gets the lightest colour; the smallest of all by default.
     """
     grids = [m.detach().squeeze().numpy().reshape(m.shape[-2:]) for m in maps]
-    side = max(max(g.shape) for g in grids)
-    low = min(float(g.min()) for g in grids) if low is None else low
+    tall, wide = (max(g.shape[axis] for g in grids) for axis in (0, 1))
+    low = min(float(g.min()) for g in grids)
     high = max(float(g.max()) for g in grids)
-    widths = [max(g.shape[1], 0.62 * side) for g in grids]
+    widths = [max(g.shape[1], 0.62 * wide) for g in grids]
     figure, all_axes = new_figure(
-        1, len(grids), size=(min(9.2, 0.55 * sum(widths) + 0.9), 0.5 * side + 1.0), squeeze=False,
+        1, len(grids), size=(min(9.2, 0.55 * sum(widths) + 0.9), 0.5 * tall + 1.0), squeeze=False,
         gridspec_kw={"width_ratios": widths},
     )  # fmt: skip
     for axes, grid, title, room in zip(all_axes[0], grids, titles, widths, strict=True):
@@ -185,7 +182,7 @@ def number_maps(
             number = f"{grid[y, x]:.{digits}f}"
             number = number.rstrip("0").rstrip(".") if "." in number else number
             axes.text(x + 0.5, y + 0.5, "0" if number == "-0" else number, ha="center", va="center", fontsize=9)
-        axes.set(xlim=(w / 2 - room / 2, w / 2 + room / 2), ylim=(h / 2 + side / 2, h / 2 - side / 2))
+        axes.set(xlim=(w / 2 - room / 2, w / 2 + room / 2), ylim=((h + tall) / 2, (h - tall) / 2))
         axes.axis("off")
         axes.set_title(title, fontsize=9.5, loc="center")
     if text:
