@@ -1,0 +1,270 @@
+"""How every notebook is built and stored: what nbval does not look at.
+
+nbval compares only marked cells, skips a cell without its count, and stays green when a cell's code was swallowed. So
+the counts, the outputs, the sections, the links, the formulas and the last cell are held here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+from bs4 import BeautifulSoup
+from course import numbered, read
+from latex2mathml.converter import convert
+from nbformat import NotebookNode
+from website import pages
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDER = ROOT / "notebooks"
+COURSE = numbered(FOLDER)
+SOLUTIONS = numbered(FOLDER / "solutions")
+TEMPLATE = FOLDER / "template.ipynb"
+TEXTS = [FOLDER / "glossary.md", FOLDER / "cheat_sheet.md", *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
+MARKER = "# NBVAL_CHECK_OUTPUT"
+SECTIONS = [
+    "What you'll do",
+    "What you'll learn",
+    "What you'll need",
+    "In practice",
+    "Quiz",
+    "On your own",
+    "Further reading",
+]
+THIS_MACHINE = re.compile(r"(?<![\w.])/(?:home|root|tmp|Users|work|var/folders|private)/|[A-Z]:\\\\Users")
+TIME_STAMP = re.compile(r"\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d")
+
+
+def name(path: Path) -> str:
+    """A test's label."""
+    return path.relative_to(FOLDER).with_suffix("").as_posix()
+
+
+every_notebook = pytest.mark.parametrize("path", [*COURSE, *SOLUTIONS, TEMPLATE], ids=name)
+every_lesson = pytest.mark.parametrize("path", [*COURSE, TEMPLATE], ids=name)
+
+
+def code_cells(path: Path) -> list[NotebookNode]:
+    """The code cells of a notebook."""
+    return [cell for cell in read(path).cells if cell.cell_type == "code"]
+
+
+def prose(path: Path) -> str:
+    """The Markdown of a notebook or of a text, with straight apostrophes."""
+    if path.suffix == ".md":
+        return path.read_text()
+    cells = (cell.source for cell in read(path).cells if cell.cell_type == "markdown")
+    return "\n\n".join(cells).replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
+
+
+def is_marked(cell: NotebookNode) -> bool:
+    """Whether nbval compares this cell's output."""
+    return any(line.strip() == MARKER for line in cell.source.splitlines())
+
+
+def headings(path: Path) -> list[str]:
+    """The headings of level 2, outside code."""
+    return re.findall(r"^## +(.+?)\s*$", re.sub(r"```.*?```", "", prose(path), flags=re.DOTALL), re.MULTILINE)
+
+
+def test_the_course_is_whole() -> None:
+    """Notebooks 00 to 08, each with its solutions, and a template for the next one."""
+    assert [path.name[:2] for path in COURSE] == [f"{number:02}" for number in range(9)]
+    assert [path.name for path in SOLUTIONS] == [path.name for path in COURSE]
+    assert TEMPLATE.is_file()
+
+
+@every_notebook
+def test_executed_from_top_to_bottom(path: Path) -> None:
+    """Counts run 1..n, so nbval skips no cell; marked cells have something to compare with."""
+    cells = code_cells(path)
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    empty = [cell.source for cell in cells if is_marked(cell) and not cell.outputs]
+    assert empty == []
+    assert any(is_marked(cell) for cell in cells)
+
+
+@every_notebook
+def test_the_end_was_reached(path: Path) -> None:
+    """The last code cell is compared, and prints: an unknown magic would swallow a cell and stay green."""
+    last = code_cells(path)[-1]
+    assert is_marked(last)
+    assert any(output.get("text", "").strip() for output in last.outputs)
+
+
+@every_notebook
+def test_no_cell_begins_with_a_magic(path: Path) -> None:
+    """An unknown magic takes its whole cell with it; the notebooks need none."""
+    lines = [line for cell in code_cells(path) for line in cell.source.splitlines()]
+    assert [line for line in lines if re.match(r"\s*[%!]", line)] == []
+
+
+@every_notebook
+def test_stored_outputs_are_clean(path: Path) -> None:
+    """No unannounced error, no stderr, no SVG, nothing of the machine or the hour that it ran on."""
+    for number, cell in enumerate(code_cells(path), 1):
+        announced = "raises-exception" in cell.metadata.get("tags", [])
+        for output in cell.outputs:
+            where = f"code cell {number}"
+            assert output.output_type != "error" or announced, f"{where} holds an error"
+            assert output.get("name") != "stderr", f"{where} wrote to stderr: {output.text[:80]}"
+            data = output.get("data", {})
+            assert "image/svg+xml" not in data, f"{where} holds SVG, which nbval compares"
+            texts = [output.get("text", ""), *(str(text) for kind, text in data.items() if kind.startswith("text/"))]
+            for text in texts:
+                assert not THIS_MACHINE.search(text), f"{where} names a folder of a machine: {text[:200]}"
+                if is_marked(cell):
+                    assert not TIME_STAMP.search(text), f"{where} is compared and holds a time: {text[:200]}"
+
+
+@every_notebook
+def test_stored_without_traces_of_a_machine(path: Path) -> None:
+    """No time stamps, no scrolled or collapsed cells: only what a reader needs."""
+    notebook = read(path)
+    assert set(notebook.metadata) <= {"kernelspec", "language_info"}
+    assert notebook.metadata.kernelspec.name == "python3"
+    for cell in notebook.cells:
+        assert set(cell.metadata) <= {"tags"}
+    assert path.stat().st_size < 2_000_000
+
+
+@every_notebook
+def test_figures_end_with_show(path: Path) -> None:
+    """A cell that draws ends with plt.show(), so that no object's name is printed under the figure."""
+    for number, cell in enumerate(code_cells(path), 1):
+        drawn = any("image/png" in output.get("data", {}) for output in cell.outputs)
+        named = any(re.match(r"<(Figure|Axes|matplotlib|module)", output.get("data", {}).get("text/plain", ""))
+                    for output in cell.outputs if output.output_type == "execute_result")  # fmt: skip
+        assert not named, f"code cell {number} prints the name of an object"
+        if drawn and "plt" in cell.source:
+            assert cell.source.rstrip().endswith("plt.show()"), f"code cell {number}: plt.show() comes last"
+
+
+@every_lesson
+def test_sections_and_opening(path: Path) -> None:
+    """Title, picture, the fixed sections in their order, three answers folded, two exercises with checks."""
+    text = prose(path)
+    first = read(path).cells[0].source
+    assert re.match(r"# [A-Z0-9]", first)
+    assert "![" in text.partition("## What you'll do")[0]
+    found = [heading for heading in headings(path) if heading in SECTIONS]
+    assert found == SECTIONS
+    quiz = text.partition("## Quiz")[2].partition("## On your own")[0]
+    assert quiz.count("<details>") == quiz.count("</details>") == quiz.count("<summary>") == 3
+
+
+@every_lesson
+def test_exercises_have_checks_and_solutions(path: Path) -> None:
+    """Two stubs at least, each with its ready check; the solutions notebook runs the same checks."""
+    source = "\n".join(cell.source for cell in code_cells(path))
+    own = set(re.findall(r"\b(check_\w+)\(", source)) - {"check_parity", "check_size", "check_model"}
+    assert source.count("raise NotImplementedError") >= 2
+    assert len(own) >= 2
+    if path != TEMPLATE:
+        solutions = "\n".join(cell.source for cell in code_cells(FOLDER / "solutions" / path.name))
+        assert {check for check in own if f"{check}(" not in solutions} == set()
+        assert "NotImplementedError" not in solutions
+
+
+@pytest.mark.parametrize("path", COURSE, ids=name)
+def test_small_steps(path: Path) -> None:
+    """30 to 80 cells, short ones, and never more than three code cells without prose."""
+    notebook = read(path)
+    assert 30 <= len(notebook.cells) <= 80
+    kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in notebook.cells)
+    assert "cccc" not in kinds
+    lengths = [
+        sum(bool(line.strip()) and not line.strip().startswith("#") for line in cell.source.splitlines())
+        for cell in code_cells(path)
+    ]
+    assert 2 <= statistics.median(lengths) <= 6
+    assert max(lengths) <= 24
+    assert sum(length < 20 for length in lengths) >= 0.9 * len(lengths)
+
+
+def anchors(path: Path) -> set[str]:
+    """What a link into a file of the course may name."""
+    page = pages.from_notebook(read(path)) if path.suffix == ".ipynb" else pages.from_markdown(path)
+    return {tag["id"] for tag in page.soup(id=True)}
+
+
+@pytest.mark.parametrize("path", [*COURSE, *SOLUTIONS, TEMPLATE, *TEXTS], ids=lambda path: path.name)
+def test_links_and_pictures(path: Path) -> None:
+    """Relative links and their anchors exist; others are https; pictures have words."""
+    html = pages.markdown(re.sub(r"attachment:[^)]+", "attachment", prose(path)), {"attachment": {"image/png": ""}})
+    soup = BeautifulSoup(html, "html.parser")
+    for tag in soup(["a", "img"]):
+        address = urlsplit(tag.get("href") or tag.get("src") or "")
+        if address.scheme or address.netloc:
+            assert address.scheme in {"https", "mailto", "data"}, f"{address.geturl()} is not https"
+            continue
+        if not address.path:
+            continue
+        target = (path.parent / unquote(address.path)).resolve()
+        assert target.exists(), f"{address.geturl()} leads nowhere"
+        assert target.is_relative_to(ROOT), f"{address.geturl()} leads out of the checkout"
+        if address.fragment and target.suffix in {".ipynb", ".md"}:
+            assert unquote(address.fragment) in anchors(target), f"{address.geturl()}: no such anchor"
+    for image in soup("img"):
+        assert len(image.get("alt", "")) >= 10, f"the picture {image.get('src', '')[:60]} needs words"
+
+
+@pytest.mark.parametrize("path", [*COURSE, *SOLUTIONS, *TEXTS], ids=lambda path: path.name)
+def test_formulas_can_be_drawn(path: Path) -> None:
+    """Every formula becomes MathML; a doubled backslash before a word would end the line and spell the word."""
+    text = re.sub(r"```.*?```|`[^`]*`", "", prose(path), flags=re.DOTALL)
+    for match in re.finditer(r"\$\$(.+?)\$\$|(?<![\\$\w])\$(?!\s)([^$\n]+?)(?<!\s)\$(?!\d)", text, re.DOTALL):
+        formula = match.group(1) or match.group(2)
+        assert not re.search(r"\\\\[a-z]{3}", formula), f"doubled backslash: {formula}"
+        mathml = convert(formula)
+        unknown = re.search(r"<mi>(\\[a-zA-Z]+)</mi>", mathml)
+        assert unknown is None, f"{unknown and unknown.group(1)} is not known in {formula}"
+
+
+@pytest.mark.parametrize("path", COURSE, ids=name)
+def test_pictures_in_the_prose_are_whole(path: Path) -> None:
+    """Every PNG that is stored in a notebook opens, and none is blank."""
+    import io
+
+    from PIL import Image
+
+    for cell in code_cells(path):
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                image = Image.open(io.BytesIO(base64.b64decode(output.data["image/png"]))).convert("L")
+                low, high = image.getextrema()
+                assert high - low > 50
+                assert min(image.size) >= 40
+
+
+def test_spelling(tmp_path: Path) -> None:
+    """Common slips, by codespell, in the prose and in the code's own words."""
+    for path in [*COURSE, *SOLUTIONS]:
+        target = tmp_path / f"{name(path).replace('/', '_')}.md"
+        target.write_text("\n".join(cell.source for cell in read(path).cells))
+    texts = [
+        *(path for path in TEXTS if path.is_file()),
+        ROOT / "litehrnet",
+        ROOT / "tests",
+        ROOT / "scripts",
+        tmp_path,
+    ]
+    command = [sys.executable, "-m", "codespell_lib", "--skip", "*.pyc,*.npz,*.keys.txt", *map(str, texts)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout == ""
+
+
+def test_glossary_is_in_order() -> None:
+    """One line a term, each with its own anchor, in alphabetical order; every link into it exists (see above)."""
+    text = (FOLDER / "glossary.md").read_text()
+    terms = re.findall(r'^- <a id="([a-z0-9-]+)"></a>\*\*(.+?)\*\*: .+[.)]$', text, re.MULTILINE)
+    assert len(terms) == sum(line.startswith("- ") for line in text.splitlines()) > 30
+    words = [re.sub(r"\W", "", word).lower() for _, word in terms]
+    assert words == sorted(words)
+    assert len({anchor for anchor, _ in terms}) == len(terms)
