@@ -1,43 +1,66 @@
-"""One call over PyTorch and ONNX Runtime: float32 images in, float32 heatmaps out, checked before anything runs."""
+"""One call over PyTorch, ONNX Runtime, OpenVINO and ncnn: float32 images in, float32 heatmaps out.
+
+Everything is checked before a runtime is called: ncnn ends the process, or answers wrongly, at a size that its file was
+not made for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
+from .backends import run_ncnn, run_openvino
 from .model import check_size
 from .onnx_files import Signature, signature
 
-__all__ = ["RUNTIMES", "load"]
+__all__ = ["RUNTIMES", "Runtime", "load"]
 
 Run = Callable[[np.ndarray], np.ndarray]
+Model = str | Path | nn.Module
 
 
-def load(model: str | Path | nn.Module, runtime: str = "onnxruntime", threads: int = 1) -> Run:
+def load(
+    model: str | Path | nn.Module,
+    runtime: str = "onnxruntime",
+    threads: int = 1,
+    precision: str = "f32",
+    size: Sequence[int] | None = None,
+) -> Run:
     """A network as a function of numpy arrays.
 
     Args:
-        model: the file to run, or a torch module where the runtime is "torch".
+        model: the file to run, or a torch module where the runtime is "torch". A checkpoint for "torch", an .onnx file
+            for "onnxruntime", an .onnx or .xml file for "openvino", a .param file for "ncnn".
         runtime: a key of `RUNTIMES`.
         threads: threads to use within one operator.
+        precision: what the runtime may compute in; float32 unless asked, since OpenVINO and ncnn take less by
+            themselves.
+        size: (height, width), only for ncnn files made elsewhere, which do not say it.
 
     Returns:
         A function from images (N, 3, H, W), float32, normalised, to heatmaps (N, joints, h, w), float32. It refuses
         a wrong rank, dtype, number of channels or size, and values that are not finite, with a ValueError.
 
     Raises:
-        ValueError: the runtime is unknown, the file is not one of its kind, or `threads` is below 1.
+        ValueError: the runtime or the precision is unknown, the file is not one of its kind, or `threads` is below 1.
         FileNotFoundError: there is no such file.
+        ImportError: the runtime is not installed; the sentence holds the command that installs it.
     """
     if runtime not in RUNTIMES:
         raise ValueError(f"unknown runtime {runtime!r}; choose one of {', '.join(map(repr, RUNTIMES))}")
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise ValueError(f"threads must be an integer of at least 1, got {threads!r}")
-    return RUNTIMES[runtime](model, threads)
+    entry = RUNTIMES[runtime]
+    if precision not in entry.precisions:
+        raise ValueError(f"{runtime} computes in {' or '.join(entry.precisions)} here, not in {precision!r}")
+    if size is not None and runtime != "ncnn":
+        raise ValueError(f"size is for ncnn files that do not say theirs; {runtime} reads it from the model")
+    return entry.make(model, threads, precision, size)
 
 
 def check_array(images: np.ndarray, told: Signature | None = None) -> None:
@@ -72,7 +95,7 @@ def check_array(images: np.ndarray, told: Signature | None = None) -> None:
             )
 
 
-def _torch(model: str | Path | nn.Module, threads: int) -> Run:
+def _torch(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
     if not isinstance(model, nn.Module):
         from .checkpoints import from_checkpoint
 
@@ -93,7 +116,7 @@ def _torch(model: str | Path | nn.Module, threads: int) -> Run:
     return run
 
 
-def _onnxruntime(model: str | Path | nn.Module, threads: int) -> Run:
+def _onnxruntime(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
     import onnxruntime
 
     path = _file(model)
@@ -104,19 +127,52 @@ def _onnxruntime(model: str | Path | nn.Module, threads: int) -> Run:
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
     def run(images: np.ndarray) -> np.ndarray:
-        check_array(images, told)
         return session.run([told.output], {told.input: images})[0]
 
-    return run
+    return _checked(told, run)
+
+
+def _openvino(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
+    return _checked(*run_openvino(_file(model), threads, precision))
+
+
+def _ncnn(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
+    return _checked(*run_ncnn(_file(model), threads, precision, None if size is None else check_size(size)))
+
+
+def _checked(told: Signature, run: Run) -> Run:
+    def run_checked(images: np.ndarray) -> np.ndarray:
+        check_array(images, told)
+        return run(images)
+
+    return run_checked
 
 
 def _file(model: str | Path | nn.Module) -> Path:
     if isinstance(model, nn.Module):
-        raise ValueError("this runtime takes an ONNX file, not a torch module; export it first (export_onnx)")
+        raise ValueError("this runtime takes a file, not a torch module; export it first (litehrnet export)")
     path = Path(model)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
     return path
 
 
-RUNTIMES: dict[str, Callable[[str | Path | nn.Module, int], Run]] = {"torch": _torch, "onnxruntime": _onnxruntime}
+@dataclass(frozen=True)
+class Runtime:
+    """A row of the table of runtimes.
+
+    Attributes:
+        make: from (model, threads, precision, size) to the function that runs arrays.
+        precisions: what it may be asked to compute in.
+    """
+
+    make: Callable[[Model, int, str, Sequence[int] | None], Run]
+    precisions: tuple[str, ...] = ("f32",)
+
+
+RUNTIMES: dict[str, Runtime] = {
+    "torch": Runtime(_torch),
+    "onnxruntime": Runtime(_onnxruntime),
+    "openvino": Runtime(_openvino, ("f32", "f16", "bf16")),
+    "ncnn": Runtime(_ncnn, ("f32", "f16", "bf16")),
+}

@@ -1,0 +1,206 @@
+// The page: read a photograph, let a person choose a box, run the network, draw what it found.
+import * as ort from "./ort/ort.wasm.bundle.min.mjs";
+import { cropPerson, cropTransform, decode, NAMES, SKELETON, toImage, toInput } from "./pose.js";
+
+ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
+ort.env.wasm.numThreads = 1;
+
+const LEFT = "#0072B2";
+const RIGHT = "#D55E00";
+const MIDDLE = "#ffffff";
+const MIN_SCORE = 0.2; // joints below it are drawn faint
+
+const element = (id) => document.getElementById(id);
+const photo = element("photo");
+const pen = photo.getContext("2d");
+const state = { session: null, size: null, image: null, bitmap: null, box: null, result: null };
+
+function say(text, kind = "info") {
+  const status = element("status");
+  status.textContent = text;
+  status.dataset.kind = kind;
+}
+
+export async function loadModel(url = "./model.onnx") {
+  const answer = await fetch(url);
+  if (!answer.ok) throw new Error(`the model ${url} is not there (HTTP ${answer.status}); run "make demo" again`);
+  const { size } = await (await fetch("./model.json")).json();
+  state.session = await ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()));
+  state.size = size;
+}
+
+// Float32 input, 1 x 3 x H x W, to {heatmaps, joints, h, w, milliseconds}.
+export async function runNetwork(input) {
+  const [height, width] = state.size;
+  const tensor = new ort.Tensor("float32", input, [1, 3, height, width]);
+  const start = performance.now();
+  const output = (await state.session.run({ [state.session.inputNames[0]]: tensor }))[state.session.outputNames[0]];
+  const milliseconds = performance.now() - start;
+  const [, joints, h, w] = output.dims;
+  return { heatmaps: output.data, joints, h, w, milliseconds };
+}
+
+// The whole road on one image ({data, width, height} RGBA) and box; joints are in the photograph's pixels.
+export async function findPerson(image, box) {
+  const crop = cropPerson(image, box, state.size);
+  const answer = await runNetwork(toInput(crop, state.size));
+  const inCrop = decode(answer.heatmaps, answer.joints, answer.h, answer.w);
+  return { ...answer, crop, joints: toImage(inCrop, cropTransform(box, state.size)) };
+}
+
+export async function openFile(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
+  } catch {
+    say(`“${file.name}” is not a photograph that this browser can read (try a JPEG, PNG or WebP file).`, "error");
+    return;
+  }
+  state.bitmap = bitmap;
+  photo.width = bitmap.width;
+  photo.height = bitmap.height;
+  pen.drawImage(bitmap, 0, 0);
+  state.image = pen.getImageData(0, 0, bitmap.width, bitmap.height);
+  element("workspace").hidden = false;
+  await useBox(wholePhotograph());
+}
+
+const wholePhotograph = () => ({ x: 0, y: 0, width: photo.width, height: photo.height });
+
+export async function useBox(box) {
+  state.box = box;
+  say("Looking …");
+  state.result = await findPerson(state.image, box);
+  draw();
+  drawHeatmaps();
+  tellJoints();
+  const { milliseconds } = state.result;
+  say(`${milliseconds.toFixed(0)} ms in the network, input ${state.size.join("×")} (height×width), one thread.`);
+}
+
+const colourOf = (name) => (name.startsWith("left") ? LEFT : name.startsWith("right") ? RIGHT : MIDDLE);
+
+function draw(box = state.box) {
+  pen.drawImage(state.bitmap, 0, 0);
+  const unit = Math.max(photo.width, photo.height) / 250; // so that lines look alike on small and large photographs
+  pen.lineWidth = unit;
+  pen.strokeStyle = "#ffffff";
+  pen.setLineDash([4 * unit, 3 * unit]);
+  pen.strokeRect(box.x, box.y, box.width, box.height);
+  pen.setLineDash([]);
+  if (!state.result || box !== state.box) return;
+  const { joints } = state.result;
+  for (const [a, b] of joints.length === NAMES.length ? SKELETON : []) {
+    pen.globalAlpha = Math.min(joints[a].score, joints[b].score) < MIN_SCORE ? 0.25 : 0.9;
+    pen.strokeStyle = colourOf(NAMES[Math.max(a, b)]);
+    pen.beginPath();
+    pen.moveTo(joints[a].x, joints[a].y);
+    pen.lineTo(joints[b].x, joints[b].y);
+    pen.stroke();
+  }
+  joints.forEach(({ x, y, score }, k) => {
+    pen.globalAlpha = score < MIN_SCORE ? 0.3 : 1;
+    pen.fillStyle = colourOf(NAMES[k] ?? "");
+    pen.strokeStyle = "#000000";
+    pen.lineWidth = unit / 3;
+    pen.beginPath();
+    pen.arc(x, y, 1.6 * unit, 0, 2 * Math.PI);
+    pen.fill();
+    pen.stroke();
+  });
+  pen.globalAlpha = 1;
+}
+
+function drawHeatmaps() {
+  const { heatmaps, h, w, crop, joints } = state.result;
+  const [height, width] = state.size;
+  const top = heatmaps.reduce((largest, value) => Math.max(largest, value), 1e-6); // one scale for all maps
+  element("heatmaps").replaceChildren(
+    ...joints.map(({ score }, k) => {
+      const canvas = Object.assign(document.createElement("canvas"), { width, height });
+      const tile = new ImageData(width, height);
+      for (let i = 0; i < width * height; i++) {
+        const row = Math.floor(i / width / (height / h));
+        const column = Math.floor((i % width) / (width / w));
+        const heat = Math.max(0, heatmaps[k * h * w + row * w + column] / top);
+        for (let c = 0; c < 3; c++) {
+          tile.data[i * 4 + c] = 0.45 * crop[i * 3 + c] * (1 - heat) + heat * [255, 190, 40][c];
+        }
+        tile.data[i * 4 + 3] = 255;
+      }
+      canvas.getContext("2d").putImageData(tile, 0, 0);
+      const figure = document.createElement("figure");
+      const label = document.createElement("figcaption");
+      label.textContent = `${NAMES[k] ?? `joint ${k}`} ${score.toFixed(2)}`;
+      figure.append(canvas, label);
+      return figure;
+    }),
+  );
+}
+
+function tellJoints() {
+  element("joints").replaceChildren(
+    ...state.result.joints.map(({ x, y, score }, k) => {
+      const row = document.createElement("tr");
+      for (const text of [NAMES[k] ?? `joint ${k}`, x.toFixed(1), y.toFixed(1), score.toFixed(2)]) {
+        row.append(Object.assign(document.createElement("td"), { textContent: text }));
+      }
+      return row;
+    }),
+  );
+}
+
+function pointOf(event) {
+  const frame = photo.getBoundingClientRect();
+  const clamp = (value, top) => Math.min(Math.max(value, 0), top);
+  return {
+    x: clamp(((event.clientX - frame.left) * photo.width) / frame.width, photo.width),
+    y: clamp(((event.clientY - frame.top) * photo.height) / frame.height, photo.height),
+  };
+}
+
+function boxBetween(a, b) {
+  return { x: Math.min(a.x, b.x), y: Math.min(a.y, b.y), width: Math.abs(a.x - b.x), height: Math.abs(a.y - b.y) };
+}
+
+function listen() {
+  const zone = element("drop");
+  const take = (files) => files.length && guard(openFile(files[0]));
+  element("file").addEventListener("change", (event) => take(event.target.files));
+  for (const name of ["dragover", "dragenter"]) {
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      zone.classList.add("over");
+    });
+  }
+  document.addEventListener("dragleave", () => zone.classList.remove("over"));
+  document.addEventListener("drop", (event) => {
+    event.preventDefault();
+    zone.classList.remove("over");
+    take(event.dataTransfer.files);
+  });
+  element("whole").addEventListener("click", () => guard(useBox(wholePhotograph())));
+
+  let start = null;
+  photo.addEventListener("pointerdown", (event) => {
+    start = pointOf(event);
+    photo.setPointerCapture(event.pointerId);
+  });
+  photo.addEventListener("pointermove", (event) => start && draw(boxBetween(start, pointOf(event))));
+  photo.addEventListener("pointerup", (event) => {
+    const box = boxBetween(start, pointOf(event));
+    start = null;
+    if (box.width < 8 || box.height < 8) {
+      draw();
+      say("That box is smaller than 8 pixels: drag from one corner of the person to the other.", "error");
+    } else {
+      guard(useBox(box));
+    }
+  });
+}
+
+const guard = (promise) => promise.catch((error) => say(error.message, "error"));
+
+listen();
+export const ready = guard(loadModel().then(() => say("Ready: drop a photograph, or choose one.")));
+ready.then(() => document.body.classList.add("ready"));

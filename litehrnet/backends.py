@@ -1,0 +1,159 @@
+"""The runners of `litehrnet.runtimes.load` that need an extra package: OpenVINO and ncnn.
+
+Each function takes the file, the threads and the precision, and returns what the file takes and a function that runs
+one array which `load` has checked. Both runtimes must be asked for float32: OpenVINO picks bfloat16 by itself on some
+processors (5e-2 off), ncnn 16-bit storage.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from .onnx_files import Signature, signature
+
+__all__ = ["ncnn_input", "require", "run_ncnn", "run_openvino"]
+
+Run = Callable[[np.ndarray], np.ndarray]
+NCNN_MAGIC = "7767517"
+
+
+def require(name: str) -> ModuleType:
+    """Import a package of the extra `devices`.
+
+    Raises:
+        ImportError: it is not installed; the sentence holds the command that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise ImportError(f"{name} is not installed; install it with: pip install 'litehrnet[devices]'") from error
+
+
+def run_openvino(path: Path, threads: int, precision: str) -> tuple[Signature, Run]:
+    """OpenVINO on the CPU, from an ONNX file or from OpenVINO's own .xml with its .bin beside it.
+
+    Args:
+        path: the file.
+        threads: threads of the one stream.
+        precision: "f32", "f16" or "bf16": what the kernels may compute in, where the processor can.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        ValueError: OpenVINO cannot read the file.
+    """
+    openvino = require("openvino")
+    core = openvino.Core()
+    try:
+        model = core.read_model(path)
+    except RuntimeError as error:
+        raise ValueError(f"OpenVINO cannot read {path.name}: {str(error).strip().splitlines()[-1]}") from error
+    told = signature(path) if path.suffix == ".onnx" else _openvino_signature(model)
+    options = {
+        "INFERENCE_PRECISION_HINT": precision,
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        return np.array(request.infer([images])[0])  # a copy: the request's own buffer is used again
+
+    return told, run
+
+
+def _openvino_signature(model: object) -> Signature:
+    image, maps = model.input(0), model.output(0)
+    dims = [dim.get_length() if dim.is_static else None for dim in image.partial_shape]
+    if len(dims) != 4:
+        raise ValueError(f"the model's input has {len(dims)} dimensions, expected 4: (N, C, H, W)")
+    joints = maps.partial_shape[1]
+    return Signature(
+        image.any_name, maps.any_name, *dims, joints.get_length() if joints.is_static else None, opset=0, metadata={}
+    )
+
+
+def ncnn_input(param: Path) -> tuple[int, int] | None:
+    """The (height, width) that an ncnn .param file says its input has, or None where it does not say.
+
+    `litehrnet.convert.export_ncnn` writes it into the file's Input line, where ncnn's own format has a place for it.
+
+    Raises:
+        ValueError: not an ncnn .param file.
+    """
+    try:
+        lines = param.read_text().splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{param.name} is not an ncnn .param file in text form") from error
+    if not lines or lines[0].strip() != NCNN_MAGIC:
+        raise ValueError(f"{param.name} is not an ncnn .param file: its first line is not {NCNN_MAGIC}")
+    for line in lines[2:]:
+        words = line.split()
+        if words and words[0] == "Input":
+            values = dict(word.split("=") for word in words if "=" in word)
+            if "0" in values and "1" in values:
+                return int(values["1"]), int(values["0"])  # ncnn counts width first
+    return None
+
+
+def run_ncnn(path: Path, threads: int, precision: str, size: tuple[int, int] | None = None) -> tuple[Signature, Run]:
+    """ncnn on the CPU, from a .param file with its .bin beside it, images one by one.
+
+    A file runs at the size it was converted at and at no other: elsewhere ncnn ends the process or answers wrongly.
+
+    Args:
+        path: NAME.ncnn.param; NAME.ncnn.bin lies beside it.
+        threads: threads within one layer.
+        precision: "f32", or "f16" or "bf16" for storage (and arithmetic, where the processor has it).
+        size: (height, width), for files made elsewhere that do not say it.
+
+    Raises:
+        ImportError: ncnn is not installed.
+        FileNotFoundError: there is no .bin beside the .param file.
+        ValueError: the file is not ncnn's, does not say its size, or ncnn cannot load it.
+    """
+    ncnn = require("ncnn")
+    said = ncnn_input(path)
+    if said and size and said != size:
+        raise ValueError(f"{path.name} was converted at {said[0]}x{said[1]} (height x width), not {size[0]}x{size[1]}")
+    height, width = said or size or (None, None)
+    if height is None:
+        raise ValueError(f"{path.name} does not say its input's size; give it: load(..., size=(height, width))")
+    weights = path.with_suffix(".bin")
+    if not weights.is_file():
+        raise FileNotFoundError(f"no weights beside {path.name}: {weights.name} is missing")
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    for option in ("packed", "storage", "arithmetic"):
+        setattr(net.opt, f"use_fp16_{option}", precision == "f16")
+    net.opt.use_bf16_storage = net.opt.use_bf16_packed = precision == "bf16"
+    if net.load_param(str(path)) or net.load_model(str(weights)):
+        raise ValueError(
+            f"ncnn cannot load {path.name} with {weights.name}: they are damaged or do not belong together"
+        )
+    (source,), (target,) = net.input_names(), net.output_names()
+
+    def run(images: np.ndarray) -> np.ndarray:
+        maps = np.stack([_run_one(net, ncnn, source, target, image) for image in images])  # (N, K, h, w)
+        if not np.isfinite(maps).all():
+            # ncnn does not notice weights of another file: it reads what is there.
+            raise RuntimeError(f"ncnn answered with NaN or infinity: does {weights.name} belong to {path.name}?")
+        return maps
+
+    return Signature(source, target, None, 3, height, width, None, opset=0, metadata={}), run
+
+
+def _run_one(net: object, ncnn: ModuleType, source: str, target: str, image: np.ndarray) -> np.ndarray:
+    with net.create_extractor() as extractor:
+        extractor.input(source, ncnn.Mat(np.ascontiguousarray(image)))  # (3, H, W)
+        code, maps = extractor.extract(target)
+        if code:
+            raise RuntimeError(f"ncnn could not run the network (code {code})")
+        return np.array(maps)  # (K, h, w), copied before the extractor goes
