@@ -1,9 +1,7 @@
 """Export to ONNX: a network (`export_onnx`), or one pooling alone for looking at (`export_pooling`).
 
-Two exporters come with torch. The one built on TorchScript runs the model once and writes down what happened; it
-takes seconds. The one built on ``torch.export`` ("dynamo") analyses the code and checks what it assumed; it takes
-about ten times as long. Both are given a thin wrapper around the model, so that `litehrnet.model` knows nothing of
-export, and both files are cleaned up alike (`litehrnet.onnx_files`).
+Both exporters of torch (`litehrnet.exporters`) are given a thin wrapper around the model, so that `litehrnet.model`
+knows nothing of export, and both files are cleaned up alike (`litehrnet.onnx_files`).
 
 `check_parity` (`litehrnet.parity`) proves a file against torch; `make_exportable` (`litehrnet.exportable`) prepares
 other people's models. Sizes are given height before width.
@@ -11,28 +9,22 @@ other people's models. Sizes are given height before width.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-import torch
+import numpy as np
 from torch import Tensor, nn
 
-from . import blocks
 from ._version import __version__
 from .exportable import make_exportable
+from .exporters import EXPORTERS, check_choice, check_opset, opsets, quiet, run_exporter, write
 from .files import written_whole
 from .model import LiteHRNet, check_size
+from .onnx_files import METADATA_KEY
 from .parity import Parity, check_parity
-from .pooling import make_pool, pool_params
-
-if TYPE_CHECKING:
-    import onnx
+from .pooling import averaging_matrix, check_side, computed_windows, make_pool
 
 __all__ = [
     "DYNAMIC",
@@ -41,11 +33,12 @@ __all__ = [
     "check_parity",
     "export_onnx",
     "export_pooling",
+    "greatest_error",
     "make_exportable",
     "opsets",
+    "quiet",
 ]
 
-EXPORTERS = ("dynamo", "torchscript")
 DYNAMIC = (False, "batch", "size")
 DEFAULT_OPSET = 18
 
@@ -75,20 +68,6 @@ class Pooling(nn.Module):
         return self.pool(image, self.output_size)
 
 
-def opsets(exporter: str) -> range:
-    """The opsets that an exporter of the installed torch can write.
-
-    Raises:
-        ValueError: the exporter is unknown.
-    """
-    from torch.onnx import _constants
-
-    _check_choice("exporter", exporter, EXPORTERS)
-    if exporter == "torchscript":
-        return range(11, _constants.ONNX_TORCHSCRIPT_EXPORTER_MAX_OPSET + 1)
-    return range(18, _constants.ONNX_MAX_OPSET + 1)
-
-
 def export_onnx(
     model: nn.Module,
     path: str | Path,
@@ -96,6 +75,7 @@ def export_onnx(
     dynamic: bool | str = False,
     exporter: str = "dynamo",
     opset: int = DEFAULT_OPSET,
+    fp16: bool = False,
 ) -> Path:
     """Write a network as one self-contained ONNX file, with input "image" and output "heatmaps".
 
@@ -106,22 +86,27 @@ def export_onnx(
         dynamic: False, nothing may change; "batch", any batch size; "size", any batch and any size whose sides are
             multiples of 32.
         exporter: "dynamo" or "torchscript".
-        opset: version of ONNX's operator set, one of `opsets(exporter)`.
+        opset: version of ONNX's operator set, one of `opsets(exporter)`; it is the one in the file.
+        fp16: store the weights as float16, for half the file; input, output and arithmetic stay float32. Heatmaps
+            then differ by about a thousandth of their largest value.
 
     Returns:
         The path of the file. Its metadata key "litehrnet" holds JSON: variant, size, dynamic, joints, mean, std,
-        pooling, fused, version.
+        pooling, fused, version, weights ("float32" or "float16").
 
     Raises:
         ValueError: a size that the network cannot run, an unknown choice, or choices that do not go together; the
             sentence says why and names the nearest way.
     """
     size = check_size(size)
-    _check_choice("dynamic", dynamic, DYNAMIC)
-    _check_opset(exporter, opset)
+    check_choice("dynamic", dynamic, DYNAMIC)
+    check_opset(exporter, opset)
     _check_together(model, size, dynamic, exporter)
-    graph = _to_onnx(Heatmaps(model), (3, *size), dynamic, exporter, opset, "heatmaps")
-    return _finish(graph, path, opset, dynamic, {"litehrnet": json.dumps(describe(model, size, dynamic))})
+    told = describe(model, size, dynamic) | {"weights": "float16" if fp16 else "float32"}
+    with written_whole(path) as temporary:
+        graph = run_exporter(Heatmaps(model), (3, *size), dynamic, exporter, opset, "heatmaps")
+        write(graph, temporary, opset, dynamic, {METADATA_KEY: json.dumps(told)}, fp16)
+    return Path(path)
 
 
 def export_pooling(
@@ -134,6 +119,8 @@ def export_pooling(
 ) -> Path:
     """Write one pooling alone, for looking at: input "image" (1, 1, H, W), output "pooled".
 
+    Where computed pooling is not adaptive pooling, it warns and says by how much the values can differ at most.
+
     Args:
         input_size: pixels before pooling: one number for a square map, or (height, width).
         output_size: pixels after pooling, likewise.
@@ -144,15 +131,47 @@ def export_pooling(
 
     Raises:
         ValueError: computed pooling cannot enlarge, or an unknown choice.
-        RuntimeError: what the exporter itself raises on adaptive pooling that it cannot write.
+        torch.onnx.errors.SymbolicValueError: adaptive pooling that the torchscript exporter cannot write.
     """
     before, after = _pair(input_size, "input_size"), _pair(output_size, "output_size")
-    if mode == "computed":
-        for n, m in zip(before, after, strict=True):
-            pool_params(n, m)
-    _check_opset(exporter, opset)
-    graph = _to_onnx(Pooling(make_pool(mode), after), (1, *before), False, exporter, opset, "pooled")
-    return _finish(graph, path, opset, False, {})
+    check_opset(exporter, opset)
+    pool = Pooling(make_pool(mode), after)
+    error = greatest_error(before, after) if mode == "computed" else 0.0
+    if error:
+        warnings.warn(
+            f"computed pooling of {before[0]}x{before[1]} to {after[0]}x{after[1]} is not adaptive pooling: values "
+            f"can differ by up to {error:.0%} of the map's range (highest minus lowest value)",
+            stacklevel=2,
+        )
+    with written_whole(path) as temporary:
+        graph = run_exporter(pool, (1, *before), False, exporter, opset, "pooled")
+        write(graph, temporary, opset, False, {})
+    return Path(path)
+
+
+def greatest_error(input_size: Sequence[int], output_size: Sequence[int]) -> float:
+    """How far computed pooling can be from adaptive pooling, as a part of the map's range (highest minus lowest).
+
+    Both are weighted averages, so their difference is a weighting that sums to 0; it is largest where the map is
+    highest under its positive weights and lowest under its negative ones.
+
+    Args:
+        input_size, output_size: (height, width) in pixels.
+
+    Raises:
+        ValueError: as `litehrnet.pooling.pool_params`.
+
+    >>> greatest_error((64, 48), (8, 6)), round(greatest_error((11, 1), (4, 1)), 3)
+    (0.0, 0.4)
+    """
+    adaptive, computed = [], []
+    for n, m in zip(input_size, output_size, strict=True):
+        adaptive.append(averaging_matrix(n, m))  # (m, n)
+        computed.append(np.zeros((m, n)))
+        for row, (start, end) in zip(computed[-1], computed_windows(n, m), strict=True):
+            row[start:end] = 1 / (end - start)
+    difference = np.kron(*adaptive) - np.kron(*computed)  # (mh * mw, nh * nw)
+    return float(np.abs(difference).sum(axis=1).max() / 2)
 
 
 def describe(model: nn.Module, size: tuple[int, int], dynamic: bool | str) -> dict[str, object]:
@@ -172,21 +191,6 @@ def describe(model: nn.Module, size: tuple[int, int], dynamic: bool | str) -> di
     }
 
 
-def _check_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(repr, choices))}")
-
-
-def _check_opset(exporter: str, opset: int) -> None:
-    possible = opsets(exporter)
-    if isinstance(opset, bool) or opset not in possible:
-        other = {"dynamo": "torchscript", "torchscript": "dynamo"}[exporter]
-        raise ValueError(
-            f"the {exporter} exporter writes opsets {possible[0]} to {possible[-1]}, not {opset}; "
-            f"the {other} exporter writes {opsets(other)[0]} to {opsets(other)[-1]}"
-        )
-
-
 def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str, exporter: str) -> None:
     """Refuse what cannot work before the slow part, with the reason and the nearest way."""
     if not hasattr(model, "heatmaps"):
@@ -200,10 +204,17 @@ def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str
             f"this module was fused for {fixed[0]}x{fixed[1]} and cannot be exported at {size[0]}x{size[1]}; "
             f"fuse the original model for {size[0]}x{size[1]}"
         )
+    weighted = isinstance(model, LiteHRNet) and model.variant.channel_weighting
+    if dynamic and weighted and model.pooling == "adaptive" and exporter == "torchscript":
+        raise ValueError(
+            "the torchscript exporter cannot write adaptive pooling once anything is dynamic, since AveragePool needs "
+            "a constant kernel; litehrnet.set_pooling(model, 'computed') gives the same values and can be written (or "
+            "use exporter='dynamo')"
+        )
     if dynamic != "size":
         return
     if any(side % 32 for side in size):
-        nearest = " x ".join(str(-(-side // 32) * 32) for side in size)
+        nearest = "x".join(str(-(-side // 32) * 32) for side in size)
         raise ValueError(
             f"a file of dynamic size takes multiples of 32, and is traced at one; {size[0]}x{size[1]} is not: "
             f"the nearest is {nearest}, or use dynamic='batch'"
@@ -213,120 +224,15 @@ def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str
             f"a graph fused for {fixed[0]}x{fixed[1]} has that size built in; use dynamic='batch', or export the "
             "model that is not fused"
         )
-    if not isinstance(model, LiteHRNet) or not model.variant.channel_weighting:
-        return
-    if model.pooling == "exact":
+    if weighted and model.pooling == "exact":
         raise ValueError(
             "exact pooling holds matrices of one size, so its size cannot be dynamic; at multiples of 32 "
             "litehrnet.set_pooling(model, 'computed') gives the same values and any size"
         )
-    if model.pooling == "adaptive" and exporter == "torchscript":
-        raise ValueError(
-            "the torchscript exporter cannot write adaptive pooling of dynamic size, since AveragePool needs a "
-            "constant kernel; litehrnet.set_pooling(model, 'computed') gives the same values and can be written "
-            "(or use exporter='dynamo')"
-        )
 
 
 def _pair(size: int | Sequence[int], name: str) -> tuple[int, int]:
-    from .pooling import check_side
-
     sides = tuple(size) if isinstance(size, Sequence) else (size, size)
     if len(sides) != 2:
         raise ValueError(f"{name} is one number or (height, width), got {size!r}")
     return check_side(sides[0], name), check_side(sides[1], name)
-
-
-def _to_onnx(
-    module: nn.Module, shape: tuple[int, int, int], dynamic: bool | str, exporter: str, opset: int, output: str
-) -> onnx.ModelProto:
-    """Run one exporter on zeros of `shape` (C, H, W); the module's mode is restored."""
-    import onnx
-
-    first = next(module.parameters(), torch.zeros(()))
-    # Batch 2 where it may change: torch.export takes a batch of 1 for a constant.
-    image = torch.zeros(2 if dynamic else 1, *shape, dtype=first.dtype, device=first.device)
-    options = {"input_names": ["image"], "output_names": [output], "opset_version": opset}
-    modes = {part: part.training for part in module.modules()}
-    try:
-        module.eval()
-        with torch.no_grad(), _quiet(), _shuffle_by_index(bool(dynamic)):
-            if exporter == "torchscript":
-                buffer = io.BytesIO()
-                axes = {0: "batch"} | ({2: "height", 3: "width"} if dynamic == "size" else {})
-                both = {"image": axes, output: axes} if dynamic else None
-                torch.onnx.export(module, (image,), buffer, dynamo=False, dynamic_axes=both, **options)
-                return onnx.load_model_from_string(buffer.getvalue())
-            dim = torch.export.Dim
-            # As multiples of 32: then every halving inside is provably whole.
-            dims = {0: dim("batch")} | ({2: 32 * dim("h"), 3: 32 * dim("w")} if dynamic == "size" else {})
-            shapes = {"image": dims} if dynamic else None
-            program = torch.onnx.export(
-                module, (image,), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False, **options
-            )
-            return program.model_proto
-    finally:
-        for part, training in modes.items():
-            part.training = training
-
-
-def _finish(
-    graph: onnx.ModelProto, path: str | Path, opset: int, dynamic: bool | str, metadata: dict[str, str]
-) -> Path:
-    import onnx
-
-    from .onnx_files import check, clean, found_opset
-
-    graph = clean(graph, dynamic)
-    if found_opset(graph) != opset:
-        raise ValueError(f"opset {opset} was asked for and the exporter wrote {found_opset(graph)}; ask for that one")
-    onnx.helper.set_model_props(graph, metadata)
-    check(graph)
-    path = Path(path)
-    with written_whole(path) as temporary:
-        onnx.save_model(graph, temporary)
-    return path
-
-
-@contextlib.contextmanager
-def _shuffle_by_index(wanted: bool) -> Iterator[None]:
-    """Write the channel shuffle as one Gather with a constant index.
-
-    As two reshapes it needs the height and width, which a graph of dynamic size would have to ask for, 49 times (the
-    torchscript exporter asks for them as soon as the batch is free).
-    """
-    usual = blocks.channel_shuffle
-
-    def by_index(x: Tensor, groups: int) -> Tensor:
-        channels = int(x.shape[1])
-        index = torch.arange(channels, device=x.device).reshape(groups, channels // groups).T.reshape(-1)
-        return x.index_select(1, index)  # (N, C, H, W)
-
-    try:
-        if wanted:
-            blocks.channel_shuffle = by_index
-        yield
-    finally:
-        blocks.channel_shuffle = usual
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hush what every export says and no reader can act on, each by its name."""
-
-    def not_torchvision(record: logging.LogRecord) -> bool:
-        # Its operators are not used here; one such line a missing operator.
-        return not record.getMessage().startswith("torchvision is not installed")
-
-    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
-    registration.addFilter(not_torchvision)
-    try:
-        with warnings.catch_warnings():
-            # Choosing the older exporter is what the caller asked for.
-            warnings.filterwarnings("ignore", message="You are using the legacy TorchScript-based ONNX export")
-            # Sizes and averaging matrices become constants in the file, as they should.
-            for message in ("Converting a tensor to a Python", "torch.from_numpy results are registered as constants"):
-                warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, message=message)
-            yield
-    finally:
-        registration.removeFilter(not_torchvision)

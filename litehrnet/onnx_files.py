@@ -6,15 +6,25 @@ Nothing here knows torch.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import onnx
+    import onnx_ir
 
-__all__ = ["Signature", "check", "clean", "found_opset", "signature"]
+__all__ = ["METADATA_KEY", "Signature", "clean", "findings", "found_opset", "half_storage", "read_graph", "signature"]
+
+METADATA_KEY = "litehrnet"
+# Nearest with a whole factor is pixel i // factor under either pair.
+_NEAREST = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor")}
+_TRAINING = {"BatchNormalization", "Dropout", "Identity"}
+_HALF_FROM = 64  # numbers in a tensor from which the node that widens it is worth its bytes
+_HALF_ERROR = 1e-3  # of the tensor's largest value; float16 rounds by 5e-4 at most where it does not under- or overflow
 
 
 @dataclass(frozen=True)
@@ -22,9 +32,8 @@ class Signature:
     """What an ONNX file takes and gives.
 
     Attributes:
-        input, output: names of the first input and output.
-        batch, height, width: a number where the file fixes it, None where it is free.
-        channels: of the input, None where it is free.
+        input, output: names of the input and of the first output.
+        batch, channels, height, width: of the input; None where the file leaves it free.
         joints: channels of the output, None where it does not say.
         opset: of the standard operators.
         metadata: what `litehrnet.export.export_onnx` stored; empty for a file made elsewhere.
@@ -48,24 +57,90 @@ class Signature:
         return "batch" if self.batch is None else False
 
 
+def read_graph(path: str | Path) -> onnx.ModelProto:
+    """Read an ONNX file; weights that lie in other files are not looked for.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is not an ONNX file, or an empty or truncated one.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    try:
+        graph = onnx.load_model_from_string(path.read_bytes())
+    except DecodeError as error:
+        raise ValueError(f"{path.name} is not an ONNX file, or it is damaged ({error})") from error
+    if not graph.graph.node or not any(entry.domain in ("", "ai.onnx") for entry in graph.opset_import):
+        raise ValueError(f"{path.name} is not an ONNX file, or it is damaged (it holds no operators)")
+    return graph
+
+
 def found_opset(graph: onnx.ModelProto) -> int:
-    """The version of the standard operator set that the file declares."""
+    """The version of the standard operator set that a graph declares."""
     return next(entry.version for entry in graph.opset_import if entry.domain in ("", "ai.onnx"))
 
 
+def signature(path: str | Path) -> Signature:
+    """What a file takes and gives.
+
+    Raises:
+        FileNotFoundError, ValueError: as `read_graph`; and where it is not one image in and one map out.
+    """
+    path = Path(path)
+    graph = read_graph(path)
+    weights = {tensor.name for tensor in graph.graph.initializer}
+    inputs = [value for value in graph.graph.input if value.name not in weights]
+    if len(inputs) != 1 or not graph.graph.output:
+        raise ValueError(
+            f"{path.name} has {len(inputs)} inputs and {len(graph.graph.output)} outputs, not one image in"
+        )
+    output = graph.graph.output[0]
+    batch, channels, height, width = _dims(inputs[0], path.name)
+    if channels not in (3, None):
+        hint = "; its channels come last, export it with channels first" if width == 3 else ""
+        raise ValueError(f"{path.name} takes {channels} channels, expected (N, 3, H, W){hint}")
+    joints = _dims(output, path.name)[1]
+    stored = {entry.key: entry.value for entry in graph.metadata_props}.get(METADATA_KEY, "{}")
+    try:
+        metadata = json.loads(stored)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path.name}: its metadata {METADATA_KEY!r} is not JSON ({error})") from error
+    opset = found_opset(graph)
+    return Signature(inputs[0].name, output.name, batch, channels, height, width, joints, opset, metadata)
+
+
+def _dims(value: onnx.ValueInfoProto, name: str) -> Sequence[int | None]:
+    dims = [dim.dim_value if dim.dim_value > 0 else None for dim in value.type.tensor_type.shape.dim]
+    if len(dims) != 4:
+        raise ValueError(f"{name}: {value.name!r} has {len(dims)} dimensions, expected 4: (N, C, H, W)")
+    return dims
+
+
 def clean(graph: onnx.ModelProto, dynamic: bool | str) -> onnx.ModelProto:
-    """Constants to initializers, identities and duplicates away, names of the free dimensions set.
+    """Bring the graphs of both exporters to one form.
+
+    Constants become initializers, identities and duplicates go, a mean over the whole map becomes GlobalAveragePool,
+    the exporters' notes (which hold paths of this machine) go, free dimensions get names, inner shapes are inferred.
 
     Args:
         graph: as an exporter wrote it.
         dynamic: as in `export_onnx`.
     """
+    import onnx
     import onnx_ir
-    from onnx_ir.passes import Sequential, common
+    from onnx_ir.passes import Sequential as Passes
+    from onnx_ir.passes import common
 
     model = onnx_ir.from_proto(graph)
-    Sequential(
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+    lift = common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)
+    lift(model)
+    for node in model.graph:
+        _mean_to_pool(node)
+    Passes(
         common.IdentityEliminationPass(),
         common.DeduplicateInitializersPass(),
         common.RemoveUnusedNodesPass(),
@@ -73,79 +148,87 @@ def clean(graph: onnx.ModelProto, dynamic: bool | str) -> onnx.ModelProto:
     )(model)
     graph = onnx_ir.to_proto(model)
     _name_dims(graph, dynamic)
-    return graph
+    del graph.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(graph, data_prop=True)
+
+
+def _mean_to_pool(node: onnx_ir.Node) -> None:
+    """ReduceMean over height and width, which dynamo writes, is GlobalAveragePool, which torchscript writes."""
+    if node.op_type != "ReduceMean" or len(node.inputs) != 2 or node.inputs[1].const_value is None:
+        return
+    axes = sorted(axis % 4 for axis in node.inputs[1].const_value.numpy().tolist())
+    if axes == [2, 3] and node.attributes.get_int("keepdims", 1):
+        node.op_type = "GlobalAveragePool"
+        node.resize_inputs(1)
+        node.attributes.clear()
 
 
 def _name_dims(graph: onnx.ModelProto, dynamic: bool | str) -> None:
     """The same names for the free dimensions, whichever exporter wrote the file."""
-    import onnx
-
     free = {False: (), "batch": (0,), "size": (0, 2, 3)}[dynamic]
     names = {"image": ("batch", "", "height", "width"), "heatmaps": ("batch", "", "height/4", "width/4")}
     for value in (*graph.graph.input, *graph.graph.output):
         for axis in free:
             value.type.tensor_type.shape.dim[axis].dim_param = names[value.name][axis]
-    if dynamic:
-        # The exporters' own names for inner sizes no longer fit; let onnx infer them again.
-        del graph.graph.value_info[:]
-        graph.CopyFrom(onnx.shape_inference.infer_shapes(graph, data_prop=True))
 
 
-def check(graph: onnx.ModelProto) -> None:
-    """onnx's checker, with full shape inference.
+def findings(graph: onnx.ModelProto) -> list[str]:
+    """What an exported Lite-HRNet should not hold, one sentence each; nothing for a good file.
 
-    Raises:
-        onnx.checker.ValidationError, onnx.shape_inference.InferenceError: what it found.
+    Looked for: Resize that is not torch's, AveragePool with padding, operators left over from training, shapes asked
+    for at run time in a file of fixed size, operators outside the standard set, weights in other files.
+    """
+    fixed = all(dim.dim_value > 0 for value in graph.graph.input for dim in value.type.tensor_type.shape.dim)
+    found = {sentence: None for node in graph.graph.node for sentence in _of_node(node, fixed)}
+    if any(tensor.external_data for tensor in graph.graph.initializer):
+        found["some weights lie in another file"] = None
+    return list(found)
+
+
+def _of_node(node: onnx.NodeProto, fixed: bool) -> Iterator[str]:
+    import onnx
+
+    attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
+    if node.domain not in ("", "ai.onnx"):
+        yield f"{node.op_type} is no standard operator (domain {node.domain})"
+    if node.op_type in _TRAINING:
+        yield f"{node.op_type} is left over from training"
+    if node.op_type == "Shape" and fixed:
+        yield "Shape is asked for in a file of fixed size"
+    if node.op_type == "AveragePool" and (any(attributes.get("pads", ())) or attributes.get("ceil_mode", 0)):
+        yield "AveragePool with padding or ceil_mode"
+    if node.op_type == "Resize":
+        mode = attributes.get("mode", b"nearest").decode()
+        place = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
+        rounding = attributes.get("nearest_mode", b"round_prefer_floor").decode()
+        if mode == "nearest" and (place, rounding) not in _NEAREST:
+            yield f"nearest Resize with {place} and {rounding}; torch's is asymmetric and floor"
+        if mode == "linear" and place != "align_corners":
+            yield f"linear Resize with {place}; the network's is align_corners"
+
+
+def half_storage(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """Store large weights as float16 and widen them with a Cast at load: half the file, arithmetic in float32.
+
+    A tensor that float16 would round by more than a thousandth of its largest value stays as it is.
     """
     import onnx
 
-    onnx.checker.check_model(graph, full_check=True)
-
-
-def signature(path: str | Path) -> Signature:
-    """What a file takes and gives, without its weights being run.
-
-    Raises:
-        ValueError: not an ONNX file, or not one image in and one map out.
-        FileNotFoundError: there is no such file.
-    """
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    path = Path(path)
-    try:
-        graph = onnx.load_model(path, load_external_data=False)
-    except DecodeError as error:
-        raise ValueError(f"{path.name} is not an ONNX file: {error}") from error
-    return signature_of(graph, path.name)
-
-
-def signature_of(graph: onnx.ModelProto, name: str) -> Signature:
-    """As `signature`, of a graph in memory; `name` is for the error's sentence."""
-    weights = {tensor.name for tensor in graph.graph.initializer}
-    inputs = [value for value in graph.graph.input if value.name not in weights]
-    if len(inputs) != 1 or not graph.graph.output:
-        raise ValueError(
-            f"{name} has {len(inputs)} inputs and {len(graph.graph.output)} outputs; one image is expected"
-        )
-    batch, channels, height, width = _dims(inputs[0], name, "input")
-    joints = _dims(graph.graph.output[0], name, "output")[1]
-    metadata = {entry.key: entry.value for entry in graph.metadata_props}.get("litehrnet", "{}")
-    return Signature(
-        inputs[0].name,
-        graph.graph.output[0].name,
-        batch,
-        channels,
-        height,
-        width,
-        joints,
-        found_opset(graph),
-        json.loads(metadata),
-    )
-
-
-def _dims(value: onnx.ValueInfoProto, name: str, which: str) -> Sequence[int | None]:
-    dims = [dim.dim_value if dim.HasField("dim_value") else None for dim in value.type.tensor_type.shape.dim]
-    if len(dims) != 4:
-        raise ValueError(f"{name}: {which} {value.name!r} has {len(dims)} dimensions, expected 4: (N, C, H, W)")
-    return dims
+    graph = onnx.ModelProto.FromString(graph.SerializeToString())
+    casts = []
+    for tensor in graph.graph.initializer:
+        wide = onnx.numpy_helper.to_array(tensor)
+        if wide.dtype != np.float32 or wide.size < _HALF_FROM:
+            continue
+        with np.errstate(over="ignore"):
+            half = wide.astype(np.float16)
+        if np.abs(half - wide).max() > _HALF_ERROR * np.abs(wide).max():
+            continue
+        name = tensor.name
+        tensor.CopyFrom(onnx.numpy_helper.from_array(half, f"{name}.float16"))
+        cast = onnx.helper.make_node("Cast", [tensor.name], [name], name=f"{name}.widen", to=onnx.TensorProto.FLOAT)
+        casts.append(cast)
+    nodes = [*casts, *graph.graph.node]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+    return graph

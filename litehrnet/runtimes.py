@@ -88,11 +88,6 @@ def check_array(images: np.ndarray, told: Signature | None = None) -> None:
     ):
         if wanted is not None and value != wanted:
             raise ValueError(f"this file takes {name} {wanted} only, got {value}; export it with dynamic sizes")
-        if wanted is None and name != "batch" and value % 32:
-            below = value // 32 * 32
-            raise ValueError(
-                f"a file of dynamic size takes multiples of 32; {name} {value} lies between {below} and {below + 32}"
-            )
 
 
 def _torch(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
@@ -124,12 +119,23 @@ def _onnxruntime(model: Model, threads: int, precision: str, size: Sequence[int]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3  # errors: its warnings speak of graph optimisations
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    # ONNX Runtime's own errors share no class but Exception.
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ValueError(f"ONNX Runtime cannot load {path.name}: {_first_line(error)}") from error
 
     def run(images: np.ndarray) -> np.ndarray:
-        return session.run([told.output], {told.input: images})[0]
+        try:
+            return session.run([told.output], {told.input: images})[0]
+        except Exception as error:
+            raise ValueError(f"{path.name} does not run at {images.shape}: {_first_line(error)}") from error
 
     return _checked(told, run)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
 
 
 def _openvino(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
