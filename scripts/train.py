@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -29,6 +30,7 @@ from training.crops import Augmentation
 from training.loop import Recipe, Trainer
 from training.losses import LOSSES
 from training.people import COCO, CocoPeople, JointSet, People, ShardPeople, open_people, read_joint_set, shard_paths
+from training.speed import stay_in_channels_last
 
 from litehrnet import VARIANTS
 from litehrnet.model import check_size
@@ -114,7 +116,8 @@ def run(rank: int, args: argparse.Namespace, meeting: str) -> None:
         trainer.start_from(args.start)
     if rank == 0:
         trainer.write_recipe()
-    loop(trainer, args, rank)
+    with stay_in_channels_last():
+        loop(trainer, args, rank)
     if args.processes > 1:
         distributed.destroy_process_group()
 
@@ -187,7 +190,8 @@ def plot_log(log: Path, picture: Path) -> None:
         if name in rows[0]:
             right.plot(seen, [float(row[name]) for row in rows], "o-", label=name)
     right.set(xlabel="images seen", ylim=(0, 1))
-    right.legend()
+    if right.lines:
+        right.legend()
     figure.savefig(picture, dpi=100)
 
 
@@ -202,7 +206,9 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit("--processes is for the CPU; on a GPU one process is enough")
     os.environ["OMP_NUM_THREADS"] = "1"
     with tempfile.TemporaryDirectory() as folder:
-        multiprocessing.spawn(run, (args, f"file://{folder}/meet"), nprocs=args.processes)
+        # Whoever ends this process ends the others too, which would otherwise train on unseen.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped; the same command goes on from the last state"))
+        multiprocessing.spawn(run, (args, f"file://{folder}/meet"), nprocs=args.processes, daemon=True)
 
 
 if __name__ == "__main__":

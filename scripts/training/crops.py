@@ -30,15 +30,15 @@ class Augmentation:
 
     flip: float = 0.5
     scale: float = 0.3
-    rotation: float = 20.0
-    rotate: float = 0.6
+    rotation: float = 18.0
+    rotate: float = 0.5
     shift: float = 0.04
     half_body: float = 0.15
-    blur: float = 0.25
-    noise: float = 0.4
+    blur: float = 0.2
+    noise: float = 0.3
     grey: float = 0.1
-    colour: float = 0.35
-    occlude: float = 0.35
+    colour: float = 0.3
+    occlude: float = 0.2
 
 
 def training_crop(

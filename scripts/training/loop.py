@@ -48,10 +48,10 @@ class Recipe:
     size: tuple[int, int] = (256, 192)
     sigma: float = 2.0
     images: int = 100_000
-    batch: int = 32
-    lr: float = 3e-3
+    batch: int = 16
+    lr: float = 2.5e-3
     final_lr: float = 0.0
-    warmup: int = 3_000
+    warmup: int = 1_000
     weight_decay: float = 0.01
     ema: float = 0.998
     loss: str = "both"
@@ -112,6 +112,7 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(
             [{"params": matrices, "weight_decay": recipe.weight_decay}, {"params": others, "weight_decay": 0.0}],
             lr=recipe.lr,
+            betas=(0.9, 0.99),  # short runs: the second moment must forget its first steps
             fused=True,
         )
         self.seen = self.step = self.epoch = self.position = 0
