@@ -2,7 +2,8 @@
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
 import { cropPerson, cropTransform, decode, NAMES, SKELETON, toImage, toInput } from "./pose.js";
 
-ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
+// The bundle holds its own loader, so only the WebAssembly itself is named.
+ort.env.wasm.wasmPaths = { wasm: new URL("./ort/ort-wasm-simd-threaded.wasm", import.meta.url).href };
 ort.env.wasm.numThreads = 1;
 
 const LEFT = "#0072B2";
@@ -202,5 +203,9 @@ function listen() {
 const guard = (promise) => promise.catch((error) => say(error.message, "error"));
 
 listen();
-export const ready = guard(loadModel().then(() => say("Ready: drop a photograph, or choose one.")));
-ready.then(() => document.body.classList.add("ready"));
+guard(
+  loadModel().then(() => {
+    say("Ready: drop a photograph, or choose one.");
+    document.body.classList.add("ready");
+  }),
+);

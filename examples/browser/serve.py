@@ -69,7 +69,10 @@ def _npm_pack(name: str, folder: Path) -> Path:
 
 
 def assemble(
-    folder: Path = BUILD, checkpoint: Path | None = None, size: tuple[int, int] = (256, 192), package: Path | None = None
+    folder: Path = BUILD,
+    checkpoint: Path | None = None,
+    size: tuple[int, int] = (256, 192),
+    package: Path | None = None,
 ) -> Path:
     """Make the demo's folder: page, runtime and the fused network.
 
