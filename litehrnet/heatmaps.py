@@ -1,8 +1,8 @@
 """From a photograph to the network's input, and from heatmaps back to joints in the photograph.
 
-Numpy and Pillow only, so that this file can go to a device as it is. Coordinates follow the public code: integer
-values are pixel centres, as in OpenCV's `warpAffine`, and heatmap pixel h is input pixel 4 h. Sizes are given height
-before width, points x before y.
+Numpy and Pillow only, so that this file and `images.py` can go to a device as they are. Coordinates follow the public
+code: integer values are pixel centres, as in OpenCV's `warpAffine`, and heatmap pixel h is input pixel 4 h. Sizes are
+given height before width, points x before y.
 
 Sources: Xiao et al., *Simple Baselines for Human Pose Estimation and Tracking*, ECCV 2018 (crop and quarter-pixel
 shift); the COCO keypoint evaluation (object keypoint similarity).
@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
+
+from .images import read_image
 
 __all__ = [
     "COCO_FLIP_PAIRS",
@@ -52,21 +53,6 @@ COCO_SIGMAS = (
     0.026, 0.025, 0.025, 0.035, 0.035, 0.079, 0.079, 0.072, 0.072, 0.062, 0.062, 0.107, 0.107, 0.087, 0.087, 0.089,
     0.089,
 )  # fmt: skip
-
-
-def read_image(path: str | Path) -> np.ndarray:
-    """A photograph as RGB, (H, W, 3) uint8, turned upright as its EXIF data asks.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        PIL.UnidentifiedImageError: the file is not an image that Pillow reads (it is an OSError).
-
-    >>> from litehrnet.files import data_path
-    >>> read_image(data_path("astronaut.jpg")).shape
-    (512, 512, 3)
-    """
-    with Image.open(path) as image:
-        return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def crop_person(

@@ -70,8 +70,8 @@ def check_parity(
     from .runtimes import load
 
     told = signature(path)
-    sizes = _sizes(told, sizes)
-    batches = _batches(told, batches)
+    sizes = default_sizes(told) if sizes is None else [check_size(size) for size in sizes]
+    batches = default_batches(told) if batches is None else list(batches)
     if tolerance is None:
         tolerance = TOLERANCES.get(told.metadata.get("weights", "float32"), TOLERANCE)
     run = load(path)
@@ -114,9 +114,8 @@ def _heatmaps(model: nn.Module, images: np.ndarray) -> np.ndarray:
             part.training = training
 
 
-def _sizes(told: Signature, sizes: Sequence[Sequence[int]] | None) -> list[tuple[int, int]]:
-    if sizes is not None:
-        return [check_size(size) for size in sizes]
+def default_sizes(told: Signature) -> list[tuple[int, int]]:
+    """The file's own size, or the traced one and others, wide and tall, where the file is free."""
     if told.dynamic != "size":
         return [check_size((told.height, told.width))]
     traced = [tuple(told.metadata["size"])] if "size" in told.metadata else []
@@ -124,7 +123,6 @@ def _sizes(told: Signature, sizes: Sequence[Sequence[int]] | None) -> list[tuple
     return [check_size(size) for size in dict.fromkeys(tried)]
 
 
-def _batches(told: Signature, batches: Sequence[int] | None) -> list[int]:
-    if batches is not None:
-        return list(batches)
+def default_batches(told: Signature) -> list[int]:
+    """The file's own batch, or 1 and 3 (exporters are run at 2) where the file is free."""
     return [1, 3] if told.batch is None else [told.batch]

@@ -1,0 +1,346 @@
+"""The command line: `litehrnet export`, `check`, `predict`, `bench` and `view`.
+
+Results go to standard output, progress and errors to standard error. An expected error is one sentence and exit code
+1; a wrong call is argparse's usage and code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ._version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .model import LiteHRNet
+    from .onnx_files import Signature
+    from .parity import Parity
+
+DEFAULT_SIZE = (256, 192)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; `arguments` are those of the command line if None.
+
+    Returns:
+        The exit code: 0 done, 1 an expected error or a file that is not right, 130 interrupted.
+    """
+    arguments = _parser().parse_args(arguments)
+    try:
+        return arguments.run(arguments)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"litehrnet {arguments.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"litehrnet {arguments.command}: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="litehrnet", description="Lite-HRNet, from a checkpoint to the device.")
+    parser.add_argument("--version", action="version", version=f"litehrnet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    weights = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
+
+    export = commands.add_parser("export", help="write an ONNX file and prove it", description=_export.__doc__)
+    export.add_argument("weights", help=weights)
+    export.add_argument("-o", "--output", type=Path, help="the file to write (default: the checkpoint's name, .onnx)")
+    export.add_argument("--model", metavar="NAME", help="the variant it must hold (default: told from the checkpoint)")
+    export.add_argument("--size", type=_size, default=DEFAULT_SIZE, metavar="HxW", help="default: 256x192")
+    export.add_argument("--dynamic", choices=("batch", "size"), help="free batch, or free batch and size")
+    export.add_argument("--exporter", choices=("dynamo", "torchscript"), default="dynamo", help="default: dynamo; "
+                        "torchscript gives the same operators in a tenth of the time")  # fmt: skip
+    export.add_argument("--opset", type=int, default=18, help="version of ONNX's operators (default: 18)")
+    export.add_argument("--pooling", choices=("computed", "adaptive", "exact"), default="computed")
+    export.add_argument("--fp16", action="store_true", help="store weights as float16: half the file")
+    export.add_argument("--fused", action="store_true", help="the fast graph (litehrnet.fusion)")
+    export.set_defaults(run=_export)
+
+    check = commands.add_parser("check", help="prove an exported file", description=_check.__doc__)
+    check.add_argument("file", type=Path, metavar="MODEL.onnx")
+    check.add_argument("--checkpoint", metavar="WEIGHTS", help=weights)
+    check.add_argument("--size", type=_size, action="append", metavar="HxW", help="try this size; may be repeated")
+    check.add_argument("--batch", type=int, action="append", metavar="N", help="try this batch; may be repeated")
+    check.add_argument("--tolerance", type=float, help="greatest relative difference (default: 1e-4; float16 1e-2)")
+    check.set_defaults(run=_check)
+
+    predict = commands.add_parser("predict", help="joints of a photograph", description=_predict.__doc__)
+    predict.add_argument("photo", type=Path)
+    predict.add_argument("--model", default="litehrnet18", help=f"an ONNX file, or {weights} (default: litehrnet18)")
+    predict.add_argument("--box", type=_box, action="append", metavar="X,Y,W,H", help="a person, in pixels; may be "
+                         "repeated (default: the whole photograph)")  # fmt: skip
+    predict.add_argument("--size", type=_size, metavar="HxW", help="input size, where the model leaves it free")
+    predict.add_argument("-o", "--output", type=Path, help="draw the joints into this picture")
+    predict.add_argument("--json", action="store_true", help="print JSON rather than a table")
+    predict.add_argument("--least-score", type=float, default=0.2, help="draw joints from this score on (default: 0.2)")
+    predict.set_defaults(run=_predict)
+
+    view = commands.add_parser("view", help="open a file in Netron", description=_view.__doc__)
+    view.add_argument("file", type=Path, metavar="MODEL.onnx")
+    view.add_argument("--no-browser", action="store_true", help="only print the address")
+    view.set_defaults(run=_view)
+    return parser
+
+
+def _size(text: str) -> tuple[int, int]:
+    sides = text.lower().split("x")
+    if len(sides) != 2 or not all(side.isdecimal() for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is not height x width, such as 256x192")
+    return int(sides[0]), int(sides[1])
+
+
+def _box(text: str) -> tuple[float, ...]:
+    try:
+        values = tuple(float(value) for value in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 4:
+        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 80,20,200,400")
+    return values
+
+
+def _export(args: argparse.Namespace) -> int:
+    """Write an ONNX file, compare it with the checkpoint, and keep it only when both compute the same."""
+    from .export import check_parity, export_onnx
+    from .files import written_whole
+    from .model import check_size, set_pooling
+    from .onnx_files import signature
+
+    size = check_size(args.size)
+    output = args.output or Path(f"{Path(args.weights).stem}.onnx")
+    model = set_pooling(_load(args.weights, args.model), args.pooling)
+    network = _fuse(model, size, args.dynamic) if args.fused else model
+    with written_whole(output) as temporary:
+        started = time.perf_counter()
+        with _spinner(f"{args.exporter} is exporting"):
+            export_onnx(network, temporary, size, args.dynamic or False, args.exporter, args.opset, args.fp16)
+        seconds = time.perf_counter() - started
+        with _spinner("comparing with torch"):
+            rows = check_parity(model, temporary)
+        if not all(row.ok for row in rows):
+            raise ValueError(f"the file does not compute what torch computes, so none was kept: {_worst(rows)}")
+        told = signature(temporary)
+    kind = ", fused" if args.fused else ""
+    print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
+    print(f"{_facts(output, told)}, {'float16 weights, ' if args.fp16 else ''}{args.exporter}, {seconds:.1f} s")
+    print(_takes(told))
+    print(f"parity: {_worst(rows)}")
+    print(output)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    """Prove an exported file, also one made elsewhere: what it takes, what is odd in it, and parity with a checkpoint."""
+    import onnx
+
+    from .export import check_parity
+    from .onnx_files import findings, read_graph, signature
+    from .parity import default_batches, default_sizes
+
+    told = signature(args.file)
+    graph = read_graph(args.file)
+    print(f"{args.file}: {_facts(args.file, told)}")
+    made = told.metadata
+    print(f"made by litehrnet {made['version']}: {made['variant']}" if made else "made elsewhere")
+    print(f"{_takes(told)}; input {told.input!r}, output {told.output!r}")
+    ok = True
+    try:
+        onnx.checker.check_model(graph, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        ok = False
+        print(f"onnx's checker: {str(error).strip().splitlines()[0]}")
+    for sentence in findings(graph):
+        print(f"note: {sentence}")
+    if args.checkpoint is None:
+        print("not compared: give --checkpoint to compare it with the weights it was made from")
+        return 0 if ok else 1
+    model = _load(args.checkpoint)
+    for size in args.size or default_sizes(told):
+        for batch in args.batch or default_batches(told):
+            where = f"{size[0]}x{size[1]}, batch {batch}"
+            try:
+                with _spinner(f"comparing at {where}"):
+                    row = check_parity(model, args.file, [size], [batch], args.tolerance)[0]
+            except ValueError as error:
+                ok = False
+                print(f"{where}: {error}")
+                continue
+            ok = ok and row.ok
+            peaks = "same peaks" if row.same_peaks else "peaks differ"
+            print(f"{where}: relative difference {row.max_rel:.1e}, {peaks}: {'ok' if row.ok else 'not ok'}")
+    print("ok" if ok else "not ok")
+    return 0 if ok else 1
+
+
+def _predict(args: argparse.Namespace) -> int:
+    """Find the joints of one person or several in a photograph; print them, and draw them."""
+    from .heatmaps import COCO_NAMES, COCO_SKELETON, crop_person, decode, to_image, to_input
+    from .images import draw_joints, read_image
+
+    photo = read_image(args.photo)
+    run, size = _runner(args.model, args.size)
+    # A photograph has room around its person already.
+    boxes = args.box or [(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))]
+    people, picture = [], photo
+    for box in boxes:
+        crop, to_crop = crop_person(photo, box, size, padding=1.25 if args.box else 1.0)
+        joints, scores = decode(run(to_input(crop)))
+        places, scores = to_image(joints[0], to_crop), scores[0]
+        coco = len(scores) == len(COCO_NAMES)
+        names = COCO_NAMES if coco else [f"joint {k}" for k in range(len(scores))]
+        people.append((box, names, places, scores))
+        picture = draw_joints(picture, places, scores, COCO_SKELETON if coco else (), names, args.least_score)
+    if args.output:
+        _save_picture(picture, args.output)
+    print(_as_json(args.photo, size, people) if args.json else _as_table(people))
+    if args.output:
+        print(args.output, file=sys.stderr if args.json else sys.stdout)
+    return 0
+
+
+def _view(args: argparse.Namespace) -> int:
+    """Show a file in Netron, on this machine only, until Ctrl+C."""
+    import webbrowser
+
+    from . import graph
+
+    host, port = graph.serve(args.file)
+    address = f"http://{host}:{port}"
+    print(f"{args.file} is shown at {address}; Ctrl+C ends it", flush=True)
+    try:
+        if not args.no_browser:
+            webbrowser.open(address)
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        return 0
+    finally:
+        graph.stop()
+
+
+def _load(weights: str, variant: str | None = None) -> LiteHRNet:
+    """The model that a file or a name stands for; with `variant`, it must be that one."""
+    from .checkpoints import BUNDLED, PUBLIC, from_checkpoint, load_pretrained
+    from .model import VARIANTS
+
+    if variant is not None and variant not in VARIANTS:
+        raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}")
+    named = weights in (*BUNDLED, *PUBLIC) and not Path(weights).exists()
+    model = load_pretrained(weights) if named else from_checkpoint(weights)
+    if variant is not None and model.variant.name != variant:
+        raise ValueError(f"{weights} holds {model.variant.name}, not {variant}")
+    return model
+
+
+def _fuse(model: LiteHRNet, size: tuple[int, int], dynamic: str | None) -> object:
+    from .fusion import fuse
+
+    # What pleases ONNX Runtime most has the size built in.
+    return fuse(model, size, target="openvino") if dynamic == "size" else fuse(model, size)
+
+
+def _runner(model: str, size: tuple[int, int] | None) -> tuple[object, tuple[int, int]]:
+    """The model as a function of arrays, and the size to crop for."""
+    from .model import check_size
+    from .onnx_files import signature
+    from .runtimes import load
+
+    if not model.endswith(".onnx"):
+        return load(_load(model), "torch"), check_size(size or DEFAULT_SIZE)
+    told = signature(model)
+    stored = told.metadata.get("size", DEFAULT_SIZE)
+    wanted = size or (told.height or stored[0], told.width or stored[1])
+    return load(model), check_size(wanted)
+
+
+def _save_picture(picture: np.ndarray, path: Path) -> None:
+    from PIL import Image
+
+    from .files import written_whole
+
+    if path.suffix.lower() not in Image.registered_extensions():
+        raise ValueError(f"{path} has no ending that says a kind of picture, such as .png")
+    with written_whole(path) as temporary:
+        Image.fromarray(picture).save(temporary)
+
+
+def _as_json(photo: Path, size: tuple[int, int], people: list) -> str:
+    told = [
+        {
+            "box": list(box),
+            "joints": [
+                {"name": name, "x": round(float(x), 2), "y": round(float(y), 2), "score": round(float(score), 4)}
+                for name, (x, y), score in zip(names, places, scores, strict=True)
+            ],
+        }
+        for box, names, places, scores in people
+    ]
+    return json.dumps({"photo": str(photo), "input_size": list(size), "people": told}, indent=2)
+
+
+def _as_table(people: list) -> str:
+    lines = []
+    for box, names, places, scores in people:
+        lines.append(f"box {', '.join(f'{value:g}' for value in box)}")
+        lines.append(f"  {'joint':16}{'x':>8}{'y':>8}{'score':>8}")
+        for name, (x, y), score in zip(names, places, scores, strict=True):
+            lines.append(f"  {name:16}{x:8.1f}{y:8.1f}{score:8.3f}")
+    return "\n".join(lines)
+
+
+def _facts(path: Path, told: Signature) -> str:
+    from .graph import summary
+
+    nodes = sum(summary(path).values())
+    return f"opset {told.opset}, {nodes:,} nodes, {path.stat().st_size / 1e6:.1f} MB"
+
+
+def _takes(told: Signature) -> str:
+    batch = "any batch" if told.batch is None else f"batch {told.batch} only"
+    if told.dynamic != "size":
+        return f"takes {batch}, {told.height}x{told.width} only"
+    sides = [f"{name} {side} only" for name, side in (("height", told.height), ("width", told.width)) if side]
+    return f"takes {batch}, {', '.join(sides) or 'any size'} (sides are multiples of 32, or up to 3 pixels less)"
+
+
+def _worst(rows: Sequence[Parity]) -> str:
+    row = max(rows, key=lambda row: row.max_rel)
+    peaks = "same peaks" if all(row.same_peaks for row in rows) else "peaks move where torch's values are as high"
+    return (
+        f"relative difference at most {row.max_rel:.1e} over {len(rows)} inputs "
+        f"(at {row.size[0]}x{row.size[1]}, batch {row.batch}), {peaks}"
+    )
+
+
+@contextlib.contextmanager
+def _spinner(text: str) -> Iterator[None]:
+    """A line with the seconds on a terminal's standard error, gone when it is over; nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+
+    def turn() -> None:
+        started = time.perf_counter()
+        while not done.wait(0.1):
+            sys.stderr.write(f"\r{text} ... {time.perf_counter() - started:.0f} s ")
+            sys.stderr.flush()
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+    thread = threading.Thread(target=turn, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
