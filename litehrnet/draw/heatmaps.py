@@ -29,18 +29,20 @@ from .style import (
 )
 
 __all__ = [
-    "draw_bars",
-    "draw_crop",
-    "draw_heatmaps",
-    "draw_losses",
-    "draw_peak",
-    "draw_pose",
-    "draw_poses",
-    "draw_runtimes",
-    "draw_scores",
+    "heatmap_gallery",
+    "loss_curves",
+    "named_bars",
+    "peak_values",
+    "person_crop",
+    "photograph_to_joints",
+    "pose_on",
+    "poses",
+    "score_scatter",
+    "two_runtimes",
 ]
 
 HEAT = "magma"
+PHOTO_DPI = 90  # photographs make large PNGs, and a notebook stores them all
 
 
 def _colour(*names: str) -> str:
@@ -48,7 +50,7 @@ def _colour(*names: str) -> str:
     return {frozenset({"left"}): LEFT_COLOUR, frozenset({"right"}): RIGHT_COLOUR}.get(frozenset(sides), MIDDLE_COLOUR)
 
 
-def draw_pose(
+def pose_on(
     axes: Axes,
     image: np.ndarray,
     joints: np.ndarray,
@@ -82,11 +84,12 @@ def draw_pose(
             *joint, "o", markersize=5.5, markeredgewidth=1 if filled else 1.5,
             markerfacecolor=colour if filled else "none", markeredgecolor="white" if filled else colour,
         )  # fmt: skip
-    axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5), title=title)
+    axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
+    axes.set_title(title, fontsize=9.5)
     axes.set_axis_off()
 
 
-def draw_poses(
+def poses(
     panels: Sequence[tuple],
     text: str,
     *,
@@ -97,9 +100,9 @@ def draw_poses(
     """Several pictures with joints, side by side.
 
     Args:
-        panels: (title, image, joints) or (title, image, joints, scores), as `draw_pose` takes them.
+        panels: (title, image, joints) or (title, image, joints, scores), as `pose_on` takes them.
         text: the sentence under the figure.
-        threshold: see `draw_pose`.
+        threshold: see `pose_on`.
         columns: pictures in a row.
         width: of the figure, in inches.
     """
@@ -107,17 +110,21 @@ def draw_poses(
     rows = -(-len(panels) // columns)
     tallest = max(image.shape[0] / image.shape[1] for _, image, *_ in panels)
     figure, axes = new_figure(
-        rows, columns, size=(width, rows * (width / columns * tallest + 0.35) + 0.35), squeeze=False
+        rows,
+        columns,
+        size=(width, rows * (width / columns * tallest + 0.4) + 0.2),
+        dpi=PHOTO_DPI,
+        squeeze=False,
     )
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, (title, image, joints, *scores) in zip(axes.flat, panels, strict=False):
-        draw_pose(ax, image, joints, *scores, threshold=threshold, title=title)
+        pose_on(ax, image, joints, *scores, threshold=threshold, title=title)
     caption(figure, text)
     return figure
 
 
-def draw_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop: np.ndarray) -> Figure:
+def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop: np.ndarray) -> Figure:
     """The photograph with the box and the padded box, beside the crop that comes of it.
 
     Args:
@@ -126,18 +133,22 @@ def draw_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop
     """
     height, width = crop.shape[:2]
     corners = to_image([[0, 0], [width, 0], [width, height], [0, height]], to_crop)
-    figure, (left, right) = new_figure(1, 2, size=(8.0, 4.6), width_ratios=(1.5, 1))
+    figure, (left, right) = new_figure(1, 2, size=(6.8, 4.0), width_ratios=(1.5, 1), dpi=PHOTO_DPI)
     left.imshow(image)
     left.add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=ORANGE, linewidth=2))
     left.add_patch(Polygon(corners, fill=False, edgecolor=LEFT_COLOUR, linewidth=2, linestyle="--"))
     left.set(
         xlim=(min(corners[:, 0].min(), 0) - 8, max(corners[:, 0].max(), image.shape[1]) + 8),
         ylim=(max(corners[:, 1].max(), image.shape[0]) + 8, min(corners[:, 1].min(), 0) - 8),
-        title="photograph, box (orange), what is cut (blue)", xlabel="x, pixels", ylabel="y, pixels",
+        title="photograph, box, and what is cut", xlabel="x, pixels", ylabel="y, pixels",
     )  # fmt: skip
     right.imshow(crop)
     right.set(title=f"crop, {height}x{width}", xlabel="x, input pixels", ylabel="y, input pixels")
-    caption(figure, "The box grows to the input's shape and by a quarter; outside the photograph the crop is black.")
+    caption(
+        figure,
+        "Orange: the box. Blue, what is cut: the box, widened to the\n"
+        "input's shape and padded by a quarter. Outside is black.",
+    )
     return figure
 
 
@@ -154,10 +165,10 @@ def _overlay(axes: Axes, crop: np.ndarray, heat: np.ndarray, norm: Normalize, cm
 
 
 def _scale(maps: np.ndarray) -> Normalize:
-    return Normalize(min(float(maps.min()), 0.0), max(float(maps.max()), 1e-12))
+    return Normalize(0, max(float(maps.max()), 1e-12))
 
 
-def draw_heatmaps(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] = COCO_NAMES) -> Figure:
+def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] = COCO_NAMES) -> Figure:
     """All heatmaps of one person over the crop, on one colour scale, each with its peak's value.
 
     Args:
@@ -169,7 +180,7 @@ def draw_heatmaps(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] =
     norm = _scale(heatmaps)
     columns = 6
     rows = -(-len(names) // columns)
-    figure, axes = new_figure(rows, columns, size=(9.2, 2.25 * rows + 0.4))
+    figure, axes = new_figure(rows, columns, size=(9.2, 2.25 * rows + 0.4), dpi=PHOTO_DPI)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, name, heat, joint, score in zip(axes.flat, names, heatmaps[0], joints[0], scores[0], strict=False):
@@ -180,7 +191,7 @@ def draw_heatmaps(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] =
     return figure
 
 
-def draw_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Figure:
+def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Figure:
     """Heatmaps of PyTorch and of ONNX Runtime with their joints, and the difference on a scale of its own.
 
     Args:
@@ -189,7 +200,7 @@ def draw_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Fi
     """
     norm = _scale(expected)
     difference = np.abs(expected.astype(np.float64) - got)[0].max(axis=0)
-    figure, axes = new_figure(1, 3, size=(9.0, 4.1))
+    figure, axes = new_figure(1, 3, size=(9.0, 4.1), dpi=PHOTO_DPI)
     for ax, maps, title in zip(axes, (expected, got), ("PyTorch", "ONNX Runtime"), strict=False):
         _overlay(ax, crop, maps[0].max(axis=0), norm)
         for joint in decode(maps)[0][0]:
@@ -205,7 +216,37 @@ def draw_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Fi
     return figure
 
 
-def draw_peak(heatmap: np.ndarray, name: str, radius: int = 3) -> Figure:
+def photograph_to_joints(
+    image: np.ndarray,
+    box: Sequence[float],
+    crop: np.ndarray,
+    heatmaps: np.ndarray,
+    to_crop: np.ndarray,
+    *,
+    threshold: float = 0.3,
+) -> Figure:
+    """The whole way of one person: photograph and box, crop, heatmaps, joints on the photograph.
+
+    Args:
+        image, box: as `crop_person` takes them.
+        crop, to_crop: as it gives them.
+        heatmaps: (1, 17, h, w).
+        threshold: see `pose_on`.
+    """
+    joints, scores = decode(heatmaps)
+    figure, axes = new_figure(1, 4, size=(9.4, 2.8), width_ratios=(1.33, 1, 1, 1.33))
+    axes[0].imshow(image)
+    axes[0].add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=ORANGE, linewidth=2))
+    axes[1].imshow(crop)
+    _overlay(axes[2], crop, heatmaps[0].max(axis=0), _scale(heatmaps))
+    pose_on(axes[3], image, to_image(joints[0], to_crop), scores[0], threshold=threshold)
+    for ax, title in zip(axes, ("photograph and box", "crop", "17 heatmaps, as one", "joints"), strict=True):
+        ax.set_axis_off()
+        ax.set_title(title, fontsize=10)
+    return figure
+
+
+def peak_values(heatmap: np.ndarray, name: str, radius: int = 3) -> Figure:
     """The values around a heatmap's peak, and the quarter-pixel step towards the larger neighbours.
 
     Args:
@@ -235,7 +276,7 @@ def draw_peak(heatmap: np.ndarray, name: str, radius: int = 3) -> Figure:
     return figure
 
 
-def draw_scores(scores: np.ndarray, distances: np.ndarray, limit: float) -> Figure:
+def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Figure:
     """Every joint's score against its distance from the truth.
 
     Args:
@@ -248,14 +289,14 @@ def draw_scores(scores: np.ndarray, distances: np.ndarray, limit: float) -> Figu
         ax.plot(scores[chosen], np.maximum(distances[chosen], 0.5), ".", color=colour, label=label, alpha=0.7)
     ax.axhline(limit, color=MUTED, linewidth=1, linestyle="--")
     ax.set(yscale="log", xlabel="score (value of the heatmap's peak)", ylabel="distance from the truth,\ninput pixels")
-    ax.legend()
+    ax.legend(loc="lower left")
     caption(
         figure, f"One dot a joint; the dashed line is {limit:g} pixels. Where scores are high, few dots lie above it."
     )
     return figure
 
 
-def draw_bars(values: Mapping[str, float], label: str, text: str) -> Figure:
+def named_bars(values: Mapping[str, float], label: str, text: str) -> Figure:
     """Named numbers as horizontal bars, first on top.
 
     Args:
@@ -274,7 +315,7 @@ def draw_bars(values: Mapping[str, float], label: str, text: str) -> Figure:
     return figure
 
 
-def draw_losses(curves: Mapping[str, Sequence[float]]) -> Figure:
+def loss_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Losses by step, on a logarithmic axis.
 
     Args:
