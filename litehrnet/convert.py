@@ -115,11 +115,8 @@ def export_openvino(
     from .export import export_onnx
 
     with tempfile.TemporaryDirectory() as name:
-        # Exported with a batch of 1 and freed afterwards: a file of free batch shuffles channels with Gather, which
-        # OpenVINO 2026.4 moves through a depthwise convolution wrongly.
-        source = export_onnx(model, Path(name) / "net.onnx", size=size, exporter="torchscript")
+        source = export_onnx(model, Path(name) / "net.onnx", size=size, dynamic="batch", exporter="torchscript")
         converted = openvino.convert_model(source)
-        converted.reshape([-1, 3, *size])
         result = Path(name) / "net.xml"
         openvino.save_model(converted, result, compress_to_fp16=storage == "fp16")
         with written_whole(path.with_suffix(".bin")) as weights_path, written_whole(path) as graph_path:

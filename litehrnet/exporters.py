@@ -117,10 +117,10 @@ def write(
 
 @contextlib.contextmanager
 def _shuffle_by_index(wanted: bool) -> Iterator[None]:
-    """Write the channel shuffle as one Gather with a constant index.
+    """Write the channel shuffle as one Gather with a constant index, which `onnx_files.clean` makes a shuffle of again.
 
-    As two reshapes it needs the height and width, which a graph of dynamic size would have to ask for, 49 times (the
-    torchscript exporter asks for them as soon as the batch is free).
+    Traced as it is, it needs the height and width as numbers, which a graph of dynamic size would have to ask for,
+    one by one, 49 times (the torchscript exporter asks for them as soon as the batch is free).
     """
     usual = blocks.channel_shuffle
 

@@ -124,7 +124,8 @@ def clean(graph: onnx.ModelProto, dynamic: bool | str) -> onnx.ModelProto:
     """Bring the graphs of both exporters to one form.
 
     Constants become initializers, identities and duplicates go, a mean over the whole map becomes GlobalAveragePool,
-    the exporters' notes (which hold paths of this machine) go, free dimensions get names, inner shapes are inferred.
+    a channel shuffle written as an index becomes reshape and transpose, the exporters' notes (which hold paths of this
+    machine) go, free dimensions get names, inner shapes are inferred.
 
     Args:
         graph: as an exporter wrote it.
@@ -147,6 +148,7 @@ def clean(graph: onnx.ModelProto, dynamic: bool | str) -> onnx.ModelProto:
         common.ClearMetadataAndDocStringPass(),
     )(model)
     graph = onnx_ir.to_proto(model)
+    _index_to_shuffle(graph)
     _name_dims(graph, dynamic)
     del graph.graph.value_info[:]
     return onnx.shape_inference.infer_shapes(graph, data_prop=True)
@@ -161,6 +163,46 @@ def _mean_to_pool(node: onnx_ir.Node) -> None:
         node.op_type = "GlobalAveragePool"
         node.resize_inputs(1)
         node.attributes.clear()
+
+
+def _index_to_shuffle(graph: onnx.ModelProto) -> None:
+    """Gather with a shuffle's constant index becomes Reshape, Transpose, Reshape, for any height and width.
+
+    The last Reshape asks for the shape of what came in, so no arithmetic on shapes is needed. Gather would be one node,
+    but OpenVINO 2026.4 moves it through a following depthwise convolution wrongly, without a word.
+    """
+    import onnx
+    from onnx.helper import make_node
+
+    constants = {tensor.name: tensor for tensor in graph.graph.initializer}
+    nodes = []
+    for node in graph.graph.node:
+        index = constants.get(node.input[1]) if node.op_type == "Gather" else None
+        order = None if index is None else onnx.numpy_helper.to_array(index)
+        if (
+            order is None
+            or order.ndim != 1
+            or order.size % 2
+            or not np.array_equal(order, np.arange(order.size).reshape(2, -1).T.ravel())
+        ):
+            nodes.append(node)
+            continue
+        (x, _), (y,), half = node.input, node.output, order.size // 2
+        target = f"{y}.halves"
+        # 0 keeps the batch, -1 is height times width: (N, 2, C / 2, H * W)
+        graph.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 2, half, -1]), target))
+        nodes += [
+            make_node("Shape", [x], [f"{y}.shape"], name=f"{y}.Shape"),
+            make_node("Reshape", [x, target], [f"{y}.split"], name=f"{y}.Reshape"),
+            make_node("Transpose", [f"{y}.split"], [f"{y}.turned"], name=f"{y}.Transpose", perm=[0, 2, 1, 3]),
+            make_node("Reshape", [f"{y}.turned", f"{y}.shape"], [y], name=f"{y}.Reshape_1"),
+        ]
+    del graph.graph.node[:]
+    graph.graph.node.extend(nodes)
+    used = {name for node in nodes for name in node.input}
+    kept = [tensor for tensor in graph.graph.initializer if tensor.name in used]
+    del graph.graph.initializer[:]
+    graph.graph.initializer.extend(kept)
 
 
 def _name_dims(graph: onnx.ModelProto, dynamic: bool | str) -> None:
