@@ -115,8 +115,10 @@ def export_openvino(
     from .export import export_onnx
 
     with tempfile.TemporaryDirectory() as name:
-        source = export_onnx(model, Path(name) / "net.onnx", size=size, dynamic="batch", exporter="torchscript")
+        # Exported with one image and freed afterwards: the quick exporter then writes adaptive pooling, too.
+        source = export_onnx(model, Path(name) / "net.onnx", size=size, exporter="torchscript")
         converted = openvino.convert_model(source)
+        converted.reshape([-1, 3, *size])
         result = Path(name) / "net.xml"
         openvino.save_model(converted, result, compress_to_fp16=storage == "fp16")
         with written_whole(path.with_suffix(".bin")) as weights_path, written_whole(path) as graph_path:
