@@ -6,7 +6,6 @@ Feature maps are (N, C, H, W) in memory layouts (`litehrnet.fusion.layout`); bra
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -19,19 +18,24 @@ from .recipe import Recipe
 __all__ = ["Branches", "FusedShuffleUnit", "FusedWeighting", "spread"]
 
 
-@dataclass
 class Branches:
     """What travels from block to block.
 
     Attributes:
         maps: one (N, C_i, H_i, W_i) a branch.
         pooled: the maps averaged down to the smallest branch, where they are known.
-        pending: spatial weights (N, C_i, 1, 1) that the maps should still be multiplied with (rewrite 4).
+        pending: spatial weights (N, C_i, 1, 1) that the maps should still be multiplied with, or None.
     """
 
-    maps: list[Tensor]
-    pooled: list[Tensor] | None = None
-    pending: list[Tensor] | None = None
+    def __init__(
+        self,
+        maps: Sequence[Tensor],
+        pooled: list[Tensor] | None = None,
+        pending: Sequence[Tensor | None] | None = None,
+    ) -> None:
+        self.maps = list(maps)
+        self.pooled = pooled
+        self.pending = [None] * len(self.maps) if pending is None else list(pending)
 
 
 def spread(weights: Tensor, like: Tensor, equal_shapes: bool) -> Tensor:
@@ -56,68 +60,88 @@ class FusedWeighting(nn.Module):
         block: the block, batch norms folded.
         layouts: of the branches before it; `self.layouts` holds those after.
         recipe: which rewrites.
+        last: no other block of the module follows.
     """
 
-    def __init__(self, block: ConditionalChannelWeighting, layouts: Sequence[Layout], recipe: Recipe) -> None:
+    def __init__(
+        self, block: ConditionalChannelWeighting, layouts: Sequence[Layout], recipe: Recipe, *, last: bool
+    ) -> None:
         super().__init__()
-        self.recipe = recipe
-        uppers = [layout.upper() for layout in layouts]
+        self.recipe, self.last = recipe, last
         cross = block.cross_resolution_weighting
         self.ratios = cross.ratios
+        uppers = [layout.upper() for layout in layouts]
+        trues = [upper.scaled(1.0) for upper in uppers]
+        starts = [sum(cross.channels[:i]) for i in range(len(uppers))]
         hidden = Layout.plain(cross.conv1.conv.out_channels, recipe.block)
         self.squeeze = pointwise(cross.conv1.conv, joined(uppers, cross.channels), hidden)
-        expand = cross.conv2.conv
-        starts = [sum(cross.channels[:i]) for i in range(len(uppers))]
         self.expands = nn.ModuleList(
-            pointwise(expand, hidden, upper.shifted(start).scaled(1.0), dead_bias=ALWAYS_ONE)
-            for upper, start in zip(uppers, starts, strict=True)
+            pointwise(cross.conv2.conv, hidden, true.shifted(start), dead_bias=ALWAYS_ONE)
+            for true, start in zip(trues, starts, strict=True)
         )
         self.depthwise = nn.ModuleList(
             depthwise(conv.conv, upper, keep_others=True)
             for conv, upper in zip(block.depthwise_convs, uppers, strict=True)
         )
         self.spatial = nn.ModuleList()
-        for weighting, upper in zip(block.spatial_weighting, uppers, strict=True):
-            inner = Layout.plain(weighting.conv1.conv.out_channels, recipe.block)
+        for weighting, true in zip(block.spatial_weighting, trues, strict=True):
+            first, second = weighting.conv1.conv, weighting.conv2.conv
+            inner = Layout.plain(first.out_channels, recipe.block)
             self.spatial.append(
                 nn.Sequential(
-                    pointwise(weighting.conv1.conv, upper.scaled(1.0), inner),
+                    pointwise(first, true, inner),
                     nn.ReLU(),
-                    pointwise(weighting.conv2.conv, inner, upper.scaled(1.0), dead_bias=ALWAYS_ONE),
+                    pointwise(second, inner, true, dead_bias=ALWAYS_ONE),
                     nn.Sigmoid(),
                 )
             )
-        self.layouts = [layout.shuffled().scaled(1.0) if recipe.permute else layout.scaled(1.0) for layout in layouts]
+        self.layouts = [layout.shuffled().scaled(1.0) if recipe.follow else layout.scaled(1.0) for layout in layouts]
+
+    def forward(self, state: Branches) -> Branches:
+        """Branches to branches of the same shapes."""
+        pooled = self.pool(state.maps) if state.pooled is None else state.pooled
+        weights = self.weights(pooled, state.pending)
+        maps = [
+            conv(x * upsample_nearest(a, ratio))
+            for conv, x, a, ratio in zip(self.depthwise, state.maps, weights, self.ratios, strict=True)
+        ]
+        # Nobody reads the pooled maps after the last block.
+        pooled = self.pool(maps) if self.recipe.pool_once and not self.last else None
+        # Pooling windows are equally large, so the average of their averages is the average.
+        means = [F.adaptive_avg_pool2d(x, 1) for x in (maps if pooled is None else pooled)]
+        spatial = [weighting(mean) for weighting, mean in zip(self.spatial, means, strict=True)]
+        return self.delayed(maps, pooled, spatial)
 
     def pool(self, maps: Sequence[Tensor]) -> list[Tensor]:
         """Every branch averaged down to the smallest one."""
         return [x if ratio == 1 else F.avg_pool2d(x, ratio) for x, ratio in zip(maps, self.ratios, strict=True)]
 
-    def forward(self, state: Branches) -> Branches:
-        """Branches to branches of the same shapes."""
+    def weights(self, pooled: list[Tensor], pending: list[Tensor | None]) -> list[Tensor]:
+        """Cross-resolution weights at the smallest size, the pending spatial weights already in them.
+
+        With c one weight a channel, ``pool(t * c) = pool(t) * c`` and ``(t * c) * up(a) = t * up(a * c)``: only small
+        maps are multiplied.
+        """
         equal = self.recipe.equal_shapes
-        pooled = self.pool(state.maps) if state.pooled is None else state.pooled
-        pending = state.pending
-        if pending is not None:
-            # pool(t * c) = pool(t) * c, for one weight a channel
-            pooled = [p * spread(c, p, equal) for p, c in zip(pooled, pending, strict=True)]
+        pending = [None if c is None else spread(c, p, equal) for c, p in zip(pending, pooled, strict=True)]
+        pooled = [p if c is None else p * c for p, c in zip(pooled, pending, strict=True)]
         hidden = F.relu(self.squeeze(torch.cat(pooled, 1)))
         weights = [torch.sigmoid(expand(hidden)) for expand in self.expands]
-        if pending is not None:
-            # (t * c) * up(a) = t * up(a * c)
-            weights = [a * spread(c, a, equal) for a, c in zip(weights, pending, strict=True)]
-        maps = [
-            conv(x * upsample_nearest(a, ratio))
-            for conv, x, a, ratio in zip(self.depthwise, state.maps, weights, self.ratios, strict=True)
-        ]
-        pooled = self.pool(maps) if self.recipe.one_pooling else None
-        # All windows are equal, so the average of the averages is the average.
-        means = [F.adaptive_avg_pool2d(x, 1) for x in (maps if pooled is None else pooled)]
-        pending = [weighting(mean) for weighting, mean in zip(self.spatial, means, strict=True)]
+        return [a if c is None else a * c for a, c in zip(weights, pending, strict=True)]
+
+    def delayed(self, maps: list[Tensor], pooled: list[Tensor] | None, spatial: list[Tensor]) -> Branches:
+        """The state after the block: spatial weights kept for later, or multiplied in where that is cheaper."""
+        equal = self.recipe.equal_shapes
+        if self.recipe.delay and self.last:
+            return Branches(maps, None, spatial)
         if self.recipe.delay:
-            return Branches(maps, pooled, pending)
-        maps = [x * spread(c, x, equal) for x, c in zip(maps, pending, strict=True)]
-        return Branches(maps if self.recipe.permute else [channel_shuffle(x, 2) for x in maps])
+            # The smallest map is its own pooled map: one product now, or two of the same size later.
+            maps[-1] = maps[-1] * spread(spatial[-1], maps[-1], equal)
+            if pooled is not None:
+                pooled[-1] = maps[-1]
+            return Branches(maps, pooled, [*spatial[:-1], None])
+        maps = [x * spread(c, x, equal) for x, c in zip(maps, spatial, strict=True)]
+        return Branches(maps if self.recipe.follow else [channel_shuffle(x, 2) for x in maps])
 
 
 class FusedShuffleUnit(nn.Module):
@@ -145,9 +169,9 @@ class FusedShuffleUnit(nn.Module):
         self.mask = nn.Conv2d(layout.width, layout.width, 1, groups=layout.width, bias=False)
         below = [float(u < 0) * layout.scale for u in upper.numbers]
         self.mask.weight = nn.Parameter(torch.tensor(below).to(first.weight).reshape(-1, 1, 1, 1), requires_grad=False)
-        self.layout = layout.shuffled().scaled(1.0) if recipe.permute else layout.scaled(1.0)
+        self.layout = layout.shuffled().scaled(1.0) if recipe.follow else layout.scaled(1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
         x = F.relu(self.expand(self.depthwise(F.relu(self.reduce(x)))) + self.mask(x))
-        return x if self.recipe.permute else channel_shuffle(x, 2)
+        return x if self.recipe.follow else channel_shuffle(x, 2)

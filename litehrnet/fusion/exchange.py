@@ -133,10 +133,8 @@ class FusedFuseStep(nn.Module):
 
     def forward(self, state: Branches) -> list[Tensor]:
         """Branches to branches (N, C_i, H_i, W_i) of the same shapes."""
-        maps = list(state.maps)
-        if state.pending is not None:
-            equal = self.recipe.equal_shapes
-            maps = [x * spread(c, x, equal) for x, c in zip(maps, state.pending, strict=True)]
+        equal = self.recipe.equal_shapes
+        maps = [x if c is None else x * spread(c, x, equal) for x, c in zip(state.maps, state.pending, strict=True)]
         fused = []
         for i, (ups, downs) in enumerate(zip(self.ups, self.downs, strict=True)):
             y = maps[i]
@@ -153,9 +151,9 @@ class FusedFuseStep(nn.Module):
     def _from_below(self, ups: nn.ModuleList, maps: Sequence[Tensor]) -> Tensor | None:
         if not len(ups):
             return None
-        if not self.recipe.low_resolution:
+        if not self.recipe.sum_low:
             terms = [upsample_nearest(conv(x), 2 ** (k + 1)) for k, (conv, x) in enumerate(zip(ups, maps, strict=True))]
-            return torch.stack(terms).sum(0) if len(terms) > 9 else sum(terms[1:], terms[0])
+            return sum(terms[1:], terms[0])
         total = None
         for conv, x in zip(reversed(ups), reversed(maps), strict=True):
             total = conv(x) if total is None else conv(x) + upsample_nearest(total, 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import torch
 from torch import Tensor, nn
@@ -68,10 +69,11 @@ def filled_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
 
 
 def fold_batch_norms(model: nn.Module) -> nn.Module:
-    """A copy of `model` in eval mode, each batch norm folded into its convolution (`folded_conv`); `model` is untouched.
+    """A copy of `model` in eval mode, each batch norm folded into its convolution (`folded_conv`).
 
-    Serves all variants. A batch norm follows its convolution either inside a `ConvNormAct` or as the next layer of a
-    `nn.Sequential`; its place is taken by `nn.Identity`, so that the numbering of the layers stays.
+    `model` is untouched; all variants are served. A batch norm follows its convolution either inside a `ConvNormAct`
+    or as the next layer of a `nn.Sequential`; its place is taken by `nn.Identity`, so that the numbering of the layers
+    stays.
 
     Raises:
         ValueError: a batch norm is left that stands behind no convolution.
@@ -81,7 +83,7 @@ def fold_batch_norms(model: nn.Module) -> nn.Module:
         if isinstance(module, ConvNormAct) and hasattr(module, "bn"):
             module.conv, module.bn = folded_conv(module.conv, module.bn), nn.Identity()
         elif isinstance(module, nn.Sequential):
-            for i, (conv, norm) in enumerate(zip(module[:-1], module[1:], strict=True)):
+            for i, (conv, norm) in enumerate(itertools.pairwise(module)):
                 if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
                     module[i], module[i + 1] = folded_conv(conv, norm), nn.Identity()
     left = [name for name, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)]

@@ -12,7 +12,7 @@ from .blocks import Branches, FusedShuffleUnit, FusedWeighting
 from .exchange import FusedFuseStep, FusedHead, FusedStem, FusedTransition
 from .fold import fold_batch_norms
 from .layout import Layout, pointwise
-from .recipe import TARGETS, Recipe
+from .recipe import Recipe, recipe_for
 
 __all__ = ["FusedLiteHRNet", "fuse"]
 
@@ -25,8 +25,9 @@ class FusedModule(nn.Module):
         self.channel_weighting = module.channel_weighting
         self.blocks = nn.ModuleList()
         if self.channel_weighting:
-            for block in module.layers:
-                self.blocks.append(FusedWeighting(block, layouts, recipe))
+            for k, block in enumerate(module.layers):
+                last = k + 1 == len(module.layers)
+                self.blocks.append(FusedWeighting(block, layouts, recipe, last=last))
                 layouts = self.blocks[-1].layouts
         else:
             layouts = list(layouts)
@@ -81,6 +82,11 @@ class FusedLiteHRNet(nn.Module):
         final = model.head.final_layer
         self.final = pointwise(final, self.head.layout, Layout.plain(final.out_channels))
 
+    @property
+    def any_size(self) -> bool:
+        """Whether it can be exported with a dynamic size: nothing in it holds the size it was built for."""
+        return not self.recipe.equal_shapes
+
     def heatmaps(self, images: Tensor) -> Tensor:
         """The network without the check of its input, which is what gets exported; shapes as `forward`."""
         maps = [self.stem(images)]
@@ -104,26 +110,25 @@ def fuse(
     *,
     target: str = "onnxruntime",
     block: int = 16,
+    until: str | None = None,
 ) -> FusedLiteHRNet:
     """A new network that computes the same heatmaps, arranged for speed; `model` is untouched.
 
     Args:
         model: a trained network, any variant.
-        size: (height, width) of the images that it is meant for.
-        target: the runtime to please: "onnxruntime" pads every width to a multiple of `block` and multiplies equal
-            shapes only, "openvino" and "ncnn" like neither.
+        size: (height, width) that an exported file is meant for. In PyTorch the result takes every legal size.
+        target: the runtime to please. "onnxruntime" pads every width to a multiple of `block` and multiplies equal
+            shapes only; "openvino", "ncnn" and "torch" are faster without either.
         block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.
+        until: the last rewrite to apply, one of `REWRITES`, for looking at one after the other.
 
     Raises:
-        ValueError: the size is not legal, or the target, the block or the model is not one that this can serve.
+        ValueError: the size is not legal, or the target, the block, the rewrite or the model is not one that this
+            can serve.
     """
     size = check_size(size)
+    recipe = recipe_for(target, block, until)
     if not isinstance(model, LiteHRNet):
         raise ValueError(f"fuse takes a LiteHRNet (litehrnet.create_model), got {type(model).__name__}")
-    if target not in TARGETS:
-        raise ValueError(f"unknown target {target!r}; choose one of {', '.join(map(repr, TARGETS))}")
-    if isinstance(block, bool) or not isinstance(block, int) or block < 1:
-        raise ValueError(f"block must be an integer of at least 1 (16 or 8 are useful), got {block!r}")
-    recipe = Recipe(block=block, equal_shapes=True) if target == "onnxruntime" else Recipe()
     with torch.no_grad():
         return FusedLiteHRNet(model, size, recipe).eval()

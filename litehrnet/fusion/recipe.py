@@ -1,31 +1,57 @@
-"""Which rewrites a fused network uses: one at a time for a reader, the best set for each runtime."""
+"""Which rewrites a fused network uses: one after the other for a reader, the best set for each runtime."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-__all__ = ["TARGETS", "Recipe"]
+__all__ = ["REWRITES", "TARGETS", "Recipe", "recipe_for"]
+
+REWRITES = ("whole", "follow", "delay", "pool_once", "sum_low", "pad")
+TARGETS = ("onnxruntime", "openvino", "ncnn", "torch")
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """The rewrites, in the order in which they build on each other.
+    """The rewrites that can be switched. Folding, and working on the whole tensor, are always on.
 
     Attributes:
-        permute: follow the channels in a layout, where the public network shuffles them.
-        delay: multiply spatial weights into the small maps, and into the large ones once a module.
-        one_pooling: take the global average from the pooled map.
-        low_resolution: sum the fuse step where it is small, and upsample step by step.
+        follow: follow the channels in a layout, where the public network shuffles them.
+        delay: multiply spatial weights into small maps, and into the large ones once a module.
+        pool_once: one pooling serves both weightings.
+        sum_low: sum the fuse step where it is small, and upsample step by step.
         block: every width is a multiple of it, with dead channels; 1 adds none.
         equal_shapes: repeat a weight to the full map before a product, where broadcasting would do.
     """
 
-    permute: bool = True
+    follow: bool = True
     delay: bool = True
-    one_pooling: bool = True
-    low_resolution: bool = True
+    pool_once: bool = True
+    sum_low: bool = True
     block: int = 1
     equal_shapes: bool = False
 
 
-TARGETS = ("onnxruntime", "openvino", "ncnn")
+def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
+    """The rewrites that serve a runtime best, or the first of them.
+
+    Args:
+        target: one of `TARGETS`.
+        block: channels in a block of ONNX Runtime's fast layout; the other runtimes are best off without dead channels.
+        until: one of `REWRITES`, the last one to apply; all of them by default.
+
+    Raises:
+        ValueError: one of them is not known.
+
+    >>> recipe_for("onnxruntime", 16, until="follow")
+    Recipe(follow=True, delay=False, pool_once=False, sum_low=False, block=1, equal_shapes=False)
+    """
+    if target not in TARGETS:
+        raise ValueError(f"unknown target {target!r}; choose one of {', '.join(map(repr, TARGETS))}")
+    if isinstance(block, bool) or not isinstance(block, int) or block < 1:
+        raise ValueError(f"block must be an integer of at least 1 (16 for AVX-512, 8 for AVX2), got {block!r}")
+    if until is not None and until not in REWRITES:
+        raise ValueError(f"unknown rewrite {until!r}; choose one of {', '.join(map(repr, REWRITES))}")
+    recipe = Recipe(block=block, equal_shapes=True) if target == "onnxruntime" else Recipe()
+    off = REWRITES[REWRITES.index(until) + 1 :] if until else ()
+    switches = {name: False for name in off if name != "pad"}
+    return replace(recipe, **switches, **({"block": 1, "equal_shapes": False} if "pad" in off else {}))
