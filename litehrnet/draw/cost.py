@@ -179,7 +179,9 @@ def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
     all_axes[0].set_ylabel("to branch")
-    caption(figure, "MACs in millions. No path dominates: the fuse step is expensive because there are so many of them.")
+    caption(
+        figure, "MACs in millions. No path dominates: the fuse step is expensive because there are so many of them."
+    )
     return figure
 
 
