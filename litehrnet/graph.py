@@ -88,7 +88,13 @@ def serve(path: str | Path) -> tuple[str, int]:
     folder = tempfile.TemporaryDirectory(prefix="netron-")
     _SERVED.append(folder)
     copy = shutil.copy(path, folder.name)
-    return netron.serve(copy, address=("localhost", 0))
+    # Netron gives the root logger a handler at INFO if it has none, and every library's chatter would follow.
+    root, placeholder = logging.getLogger(), logging.NullHandler()
+    root.addHandler(placeholder)
+    try:
+        return netron.serve(copy, address=("localhost", 0))
+    finally:
+        root.removeHandler(placeholder)
 
 
 def stop() -> None:

@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from .style import BRANCH_COLOURS, INK, MUTED, PLAIN_COLOURS, arrow, box, caption, new_figure
+from .style import INK, MUTED, PLAIN_COLOURS, arrow, box, caption, new_figure
 
 if TYPE_CHECKING:
     from ..parity import Parity
@@ -133,22 +132,22 @@ def parity_chart(results: Mapping[str, Sequence[Parity]], tolerance: float) -> F
         results: parities by the name of the file they belong to.
         tolerance: the greatest difference that still counts as equal.
     """
-    figure, axes = new_figure(size=(9.5, 3.6))
-    for row, parities in enumerate(results.values()):
-        worst = [max(parity.max_rel, 1e-8) for parity in parities]
-        places = row + np.linspace(-0.2, 0.2, len(worst)) if len(worst) > 1 else [row]
-        axes.scatter(worst, places, s=36, color=[GOOD if parity.ok else FAILS for parity in parities], zorder=3)
-        for value, place, parity in zip(worst, places, parities, strict=True):
+    count = sum(map(len, results.values()))
+    figure, axes = new_figure(size=(9.5, 1.3 + 0.24 * (count + len(results))))
+    place, centres = 0.0, []
+    for parities in results.values():
+        centres.append(place + (len(parities) - 1) / 2)
+        for parity in parities:
+            value = max(parity.max_rel, 1e-8)
+            axes.scatter(value, place, s=36, color=GOOD if parity.ok else FAILS, zorder=3)
             label = f"{parity.size[0]}x{parity.size[1]}, batch {parity.batch}"
-            axes.text(value * 1.25, place, label, va="center", fontsize=8, bbox=dict(fc="white", ec="none", pad=0.5))
-    _tolerance_line(axes, tolerance, len(results))
-    axes.set(yticks=range(len(results)), yticklabels=list(results), xscale="log", xlim=(1e-8, 1e2))
-    axes.set(xlabel="largest difference / largest value of torch's heatmaps", ylim=(len(results) - 0.5, -0.5))
-    axes.grid(axis="x", color=BRANCH_COLOURS[0], alpha=0.12)
+            axes.annotate(label, (value, place), (8, 0), textcoords="offset points", va="center", fontsize=8)
+            place += 1
+        place += 1
+    axes.axvline(tolerance, color=MUTED, linestyle="--", linewidth=1.2)
+    axes.text(tolerance, place - 1, f"  tolerance {tolerance:g}", va="center", fontsize=8, color=MUTED)
+    axes.set(yticks=centres, yticklabels=list(results), ylim=(place - 0.5, -1), xscale="log", xlim=(1e-8, 1e2))
+    axes.set(xlabel="largest difference / largest value of torch's heatmaps")
+    axes.grid(axis="x", color=MUTED, alpha=0.2)
     caption(figure, "Green dots lie below the tolerance: rounding. Red dots lie far above it: another function.")
     return figure
-
-
-def _tolerance_line(axes: Axes, tolerance: float, rows: int) -> None:
-    axes.axvline(tolerance, color=MUTED, linestyle="--", linewidth=1.2)
-    axes.text(tolerance, rows - 0.52, f" tolerance {tolerance:g}", va="bottom", fontsize=8, color=MUTED)
