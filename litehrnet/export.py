@@ -1,7 +1,7 @@
 """Export to ONNX: a network (`export_onnx`), or one pooling alone for looking at (`export_pooling`).
 
 Both exporters of torch (`litehrnet.exporters`) are given a thin wrapper around the model, so that `litehrnet.model`
-knows nothing of export, and both files are cleaned up alike (`litehrnet.onnx_files`).
+knows nothing of export, and both files are cleaned up alike (`litehrnet.onnx_clean`).
 
 `check_parity` (`litehrnet.parity`) proves a file against torch; `make_exportable` (`litehrnet.exportable`) prepares
 other people's models. Sizes are given height before width.
@@ -88,7 +88,7 @@ def export_onnx(
         exporter: "dynamo" or "torchscript".
         opset: version of ONNX's operator set, one of `opsets(exporter)`; it is the one in the file.
         fp16: store the weights as float16, for half the file; input, output and arithmetic stay float32. Heatmaps
-            then differ by about a thousandth of their largest value.
+            then differ by a few thousandths of their largest value.
 
     Returns:
         The path of the file. Its metadata key "litehrnet" holds JSON: variant, size, dynamic, joints, mean, std,
@@ -198,7 +198,7 @@ def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str
             f"{type(model).__name__} has no `heatmaps` method: pass a LiteHRNet or a fused one; for a model of the "
             "public repositories call litehrnet.make_exportable(model) and then torch.onnx.export"
         )
-    fixed = getattr(model, "size", None)
+    fixed = None if getattr(model, "any_size", True) else model.size
     if fixed is not None and tuple(fixed) != size:
         raise ValueError(
             f"this module was fused for {fixed[0]}x{fixed[1]} and cannot be exported at {size[0]}x{size[1]}; "
@@ -221,8 +221,8 @@ def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str
         )
     if fixed is not None:
         raise ValueError(
-            f"a graph fused for {fixed[0]}x{fixed[1]} has that size built in; use dynamic='batch', or export the "
-            "model that is not fused"
+            f"a graph fused for {fixed[0]}x{fixed[1]} has that size built in; use dynamic='batch', or fuse the "
+            "original model with target='openvino', which leaves the size free"
         )
     if weighted and model.pooling == "exact":
         raise ValueError(

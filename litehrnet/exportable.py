@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from .blocks import CrossResolutionWeighting, upsample_nearest
+from .model import LiteHRNet, set_pooling
 from .pooling import make_pool
 
 __all__ = ["make_exportable"]
@@ -35,10 +37,7 @@ class ExportableWeighting(nn.Module):
         pooled = [pool(x, size) for pool, x in zip(self.pools, xs[:-1], strict=True)]
         joined = torch.cat([*pooled, xs[-1]], dim=1)  # (N, sum C_i, H_s, W_s)
         weights = torch.split(self.conv2(self.conv1(joined)), self.channels, dim=1)
-        return [
-            x * (weight if ratio == 1 else nn.functional.interpolate(weight, scale_factor=float(ratio), mode="nearest"))
-            for x, weight, ratio in zip(xs, weights, self.ratios, strict=True)
-        ]
+        return [x * upsample_nearest(weight, ratio) for x, weight, ratio in zip(xs, weights, self.ratios, strict=True)]
 
 
 def make_exportable(module: nn.Module) -> list[str]:
@@ -46,33 +45,36 @@ def make_exportable(module: nn.Module) -> list[str]:
 
     The cross-resolution weightings are found by their class name and attributes; nothing of mmcv or mmpose is
     imported. Weights and state-dict keys stay as they are, and so do the values, at every size that the network runs.
+    A second call finds nothing left to do.
 
     Args:
         module: the network, or anything that holds it, such as mmpose's whole estimator. One of our own models is
             taken too.
 
     Returns:
-        What was changed: the names of the modules, in order.
+        The names of the modules that were changed, in order.
 
     Raises:
-        ValueError: nothing in it looks like cross-resolution weighting.
+        ValueError: nothing in it looks like cross-resolution weighting, or `module` is one itself, which cannot be
+            replaced in place.
     """
-    from .blocks import CrossResolutionWeighting
-
-    changed = []
-    for name, part in list(module.named_modules()):
-        if isinstance(part, CrossResolutionWeighting):
-            part.set_pooling("computed")
-        elif type(part).__name__ == PUBLIC_NAME and all(hasattr(part, a) for a in ("channels", "conv1", "conv2")):
-            parent, _, child = name.rpartition(".")
-            setattr(module.get_submodule(parent), child, ExportableWeighting(part))
-        else:
-            continue
-        changed.append(name)
-    if not changed:
+    if _is_public(module):
+        raise ValueError(f"a lone {PUBLIC_NAME} cannot be replaced in place; pass the network that holds it")
+    if isinstance(module, LiteHRNet):
+        changed = [name for name, part in module.named_modules() if isinstance(part, CrossResolutionWeighting)]
+        set_pooling(module, "computed")
+        return changed
+    parts = dict(module.named_modules())
+    changed = [name for name, part in parts.items() if _is_public(part)]
+    for name in changed:
+        parent, _, child = name.rpartition(".")
+        setattr(parts[parent], child, ExportableWeighting(parts[name]))
+    if not changed and not any(isinstance(part, ExportableWeighting) for part in parts.values()):
         raise ValueError(
             f"{type(module).__name__} holds no {PUBLIC_NAME}; the naive variants have none and export as they are"
         )
-    if hasattr(module, "pooling"):
-        module.pooling = "computed"
     return changed
+
+
+def _is_public(part: nn.Module) -> bool:
+    return type(part).__name__ == PUBLIC_NAME and all(hasattr(part, name) for name in ("channels", "conv1", "conv2"))

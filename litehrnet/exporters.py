@@ -18,7 +18,7 @@ from unittest import mock
 import torch
 from torch import Tensor, nn
 
-from . import blocks, onnx_files
+from . import blocks, onnx_clean, onnx_files
 
 if TYPE_CHECKING:
     import onnx
@@ -101,7 +101,7 @@ def write(
     """
     import onnx
 
-    graph = onnx_files.clean(graph, dynamic)
+    graph = onnx_clean.clean(graph, dynamic)
     found = onnx_files.found_opset(graph)
     if found != opset:
         raise ValueError(f"opset {opset} was asked for, and the installed torch wrote {found}; ask for that one")
@@ -109,7 +109,7 @@ def write(
     if wrong:
         raise RuntimeError(f"the exported graph is not as it should be: {'; '.join(wrong)}")
     if half:
-        graph = onnx_files.half_storage(graph)
+        graph = onnx_clean.half_storage(graph)
     onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save_model(graph, path)
@@ -117,7 +117,7 @@ def write(
 
 @contextlib.contextmanager
 def _shuffle_by_index(wanted: bool) -> Iterator[None]:
-    """Write the channel shuffle as one Gather with a constant index, which `onnx_files.clean` makes a shuffle of again.
+    """Write the channel shuffle as one Gather with a constant index, for `onnx_clean.clean` to put something better.
 
     Traced as it is, it needs the height and width as numbers, which a graph of dynamic size would have to ask for,
     one by one, 49 times (the torchscript exporter asks for them as soon as the batch is free).

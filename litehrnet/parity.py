@@ -15,8 +15,8 @@ from .onnx_files import Signature, signature
 
 __all__ = ["TOLERANCES", "Parity", "check_parity", "compare"]
 
-# Relative. Float32 in another order of additions gives about 1e-6, weights rounded to float16 about 1e-3.
-TOLERANCES = {"float32": 1e-4, "float16": 1e-2}
+# Relative. Float32 in another order of additions gives about 1e-6, weights rounded to float16 1e-3 to 6e-3.
+TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
 TOLERANCE = TOLERANCES["float32"]
 OTHER_SIZES = ((96, 160), (256, 192), (64, 224))  # wide and tall; beside the traced size, where the file is free
 SEED = 0
@@ -57,7 +57,7 @@ def check_parity(
         path: the ONNX file; input and output may have any names.
         sizes: (height, width) pairs to try; None: the file's own size, or the traced size and others if it is free.
         batches: batch sizes to try; None: the file's own, or 1 and 3 if it is free.
-        tolerance: greatest relative difference that is still equal; None: 1e-4, or 1e-2 where the file says that its
+        tolerance: greatest relative difference that is still equal; None: 1e-4, or 2e-2 where the file says that its
             weights were rounded to float16.
 
     Returns:
