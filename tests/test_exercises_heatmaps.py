@@ -14,7 +14,6 @@ from litehrnet.exercises import (
     check_flip_back,
     check_heatmap_size,
     check_joint_loss,
-    check_pck,
     check_relative_difference,
     fine_tune_head,
 )
@@ -25,7 +24,6 @@ CHECKS = {
     "heatmap_size": check_heatmap_size,
     "relative_difference": check_relative_difference,
     "flip_back": check_flip_back,
-    "pck": check_pck,
     "joint_loss": check_joint_loss,
 }
 
@@ -53,10 +51,6 @@ def difference(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     return np.abs(ours - theirs)
 
 
-def near(joints: np.ndarray, target: np.ndarray, limit: float) -> np.ndarray:
-    return np.hypot(*(joints - target[:, :2]).T) <= limit
-
-
 def squares(heatmaps: torch.Tensor, targets: torch.Tensor, visible: torch.Tensor) -> torch.Tensor:
     return (heatmaps - targets) ** 2 * visible[..., None, None]
 
@@ -75,22 +69,6 @@ def squares(heatmaps: torch.Tensor, targets: torch.Tensor, visible: torch.Tensor
         (check_flip_back, lambda maps, pairs: maps, "expected"),
         (check_flip_back, lambda maps, pairs: swapped(maps, pairs), "not mirrored"),
         (check_flip_back, lambda maps, pairs: swapped(maps, pairs)[..., ::-1, :], "upside down"),
-        (check_pck, lambda joints, target, limit: near(joints, target, limit).mean(), "without annotation"),
-        (
-            check_pck,
-            lambda joints, target, limit: (near(joints, target, limit) & (target[:, 2] > 0)).mean(),
-            "neither",
-        ),
-        (
-            check_pck,
-            lambda joints, target, limit: near(joints, target, limit)[target[:, 2] > 1].mean(),
-            "hidden",
-        ),
-        (
-            check_pck,
-            lambda joints, target, limit: (np.abs(joints - target[:, :2]).max(1) <= limit)[target[:, 2] > 0].mean(),
-            "straight line",
-        ),
         (check_joint_loss, lambda a, b, v: ((a - b) ** 2).mean(), "without annotation as well"),
         (check_joint_loss, lambda a, b, v: squares(a, b, v).mean(), "annotated joints only"),
         (check_joint_loss, lambda a, b, v: squares(a, b, v).sum(), "number of pixels"),

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 HEAT = "magma"
-PHOTO_DPI = 90  # photographs make large PNGs, and a notebook stores them all
+PHOTO_DPI = 84  # photographs make large PNGs, and a notebook stores them all
 
 
 def _colour(*names: str) -> str:
@@ -223,7 +223,7 @@ def photograph_to_joints(
     heatmaps: np.ndarray,
     to_crop: np.ndarray,
     *,
-    threshold: float = 0.3,
+    threshold: float = 0.4,
 ) -> Figure:
     """The whole way of one person: photograph and box, crop, heatmaps, joints on the photograph.
 

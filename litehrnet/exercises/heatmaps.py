@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from .core import Verdict, check_cases
 
-__all__ = ["check_flip_back", "check_joint_loss", "check_pck", "fine_tune_head"]
+__all__ = ["check_flip_back", "check_joint_loss", "fine_tune_head"]
 
 
 def check_flip_back(answer: Callable[[np.ndarray, Sequence[tuple[int, int]]], np.ndarray]) -> Verdict:
@@ -50,45 +50,6 @@ def check_flip_back(answer: Callable[[np.ndarray, Sequence[tuple[int, int]]], np
             ((1, 4, 2, 2), ()),
             ((1, 4, 3, 2), ((0, 3),)),
         )
-    ]
-    return check_cases(answer, spec, cases, hints=hint)
-
-
-def check_pck(answer: Callable[[np.ndarray, np.ndarray, float], float]) -> Verdict:
-    """`answer(joints, target, limit)` gives the share of the annotated joints that lie within `limit` pixels.
-
-    joints (K, 2); target (K, 3), x, y, v, with v = 0 for a joint without annotation.
-    """
-
-    def spec(joints: np.ndarray, target: np.ndarray, limit: float) -> float:
-        found = count = 0
-        for (x, y), (target_x, target_y, v) in zip(joints, target, strict=True):
-            if v > 0:
-                count += 1
-                found += (x - target_x) ** 2 + (y - target_y) ** 2 <= limit**2
-        return found / count
-
-    def hint(case: tuple, expected: float, got: object) -> str | None:
-        joints, target, limit = case
-        near = np.hypot(*(joints - target[:, :2]).T) <= limit
-        annotated = target[:, 2] > 0
-        mistakes = {
-            "That counts joints without annotation (v = 0) as well.": near.mean(),
-            "The joints without annotation belong neither above nor below the line.": (near & annotated).mean(),
-            "Joints that are annotated but hidden (v = 1) count too.": near[target[:, 2] == 2].mean()
-            if (target[:, 2] == 2).any()
-            else np.nan,
-            "The distance is the straight line, not x and y one by one.": (
-                np.abs(joints - target[:, :2]).max(axis=1) <= limit
-            )[annotated].mean(),
-        }
-        return next((text for text, value in mistakes.items() if np.isscalar(got) and np.isclose(got, value)), None)
-
-    cases = [
-        (np.array([[1.0, 1.0], [5.0, 5.0]]), np.array([[1.0, 2.0, 2.0], [9.0, 5.0, 2.0]]), 2.0),
-        (np.array([[3.0, 4.0], [0.0, 0.0], [7.0, 7.0]]), np.array([[0.0, 0.0, 2.0], [0, 0, 1], [7, 9, 2]]), 4.5),
-        (np.array([[3.0, 4.0], [0.0, 0.0], [7.0, 7.0]]), np.array([[0.0, 0.0, 2.0], [0, 0, 0], [7, 9, 1]]), 5.0),
-        (np.zeros((4, 2)), np.array([[0.0, 0, 0], [0, 0, 0], [1, 0, 2], [0, 3, 1]]), 1.0),
     ]
     return check_cases(answer, spec, cases, hints=hint)
 

@@ -1,0 +1,36 @@
+"""The map of the course in notebook 00 says of every notebook what that notebook says of itself."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from course import card, numbered
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+ROW = re.compile(
+    r"^\| (?:<img src=\"(?P<picture>[^\"]+)\"[^>]*alt=\"[^\"]+\"> )?\| \[(?P<number>\d\d) [^\]]+\]\((?P<file>[^)]+)\) "
+    r"\| (?P<sentence>[^|]+) \| (?P<minutes>[\d to]+) \|$",
+    re.MULTILINE,
+)
+
+
+def rows() -> dict[str, re.Match[str]]:
+    """The rows of the map by file name."""
+    cells = nbformat.read(NOTEBOOKS / "00_start_here.ipynb", as_version=4).cells
+    (text,) = (cell.source for cell in cells if "## The map of the course" in cell.source)
+    return {row["file"]: row for row in ROW.finditer(text)}
+
+
+def test_every_notebook_is_on_the_map_in_order() -> None:
+    assert list(rows()) == [path.name for path in numbered(NOTEBOOKS)]
+
+
+@pytest.mark.parametrize("path", numbered(NOTEBOOKS), ids=lambda path: path.stem)
+def test_the_map_agrees_with_the_notebook(path: Path) -> None:
+    row, told = rows()[path.name], card(path)
+    assert row["number"] == told.number
+    assert row["minutes"] == told.minutes.removesuffix(" minutes")
+    assert row["picture"] and NOTEBOOKS / row["picture"] == told.picture
