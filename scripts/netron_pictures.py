@@ -61,13 +61,13 @@ def make_block(folder: Path) -> Path:
 
 
 def make_exploded_pooling(folder: Path) -> Path:
-    """Adaptive pooling from 11x11 to 4x4 pixels as the newer exporter writes it."""
-    return export_pooling(11, 4, "adaptive", folder / "adaptive_11_to_4.onnx", exporter="dynamo")
+    """Adaptive pooling from 5x5 to 3x3 pixels as the newer exporter writes it."""
+    return export_pooling(5, 3, "adaptive", folder / "adaptive_5_to_3.onnx", exporter="dynamo")
 
 
 PICTURES = (
     Picture("05_block_in_netron", "one conditional channel weighting block with two branches", make_block),
-    Picture("03_exploded_pooling", "one adaptive pooling, 11x11 to 4x4, by torch.export", make_exploded_pooling),
+    Picture("03_exploded_pooling", "one adaptive pooling, 5x5 to 3x3, by torch.export", make_exploded_pooling),
 )
 
 

@@ -119,7 +119,7 @@ def exactness_map(
     figure, axes = new_figure(size=(9.5, 1.2 + 8.0 * max_output / max_input))
     axes.imshow(
         kinds, cmap=ListedColormap([IMPOSSIBLE, INEXACT, EXACT]), vmin=0, vmax=2, origin="lower",
-        extent=(0.5, max_input + 0.5, 0.5, max_output + 0.5),
+        extent=(0.5, max_input + 0.5, 0.5, max_output + 0.5), aspect="auto",
     )  # fmt: skip
     handles = [
         Patch(facecolor=EXACT, label="equal to adaptive pooling"),

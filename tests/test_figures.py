@@ -1,0 +1,141 @@
+"""The stored pictures belong to today's graphs, and the drawn figures of pooling and export can be read."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import matplotlib
+import netron_pictures
+import numpy as np
+import onnx
+import pytest
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from PIL import Image
+
+from litehrnet.export import export_pooling
+from litehrnet.parity import Parity
+
+matplotlib.use("Agg")
+from litehrnet import draw
+
+ROOT = Path(__file__).resolve().parents[1]
+FIGURES = ROOT / "notebooks" / "figures"
+REDRAW = "run scripts/netron_pictures.py, look at the picture, and commit it"
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    draw.style.plt.close("all")
+
+
+@pytest.mark.parametrize("picture", netron_pictures.PICTURES, ids=lambda picture: picture.name)
+def test_netron_pictures_show_the_graph_that_is_exported_today(picture, tmp_path):
+    told = json.loads((FIGURES / f"{picture.name}.json").read_text())
+    graph = onnx.load_model(picture.make(tmp_path))
+    assert told["nodes"] == len(graph.graph.node), REDRAW
+    assert told["fingerprint"] == netron_pictures.fingerprint(graph), REDRAW
+    pixels = np.asarray(Image.open(FIGURES / f"{picture.name}.png").convert("L"))
+    assert 0.01 < (pixels < 128).mean() < 0.5
+
+
+def test_the_fingerprint_follows_operators_attributes_and_joins_but_not_names(tmp_path):
+    def pooling(mode: str, before: int, after: int) -> onnx.ModelProto:
+        return onnx.load_model(export_pooling(before, after, mode, tmp_path / "pool.onnx"))
+
+    first = pooling("computed", 8, 2)
+    renamed = pooling("computed", 8, 2)
+    renamed.graph.node[0].name = "another"
+    renamed.graph.node[0].output[0] = renamed.graph.output[0].name = "elsewhere"
+    told = {netron_pictures.fingerprint(graph) for graph in (first, renamed)}
+    assert len(told) == 1
+    for other in (pooling("computed", 8, 4), pooling("exact", 8, 2)):
+        assert netron_pictures.fingerprint(other) not in told
+
+    exact = pooling("exact", 8, 2)
+    swapped = onnx.ModelProto.FromString(exact.SerializeToString())
+    swapped.graph.node[1].input.reverse()
+    assert netron_pictures.fingerprint(exact) != netron_pictures.fingerprint(swapped)
+
+
+@pytest.mark.browser
+def test_netron_draws_a_graph_without_a_window(browser_path, tmp_path):
+    path = export_pooling(8, 2, "computed", tmp_path / "pool.onnx")
+    netron_pictures.draw(path, tmp_path / "pool.png", browser_path)
+    netron_pictures.shrink(tmp_path / "pool.png", 200)
+    image = Image.open(tmp_path / "pool.png").convert("RGB")
+    assert image.width <= 200
+    assert len(image.getcolors()) > 10
+
+
+def test_every_picture_that_a_notebook_names_is_there_and_every_stored_picture_is_used():
+    texts = [path.read_text() for path in [*(ROOT / "notebooks").glob("*.ipynb"), ROOT / "README.md"]]
+    used = {name for text in texts for name in re.findall(r"figures/([\w.-]+\.png)", text)}
+    assert sorted(name for name in used if not (FIGURES / name).is_file()) == []
+    assert sorted({path.name for path in FIGURES.glob("*.png")} - used) == []
+
+
+def shown(figure: Figure) -> Iterator[Text]:
+    """Every text of a figure but the numbers on its axes, of which matplotlib keeps some that it does not draw."""
+    yield from (child for child in figure.get_children() if isinstance(child, Text))
+    for axes in figure.axes:
+        yield from (child for child in axes.get_children() if isinstance(child, Text))
+        yield from axes.get_legend().get_texts() if axes.get_legend() else ()
+        if axes.axison:
+            yield from (axes.xaxis.label, axes.yaxis.label)
+
+
+PARITIES = [Parity((256, 192), 1, 1e-3, 2e-6, True, True), Parity((96, 160), 3, 2.0, 0.9, False, False)]
+OUTCOMES = [
+    ("one pooling to 8x6, any size", {"older": ("raises", "not accessible"), "newer": ("wrong", "no error")}),
+    ("the network, 256x192", {"older": ("works", "a right file")}),
+]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: draw.pooling_windows(11, 4),
+        lambda: draw.pooling_windows(10, 3),
+        lambda: draw.window_gallery([(8, 2), (7, 5)]),
+        lambda: draw.exactness_map(20, 10, marked=[(8, 4), (99, 1)]),
+        lambda: draw.exactness_map(96, 40, marked=[(64, 32)], label="pairs in Lite-HRNet"),
+        lambda: draw.pooling_matrices(11, 4),
+        draw.constants_wanted,
+        lambda: draw.outcome_table(OUTCOMES),
+        lambda: draw.two_maps(np.zeros((8, 6)), np.eye(16)),
+        lambda: draw.two_maps(np.zeros((8, 6)), np.ones((8, 6))),
+        lambda: draw.operators_before_after({"Conv": 3}, {"Conv": 3, "Add": 1}, ("before", "after")),
+        lambda: draw.parity_chart({"as exported": PARITIES[:1], "tidy": PARITIES[1:]}, 1e-4),
+    ],
+)
+def test_figures_hold_a_sentence_and_text_that_can_be_read(make):
+    figure = make()
+    figure.draw_without_rendering()
+    texts = [text for text in shown(figure) if text.get_text().strip()]
+    assert min(text.get_fontsize() for text in texts) >= 8
+    assert figure.get_supxlabel().strip().endswith(".")
+    sentence = figure._supxlabel.get_window_extent()
+    names = [axes.xaxis.label for axes in figure.axes if axes.axison and axes.get_xlabel()]
+    assert not any(sentence.overlaps(name.get_window_extent()) for name in names)
+    width, height = figure.get_size_inches() * figure.dpi
+    for text in texts:
+        box = text.get_window_extent()
+        assert box.x0 > -2, text
+        assert box.x1 < width + 2, text
+        assert box.y0 > -2, text
+        assert box.y1 < height + 2, text
+
+
+def test_windows_that_differ_are_outlined_and_no_others():
+    def outlined(before: int, after: int) -> int:
+        right = draw.pooling_windows(before, after).axes[1]
+        return sum(not patch.get_fill() for patch in right.patches)
+
+    assert outlined(10, 3) == 0
+    assert outlined(11, 4) == 4
+    assert outlined(7, 5) == 4
