@@ -55,7 +55,8 @@ class FusedLiteHRNet(nn.Module):
 
     Attributes:
         variant, num_joints: as the network it was built from.
-        size: (height, width) it was built for.
+        size: (height, width) that an exported file is tied to; None where the recipe leaves every size open. In PyTorch
+            every legal size runs.
         pooling: always "computed": plain average pooling by constant ratios.
         fused: True.
     """
@@ -65,7 +66,7 @@ class FusedLiteHRNet(nn.Module):
     def __init__(self, model: LiteHRNet, size: tuple[int, int], recipe: Recipe) -> None:
         super().__init__()
         self.variant, self.num_joints, self.pooling = model.variant, model.num_joints, "computed"
-        self.size = size
+        self.size = size if recipe.equal_shapes else None
         self.recipe = recipe
         backbone = fold_batch_norms(model).backbone
         self.stem = FusedStem(backbone.stem, recipe)
@@ -118,7 +119,8 @@ def fuse(
         model: a trained network, any variant.
         size: (height, width) that an exported file is meant for. In PyTorch the result takes every legal size.
         target: the runtime to please. "onnxruntime" pads every width to a multiple of `block` and multiplies equal
-            shapes only; "openvino", "ncnn" and "torch" are faster without either.
+            shapes only, which ties an exported file to `size`; "openvino", "ncnn" and "torch" are faster without
+            either, and leave the size open.
         block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.
         until: the last rewrite to apply, one of `REWRITES`, for looking at one after the other.
 

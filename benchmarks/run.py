@@ -1,0 +1,267 @@
+"""Measure every graph of the course on this machine, in one run, and write benchmarks/DATE.json, .md and .png.
+
+    python benchmarks/run.py             # some minutes; leave the machine alone meanwhile
+    python benchmarks/run.py --quick     # one size, few rounds: a test of this program, not a result
+
+The baseline is the graph that everybody has: the public network exported as it is, with its fuse step run twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import litehrnet
+from litehrnet.bench import Report, compare, machine, median_interval, public_graph, time_in_turn
+from litehrnet.convert import export_ncnn
+from litehrnet.draw import speed_bars
+from litehrnet.export import export_onnx
+from litehrnet.fusion import fuse
+from litehrnet.fusion.network import FusedLiteHRNet
+from litehrnet.profiling import by_kind, make_session, measure_peaks, profile, random_input, reorders
+from litehrnet.runtimes import load
+
+HERE = Path(__file__).resolve().parent
+PUBLIC, PLAIN, FUSED, FUSED_8 = "public graph", "plain export", "fused", "fused, blocks of 8"
+SMALL, USUAL, LARGE = (128, 96), (256, 192), (384, 288)
+
+
+def used_model(name: str) -> litehrnet.LiteHRNet:
+    """The bundled weights if there are any; else untrained ones whose batch norms have seen data, so that activations
+    are sane: parity means little where they explode."""
+    try:
+        return litehrnet.load_pretrained(name)
+    except (ValueError, FileNotFoundError):
+        pass
+    torch.manual_seed(0)
+    model = litehrnet.create_model(name, pooling="computed")
+    model.train()
+    with torch.no_grad():
+        for _ in range(8):
+            model(torch.randn(4, 3, 128, 96))
+    return model.eval()
+
+
+class Bench:
+    """One run: a folder for the files, the rounds, and the rows so far."""
+
+    def __init__(self, folder: Path, rounds: int) -> None:
+        self.folder, self.rounds = folder, rounds
+        self.report = Report(machine())
+        self.models: dict[str, litehrnet.LiteHRNet] = {}
+
+    def model(self, variant: str) -> litehrnet.LiteHRNet:
+        if variant not in self.models:
+            self.models[variant] = used_model(variant)
+        return self.models[variant]
+
+    def file(self, variant: str, size: tuple[int, int], graph: str, target: str = "onnxruntime") -> Path:
+        """The ONNX file of one graph, exported on first use."""
+        name = f"{variant}-{size[0]}-{graph}-{target if 'fused' in graph else ''}".replace(" ", "_").replace(",", "")
+        path = self.folder / f"{name}.onnx"
+        if not path.exists():
+            model = self.model(variant)
+            made = {
+                PUBLIC: lambda: public_graph(model),
+                PLAIN: lambda: model,
+                FUSED: lambda: fuse(model, size, target=target),
+                FUSED_8: lambda: fuse(model, size, target=target, block=8),
+            }[graph]()
+            export_onnx(made, path, size, exporter="torchscript")
+        return path
+
+    def add(self, variant: str, size: tuple[int, int], runtime: str, graphs: tuple[str, ...], threads: int = 1) -> None:
+        """Time some graphs of one variant in one runtime, in turn, and keep the rows."""
+        images = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
+        model = self.model(variant)
+        with torch.no_grad():
+            expected = model(torch.from_numpy(images)).numpy()
+        if runtime == "torch":
+            made = {PUBLIC: public_graph(model), PLAIN: model, FUSED: fuse(model, size, target="torch")}
+            sources = {graph: made[graph] for graph in graphs}
+        elif runtime == "ncnn":
+            sources = {graph: self.ncnn(variant, size, graph) for graph in graphs}
+        else:
+            sources = {graph: self.file(variant, size, graph, runtime) for graph in graphs}
+        runs = {graph: load(source, runtime, threads) for graph, source in sources.items()}
+        files = {graph: source for graph, source in sources.items() if isinstance(source, Path) and runtime != "ncnn"}
+        rounds = self.rounds // 2 if runtime == "torch" else self.rounds
+        rows = compare(runs, images, expected, runtime=runtime, threads=threads, rounds=max(2, rounds), files=files)
+        rows = [replace(row, name=f"{variant}: {row.name}") for row in rows]
+        self.report.rows += rows
+        print(Report({}, rows).table().split("\n", 2)[2], flush=True)
+
+    def ncnn(self, variant: str, size: tuple[int, int], graph: str) -> Path:
+        path = self.folder / f"{variant}-{size[0]}-{graph.replace(' ', '_')}.ncnn.param"
+        if not path.exists():
+            model = self.model(variant)
+            made = {PUBLIC: public_graph(model), PLAIN: model, FUSED: fuse(model, size, target="ncnn")}[graph]
+            export_ncnn(made, path, size)
+        return path
+
+    def timed(self, calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+        """Name to (milliseconds, times as fast as the first, low, high)."""
+        times = time_in_turn(list(calls.values()), self.rounds)
+        return {
+            name: [float(np.median(times[:, k])) * 1e3, *median_interval(times[:, 0] / times[:, k])]
+            for k, name in enumerate(calls)
+        }
+
+    def tried(self, variant: str, size: tuple[int, int]) -> dict[str, list[float]]:
+        """What did not help in ONNX Runtime: the same algebra with one choice changed."""
+        fused = fuse(self.model(variant), size)
+        changes = {
+            "fused": {},
+            "no dead channels": {"block": 1},
+            "blocks of 8": {"block": 8},
+            "products by broadcasting": {"equal_shapes": False},
+            "no dead channels, products by broadcasting": {"block": 1, "equal_shapes": False},
+            "spatial weights at once": {"delay": False},
+            "pooled twice": {"pool_once": False},
+            "fuse step summed at full size": {"sum_low": False},
+        }
+        calls = {}
+        for k, (name, change) in enumerate(changes.items()):
+            with torch.no_grad():
+                other = FusedLiteHRNet(self.model(variant), size, replace(fused.recipe, **change)).eval()
+            path = export_onnx(other, self.folder / f"tried{k}.onnx", size, exporter="torchscript")
+            calls[name] = self.session_call(path)
+        return self.timed(calls)
+
+    def options(self, variant: str, size: tuple[int, int]) -> dict[str, list[float]]:
+        """ONNX Runtime's session options on the fused graph."""
+        import onnxruntime
+
+        path = self.file(variant, size, FUSED)
+        levels = onnxruntime.GraphOptimizationLevel
+        settings = {
+            "defaults, one thread": {},
+            "two threads": {"threads": 2},
+            "without memory pattern": {"enable_mem_pattern": False},
+            "without arena": {"enable_cpu_mem_arena": False},
+            "optimisations: extended": {"graph_optimization_level": levels.ORT_ENABLE_EXTENDED},
+            "optimisations: none": {"graph_optimization_level": levels.ORT_DISABLE_ALL},
+        }
+        return self.timed({name: self.session_call(path, **options) for name, options in settings.items()})
+
+    @staticmethod
+    def session_call(path: Path, **options: object) -> Callable[[], object]:
+        session = make_session(path, **options)
+        image = random_input(session)
+        return lambda: session.run(None, image)
+
+    def inside(self, variant: str, size: tuple[int, int]) -> dict[str, object]:
+        """Kernel times, layout reorders, memory and the roofline, of the public and the fused graph."""
+        peaks = measure_peaks()
+        told: dict[str, object] = {"peaks": vars(peaks)}
+        for graph in (PUBLIC, PLAIN, FUSED):
+            path = self.file(variant, size, graph)
+            kernels = profile(path, runs=max(10, 2 * self.rounds))
+            memory = subprocess.run(
+                [sys.executable, str(HERE / "memory.py"), str(path)], capture_output=True, text=True, check=True
+            )
+            told[graph] = {
+                **reorders(path),
+                "kernel_ms": sum(kernel.microseconds for kernel in kernels) / 1000,
+                "by_kind_ms": {kind: milliseconds for kind, (_, milliseconds) in by_kind(kernels).items()},
+                "mega_macs": sum(kernel.macs for kernel in kernels) / 1e6,
+                "megabytes_moved": sum(kernel.bytes for kernel in kernels) / 1e6,
+                "least_ms": sum(peaks.least(kernel) for kernel in kernels) / 1000,
+                "peak_memory_mb": float(memory.stdout),
+            }
+        return told
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one size, few rounds: a test of this program")
+    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(Path(folder), 4 if arguments.quick else arguments.rounds)
+        usual = SMALL if arguments.quick else USUAL
+        bench.add("litehrnet18", usual, "onnxruntime", (PUBLIC, PLAIN, FUSED, FUSED_8))
+        bench.add("litehrnet18", usual, "openvino", (PUBLIC, PLAIN, FUSED))
+        bench.add("litehrnet18", usual, "ncnn", (PUBLIC, PLAIN, FUSED))
+        bench.add("litehrnet18", usual, "torch", (PUBLIC, PLAIN, FUSED))
+        if not arguments.quick:
+            for variant, size in (("litehrnet18", SMALL), ("litehrnet18", LARGE), ("litehrnet30", USUAL)):
+                bench.add(variant, size, "onnxruntime", (PUBLIC, PLAIN, FUSED))
+                bench.add(variant, size, "openvino", (PUBLIC, PLAIN, FUSED))
+            for variant in ("naive_litehrnet18", "wider_naive_litehrnet18"):
+                bench.add(variant, USUAL, "onnxruntime", (PUBLIC, PLAIN, FUSED))
+            bench.add("litehrnet18", USUAL, "onnxruntime", (PUBLIC, PLAIN, FUSED), threads=2)
+            bench.add("litehrnet18", USUAL, "openvino", (PUBLIC, PLAIN, FUSED), threads=2)
+        bench.report.notes = {
+            "tried": bench.tried("litehrnet18", usual),
+            "session_options": bench.options("litehrnet18", usual),
+            "inside_onnxruntime": bench.inside("litehrnet18", usual),
+        }
+        write(bench.report, arguments.output, "quick" if arguments.quick else bench.report.machine["date"])
+
+
+def write(report: Report, folder: Path, name: str) -> None:
+    """The JSON file, the Markdown page and the bar chart."""
+    folder.mkdir(parents=True, exist_ok=True)
+    report.save(folder / f"{name}.json")
+    (folder / f"{name}.md").write_text(page(report, name))
+    speed_bars(report.rows).savefig(folder / f"{name}.png")
+    print(folder / f"{name}.md")
+
+
+def page(report: Report, name: str) -> str:
+    """The report as Markdown."""
+    told = report.machine
+    inside = report.notes["inside_onnxruntime"]
+    versions = ", ".join(f"{key} {value}" for key, value in told.items() if key not in ("processor", "system", "date"))
+    lines = [
+        f"# Speed, {told['date']}",
+        "",
+        f"{told['processor']}, {told['system']}; {versions}. One run of `make bench`: graphs are",
+        "run in turn, ratios are medians of the rounds' ratios with a 95 % interval, and each file's heatmaps are",
+        "compared with PyTorch's. The baseline is the public network's graph, with its fuse step run twice.",
+        "",
+        f"![Times as fast as the public graph]({name}.png)",
+        "",
+        report.table(),
+        "",
+        "## Inside ONNX Runtime",
+        "",
+        "| graph | nodes run | reorders | kernel ms | MACs (M) | MB moved | least ms | peak memory (MB) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for graph, row in inside.items():
+        if graph != "peaks":
+            lines.append(
+                f"| {graph} | {row['nodes']:,} | {row['ReorderInput'] + row['ReorderOutput']} | {row['kernel_ms']:.2f} "
+                f"| {row['mega_macs']:.0f} | {row['megabytes_moved']:.0f} | {row['least_ms']:.2f} "
+                f"| {row['peak_memory_mb']:.0f} |"
+            )
+    peaks = inside["peaks"]
+    lines += [
+        "",
+        f"Peaks of one thread: {peaks['gmacs']:.0f} GMAC/s in a matrix product, {peaks['copy']:.0f} GB/s copying "
+        f"64 MB, {peaks['cached_copy']:.0f} GB/s copying branch 0's map. *Least* is the sum over the kernels of the "
+        "larger of their arithmetic at that peak and their bytes at the speed of the cached copy.",
+    ]
+    for title, key in (("What else was tried in ONNX Runtime", "tried"), ("Session options", "session_options")):
+        lines += ["", f"## {title}", "", "| | ms | times as fast as the first |", "|---|---|---|"]
+        lines += [
+            f"| {label} | {ms:.2f} | {ratio:.2f} ({low:.2f} to {high:.2f}) |"
+            for label, (ms, ratio, low, high) in report.notes[key].items()
+        ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    main()

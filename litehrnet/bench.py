@@ -1,0 +1,313 @@
+"""Speed as paired ratios: every model timed in turn, in one run, with the parity of that very file beside it.
+
+Milliseconds depend on the machine, on its load and on the minute. A ratio of two runs that followed each other hardly
+does: whatever slowed one down slowed the other, too. So models are run in turn, once each a round; the ratio is taken
+within each round; and the median of the rounds is given with an interval.
+"""
+
+from __future__ import annotations
+
+import copy
+import importlib.metadata
+import json
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .files import written_whole
+from .model import LiteHRNet, StageModule, check_size
+
+__all__ = ["Report", "Row", "compare", "machine", "median_interval", "public_graph", "run", "time_in_turn"]
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model in one runtime.
+
+    Attributes:
+        name: of the model.
+        runtime, threads, size: what it ran in; size is (height, width).
+        milliseconds: median over the rounds.
+        ratio: how many times faster than the first model: the median of the rounds' ratios.
+        low, high: 95 % interval of that median.
+        max_rel: largest difference from the expected heatmaps, relative to their largest value.
+        same_peaks: every heatmap has its peak at the same pixel.
+        megabytes: of the file, if there is one.
+    """
+
+    name: str
+    runtime: str
+    threads: int
+    size: tuple[int, int]
+    milliseconds: float
+    ratio: float
+    low: float
+    high: float
+    max_rel: float
+    same_peaks: bool
+    megabytes: float | None = None
+
+
+@dataclass
+class Report:
+    """What one run measured.
+
+    Attributes:
+        machine: processor, versions and date (`machine`).
+        rows: one a model; within one runtime, thread count and size the first is the baseline.
+        notes: whatever else belongs to the run, such as a roofline.
+    """
+
+    machine: dict[str, str]
+    rows: list[Row] = field(default_factory=list)
+    notes: dict[str, object] = field(default_factory=dict)
+
+    def table(self) -> str:
+        """The rows as a Markdown table."""
+        lines = [
+            "| runtime | threads | input | model | ms | times as fast | relative difference | same peaks | MB |",
+            "|---|---|---|---|---|---|---|---|---|",
+        ]
+        for row in self.rows:
+            ratio = (
+                "1" if row.ratio == row.low == row.high == 1 else f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})"
+            )
+            size, peaks = f"{row.size[0]}x{row.size[1]}", "yes" if row.same_peaks else "no"
+            megabytes = "" if row.megabytes is None else f"{row.megabytes:.1f}"
+            lines.append(
+                f"| {row.runtime} | {row.threads} | {size} | {row.name} | {row.milliseconds:.2f} | {ratio} "
+                f"| {row.max_rel:.0e} | {peaks} | {megabytes} |"
+            )
+        return "\n".join(lines)
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything as JSON; the file appears when it is whole."""
+        with written_whole(path) as temporary:
+            temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
+        return Path(path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Report:
+        """Read what `save` wrote."""
+        told = json.loads(Path(path).read_text())
+        rows = [Row(**{**row, "size": tuple(row["size"])}) for row in told["rows"]]
+        return cls(told["machine"], rows, told["notes"])
+
+
+def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int = 50, warmup: int = 5) -> np.ndarray:
+    """Seconds of each call, (rounds, len(runs)); every round calls each once, odd rounds in the opposite order.
+
+    Args:
+        runs: what to time.
+        rounds: how often.
+        warmup: calls of each before the first that counts.
+
+    Raises:
+        ValueError: nothing to run, or no rounds.
+    """
+    if not runs or rounds < 1:
+        raise ValueError(f"timing takes at least one model and one round, got {len(runs)} and {rounds}")
+    for run_one in runs:
+        for _ in range(warmup):
+            run_one()
+    times = np.empty((rounds, len(runs)))
+    for i in range(rounds):
+        order = range(len(runs)) if i % 2 == 0 else reversed(range(len(runs)))
+        for k in order:
+            start = time.perf_counter()
+            runs[k]()
+            times[i, k] = time.perf_counter() - start
+    return times
+
+
+def median_interval(values: np.ndarray) -> tuple[float, float, float]:
+    """Median and its 95 % interval from order statistics, which suppose nothing about how the values are spread.
+
+    Half of all values lie below the true median, so the number of n that do is binomial: n / 2 give or take
+    0.98 sqrt(n), nineteen times out of twenty.
+
+    >>> median_interval(np.arange(1.0, 102.0))
+    (51.0, 41.0, 61.0)
+    """
+    ordered = np.sort(values)
+    n = len(ordered)
+    reach = int(np.ceil(0.98 * np.sqrt(n)))
+    middle = (n - 1) // 2
+    return (
+        float(np.median(ordered)),
+        float(ordered[max(0, middle - reach)]),
+        float(ordered[min(n - 1, n - 1 - middle + reach)]),
+    )
+
+
+def compare(
+    runs: Mapping[str, Run],
+    images: np.ndarray,
+    expected: np.ndarray | None = None,
+    *,
+    runtime: str,
+    threads: int = 1,
+    rounds: int = 50,
+    warmup: int = 5,
+    files: Mapping[str, Path] | None = None,
+) -> list[Row]:
+    """Time functions of one input in turn, and compare what they answer.
+
+    Args:
+        runs: name to function; the first is the baseline of the ratios.
+        images: (N, 3, H, W) float32.
+        expected: the heatmaps that they should give; the first one's answer by default.
+        runtime, threads: for the rows.
+        rounds, warmup: as in `time_in_turn`.
+        files: name to file, for the size in megabytes.
+    """
+    answers = {name: run_one(images) for name, run_one in runs.items()}
+    expected = next(iter(answers.values())) if expected is None else expected
+    times = time_in_turn([lambda run_one=run_one: run_one(images) for run_one in runs.values()], rounds, warmup)
+    rows = []
+    for k, (name, answer) in enumerate(answers.items()):
+        ratio, low, high = median_interval(times[:, 0] / times[:, k])
+        file = (files or {}).get(name)
+        rows.append(
+            Row(
+                name=name,
+                runtime=runtime,
+                threads=threads,
+                size=tuple(images.shape[2:]),
+                milliseconds=float(np.median(times[:, k])) * 1e3,
+                ratio=ratio,
+                low=low,
+                high=high,
+                max_rel=float(np.abs(answer - expected).max() / np.abs(expected).max()),
+                same_peaks=bool((peaks(answer) == peaks(expected)).all()),
+                megabytes=None if file is None else file.stat().st_size / 1e6,
+            )
+        )
+    return rows
+
+
+def peaks(heatmaps: np.ndarray) -> np.ndarray:
+    """(N, K, h, w) to the index of each heatmap's peak, (N, K)."""
+    return heatmaps.reshape(*heatmaps.shape[:2], -1).argmax(-1)
+
+
+def run(
+    models: Sequence[str | Path],
+    *,
+    runtime: str = "onnxruntime",
+    threads: int = 1,
+    rounds: int = 50,
+    warmup: int = 5,
+    size: Sequence[int] | None = None,
+) -> Report:
+    """Compare files in one runtime; the first is the baseline, of the speed and of the heatmaps.
+
+    Args:
+        models: files that the runtime takes (`litehrnet.runtimes.load`), all for the same input.
+        runtime, threads: as in `litehrnet.runtimes.load`.
+        rounds, warmup: as in `time_in_turn`.
+        size: (height, width) to run at; by default what the first file says, or 256x192.
+
+    Raises:
+        ValueError: no model, two of the same name, a file that does not take this size, or heatmaps of another shape.
+        FileNotFoundError: there is no such file.
+    """
+    from .onnx_files import signature
+    from .runtimes import load
+
+    paths = {
+        Path(model).name if len({Path(m).name for m in models}) == len(models) else str(model): Path(model)
+        for model in models
+    }
+    if not paths or len(paths) != len(models):
+        raise ValueError(f"give at least one model, and none twice; got {[str(model) for model in models]}")
+    runs = {name: load(path, runtime, threads) for name, path in paths.items()}
+    first = next(iter(paths.values()))
+    if size is None and first.suffix == ".onnx":
+        told = signature(first)
+        stored = told.metadata.get("size", (256, 192))
+        size = (told.height or stored[0], told.width or stored[1])
+    height, width = check_size(size or (256, 192))
+    images = np.random.default_rng(0).standard_normal((1, 3, height, width)).astype(np.float32)
+    shapes = {name: run_one(images).shape for name, run_one in runs.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"these models give heatmaps of different shapes: {shapes}")
+    rows = compare(runs, images, runtime=runtime, threads=threads, rounds=rounds, warmup=warmup, files=paths)
+    return Report(machine(), rows)
+
+
+def machine() -> dict[str, str]:
+    """Processor, system, versions and the date, for the head of a report."""
+    names = ("torch", "onnxruntime", "openvino", "ncnn", "numpy")
+    versions = {}
+    for name in names:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": _processor(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **versions,
+        "date": datetime.now(timezone.utc).date().isoformat(),
+    }
+
+
+def _processor() -> str:
+    listing = Path("/proc/cpuinfo")
+    if not listing.is_file():
+        return platform.processor() or "unknown"
+    lines = dict(line.split(":", 1) for line in listing.read_text().splitlines() if ":" in line)
+    told = {key.strip(): value.strip() for key, value in lines.items()}
+    widest = next(
+        (name for name in ("avx512f", "avx2", "asimd") if name in told.get("flags", told.get("Features", ""))), ""
+    )
+    return f"{told.get('model name', platform.processor() or 'unknown')}{f' ({widest})' if widest else ''}"
+
+
+class PublicFuseStep(nn.Module):
+    """The fuse step as the public code runs it: rows below the first run their first path twice, to the same value.
+
+    Args:
+        fuse: a `litehrnet.blocks.FuseStep`, whose layers are used.
+    """
+
+    def __init__(self, fuse: nn.ModuleList) -> None:
+        super().__init__()
+        self.rows = fuse
+
+    def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
+        xs = list(xs)
+        fused = []
+        for i, row in enumerate(self.rows):
+            y = row[0](xs[0])
+            for path, x in zip(row, xs, strict=True):
+                y = y + path(x)  # path 0 once more
+            if i == 0:
+                xs[0] = y
+            fused.append(F.relu(y))
+        return fused
+
+
+def public_graph(model: LiteHRNet) -> LiteHRNet:
+    """A copy of `model` that runs its fuse steps as the public network does, for a baseline that everybody has.
+
+    The numbers are the same; the graph holds 52 more convolutions for `litehrnet18`.
+    """
+    model = copy.deepcopy(model)
+    for module in model.modules():
+        if isinstance(module, StageModule):
+            module.fuse_layers = PublicFuseStep(module.fuse_layers)
+    return model
+

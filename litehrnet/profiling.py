@@ -1,0 +1,221 @@
+"""Where the time goes inside ONNX Runtime: one row a kernel, sums by operator, layout reorders, the machine's peaks.
+
+ONNX Runtime rewrites a graph before it runs it. What is listed here is what really ran: fused nodes, and the
+`ReorderInput` and `ReorderOutput` that move tensors into its blocked layout and out of it.
+"""
+
+from __future__ import annotations
+
+import collections
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, SessionOptions
+
+__all__ = ["KINDS", "Kernel", "Peaks", "by_kind", "by_operator", "make_session", "measure_peaks", "profile", "reorders"]
+
+# What an operator is there for; the order of the figures.
+KINDS = {
+    "convolution": ("Conv", "FusedConv"),
+    "reorder": ("ReorderInput", "ReorderOutput"),
+    "shuffle and halves": ("Transpose", "Reshape", "Split", "Concat", "Slice", "Gather"),
+    "weights and sums": ("Mul", "Add", "Sum", "Relu", "Sigmoid"),
+    "pooling": ("AveragePool", "GlobalAveragePool"),
+    "upsampling": ("Upsample", "Resize"),
+}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One node as it ran.
+
+    Attributes:
+        name: of the node in the optimised graph.
+        op: its operator.
+        microseconds: time inside the kernel, the tenth percentile over the runs.
+        output: shape of its first output.
+        macs: multiply-accumulates of a convolution; 0 for every other operator.
+        bytes: of its inputs, weights and outputs, each counted once.
+        depthwise: whether it is a convolution with one filter a channel.
+    """
+
+    name: str
+    op: str
+    microseconds: float
+    output: tuple[int, ...]
+    macs: int
+    bytes: int
+    depthwise: bool
+
+    @property
+    def kind(self) -> str:
+        """What it is there for: a key of `KINDS`, or "other"."""
+        return next((kind for kind, ops in KINDS.items() if self.op in ops), "other")
+
+
+def session_options(threads: int = 1, **settings: object) -> SessionOptions:
+    """Options of an ONNX Runtime session: `threads` within an operator, further attributes by name."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3  # errors
+    for name, value in settings.items():
+        setattr(options, name, value)
+    return options
+
+
+def make_session(path: str | Path, threads: int = 1, **settings: object) -> InferenceSession:
+    """An ONNX Runtime session on the CPU; `settings` are attributes of `onnxruntime.SessionOptions`."""
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(path, session_options(threads, **settings), providers=["CPUExecutionProvider"])
+
+
+def random_input(session: InferenceSession, batch: int = 1) -> dict[str, np.ndarray]:
+    """Noise in the shape of a session's one input, always the same.
+
+    Raises:
+        ValueError: the input's size is free, so there is no shape to fill.
+    """
+    value = session.get_inputs()[0]
+    shape = [batch, *value.shape[1:]]
+    if not all(isinstance(side, int) for side in shape):
+        raise ValueError(f"the input {value.name!r} has a free size, {value.shape}; export the model at one size")
+    return {value.name: np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
+
+
+def profile(path: str | Path, runs: int = 80, threads: int = 1) -> list[Kernel]:
+    """Run a file `runs` times with ONNX Runtime's profiler, and give each node's tenth percentile.
+
+    The tenth percentile is steadier than the median where other programs run beside; sums of it compare well.
+
+    Args:
+        path: an ONNX file of fixed size.
+        runs: how often to run it.
+        threads: threads within an operator.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        session = make_session(path, threads, enable_profiling=True, profile_file_prefix=str(Path(name) / "profile"))
+        image = random_input(session)
+        for _ in range(runs):
+            session.run(None, image)
+        events = json.loads(Path(session.end_profiling()).read_text())
+    times: dict[str, list[int]] = collections.defaultdict(list)
+    told: dict[str, dict] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
+            node = event["name"].removesuffix("_kernel_time")
+            times[node].append(event["dur"])
+            told[node] = event["args"]
+    return [_kernel(node, float(np.percentile(durations, 10)), told[node]) for node, durations in times.items()]
+
+
+def _kernel(name: str, microseconds: float, args: dict) -> Kernel:
+    inputs = [tuple(next(iter(shape.values()))) for shape in args["input_type_shape"]]
+    output = tuple(next(iter(args["output_type_shape"][0].values())))
+    convolution = args["op_name"] in KINDS["convolution"] and len(inputs) > 1
+    depthwise = convolution and inputs[1][1] == 1 and inputs[0][1] > 1
+    moved = sum(int(args.get(key, 0)) for key in ("activation_size", "parameter_size", "output_size"))
+    macs = math.prod(output) * math.prod(inputs[1][1:]) if convolution else 0
+    return Kernel(name, args["op_name"], microseconds, output, macs, moved, depthwise)
+
+
+def by_operator(kernels: Sequence[Kernel]) -> dict[str, tuple[int, float]]:
+    """Operator to (how many, milliseconds together), the longest first."""
+    return _sums(kernels, lambda kernel: kernel.op)
+
+
+def by_kind(kernels: Sequence[Kernel]) -> dict[str, tuple[int, float]]:
+    """Key of `KINDS`, or "other", to (how many, milliseconds together), the longest first."""
+    return _sums(kernels, lambda kernel: kernel.kind)
+
+
+def _sums(kernels: Sequence[Kernel], key: Callable[[Kernel], str]) -> dict[str, tuple[int, float]]:
+    counts: collections.Counter[str] = collections.Counter()
+    times: collections.Counter[str] = collections.Counter()
+    for kernel in kernels:
+        counts[key(kernel)] += 1
+        times[key(kernel)] += kernel.microseconds / 1000
+    return {name: (counts[name], milliseconds) for name, milliseconds in times.most_common()}
+
+
+def reorders(path: str | Path) -> dict[str, int]:
+    """How many nodes ONNX Runtime runs for this file on this processor, and how many of them only change the layout.
+
+    Returns:
+        Counts under the keys "nodes", "ReorderInput" and "ReorderOutput".
+    """
+    import onnx
+
+    with tempfile.TemporaryDirectory() as name:
+        optimised = Path(name) / "optimised.onnx"
+        make_session(path, optimized_model_filepath=str(optimised))
+        ops = collections.Counter(node.op_type for node in onnx.load_model(optimised).graph.node)
+    return {"nodes": ops.total(), "ReorderInput": ops["ReorderInput"], "ReorderOutput": ops["ReorderOutput"]}
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """What this machine can do with one thread, measured.
+
+    Attributes:
+        gmacs: 10^9 multiply-accumulates a second, in a large matrix product.
+        copy: 10^9 bytes a second read and written, copying 64 MB, which no cache holds.
+        cached_copy: the same for the 0.6 MB of branch 0's map.
+    """
+
+    gmacs: float
+    copy: float
+    cached_copy: float
+
+    def least(self, kernel: Kernel) -> float:
+        """Microseconds below which this kernel cannot come: its arithmetic at the peak, or its bytes at cache speed."""
+        return max(kernel.macs / self.gmacs, kernel.bytes / self.cached_copy) / 1000
+
+
+def measure_peaks(seconds: float = 1.0) -> Peaks:
+    """Measure `Peaks`, each for about `seconds`, and keep the best of the repetitions.
+
+    The matrix product is ONNX Runtime's own (512 x 512 x 512), since its convolutions share that code.
+    """
+    from onnx import TensorProto, helper
+
+    side = 512
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (side, side)) for name in "abc"]
+    graph = helper.make_graph([helper.make_node("MatMul", ["a", "b"], ["c"])], "product", values[:2], values[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), session_options(), providers=["CPUExecutionProvider"]
+    )
+    rng = np.random.default_rng(0)
+    factors = {name: rng.standard_normal((side, side)).astype(np.float32) for name in "ab"}
+    product = _best(lambda: session.run(None, factors), seconds)
+    large, small = np.ones(16 * 2**20, np.float32), np.ones(48 * 64 * 48, np.float32)
+    to_large, to_small = large.copy(), small.copy()
+    copies = [
+        (2 * a.nbytes / _best(lambda a=a, b=b: np.copyto(b, a), seconds)) / 1e9
+        for a, b in ((large, to_large), (small, to_small))
+    ]
+    return Peaks(side**3 / product / 1e9, *copies)
+
+
+def _best(run: Callable[[], object], seconds: float) -> float:
+    """The shortest of the runs that fit into `seconds`."""
+    best, end = math.inf, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        run()
+        best = min(best, time.perf_counter() - start)
+    return best
