@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["EXPORTERS", "OPSETS", "check_choice", "check_opset", "opsets", "quiet", "run_exporter", "write"]
 
-# Below 11 ONNX has no bilinear Resize with align_corners; above 23 the torchscript exporter raises. Below 18 the
-# dynamo exporter logs a failed conversion and keeps 18; 25 is the newest that it converts to by itself.
-OPSETS = {"dynamo": range(18, 26), "torchscript": range(11, 24)}
+# Below 11 ONNX has no bilinear Resize with align_corners; above 20 the torchscript exporter says that it is not
+# supported. Below 18 the dynamo exporter logs a failed conversion and keeps 18; 25 is the newest that it converts to.
+OPSETS = {"dynamo": range(18, 26), "torchscript": range(11, 21)}
 EXPORTERS = tuple(OPSETS)
 
 

@@ -22,6 +22,7 @@ from tiny import tiny_model
 import litehrnet
 from litehrnet import blocks, export, exporters, onnx_clean, onnx_files, parity
 from litehrnet.export import check_parity, export_onnx, export_pooling, greatest_error
+from litehrnet.fusion import fuse
 from litehrnet.graph import summary
 from litehrnet.heatmaps import MEAN, STD
 from litehrnet.pooling import adaptive_windows, computed_windows, is_exact
@@ -37,6 +38,13 @@ def dynamo(tmp_path_factory: pytest.TempPathFactory) -> tuple[litehrnet.LiteHRNe
     """The tiny network through torch.export, fixed size: the one quick export of that exporter."""
     model = tiny_model()
     return model, export_onnx(model, tmp_path_factory.mktemp("dynamo") / "model.onnx", (64, 32))
+
+
+@pytest.fixture(scope="session")
+def half(tmp_path_factory: pytest.TempPathFactory) -> tuple[litehrnet.LiteHRNet, Path]:
+    """The tiny network with its weights stored as float16."""
+    model, path = tiny_model(), tmp_path_factory.mktemp("half") / "m.onnx"
+    return model, export_onnx(model, path, (128, 96), exporter="torchscript", fp16=True)
 
 
 class TestFile:
@@ -109,21 +117,23 @@ class TestParity:
         assert {row.batch for row in rows} == ({1, 3} if dynamic else {1})
         assert len({row.size for row in rows}) == (4 if dynamic == "size" else 1)
 
-    @pytest.mark.parametrize("variant", ["litehrnet30", "naive_litehrnet18", "wider_naive_litehrnet18"])
+    @pytest.mark.parametrize(
+        "variant",
+        [
+            "naive_litehrnet18",
+            *(pytest.param(v, marks=pytest.mark.slow) for v in ("litehrnet30", "wider_naive_litehrnet18")),
+        ],
+    )
     def test_other_variants(self, exported: Exported, variant: str) -> None:
-        model, path = exported(variant, dynamic="size")
+        model, path = exported(variant, pooling="adaptive" if "naive" in variant else "computed", dynamic="size")
         assert all(row.ok for row in check_parity(model, path, [(96, 64)], [2]))
 
     @pytest.mark.parametrize("pooling", ["adaptive", "exact"])
-    def test_other_poolings(self, exported: Exported, pooling: str) -> None:
-        model, path = exported(pooling=pooling)
-        assert all(row.ok for row in check_parity(model, path))
-        assert onnx_files.findings(onnx.load(path)) == []
-
-    def test_size_that_is_no_multiple_of_32(self, tmp_path: Path) -> None:
-        model = reference_model("litehrnet18", pooling="computed")
+    def test_other_poolings_and_sizes(self, tmp_path: Path, pooling: str) -> None:
+        model = tiny_model(pooling)
         path = export_onnx(model, tmp_path / "m.onnx", (61, 95), exporter="torchscript")
-        assert [row.size for row in check_parity(model, path) if row.ok] == [(61, 95)]
+        assert [(row.size, row.ok) for row in check_parity(model, path)] == [((61, 95), True)]
+        assert onnx_files.findings(onnx.load(path)) == []
 
     @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
@@ -150,7 +160,7 @@ class TestParity:
         model, path = exported()
         other = reference_model("litehrnet18", pooling="computed")
         weights = dict(other.named_parameters())
-        name = next(name for name in reversed(weights) if part in name and name.endswith("weight"))
+        name = next(name for name in weights if part in name and name.endswith("weight"))
         with torch.no_grad():
             weights[name].flatten()[0] += 0.5
         assert not all(row.ok for row in check_parity(other, path))
@@ -220,7 +230,7 @@ class TestCompare:
 
 
 class TestOpsets:
-    @pytest.mark.parametrize("opset", [11, 23])
+    @pytest.mark.parametrize("opset", [11, 20])
     def test_torchscript_ends(self, tmp_path: Path, opset: int) -> None:
         self._holds(tmp_path, "torchscript", opset)
 
@@ -239,10 +249,10 @@ class TestOpsets:
 
     @pytest.mark.parametrize(
         ("exporter", "opset"),
-        [("dynamo", 17), ("dynamo", 26), ("torchscript", 10), ("torchscript", 24), ("dynamo", True), ("dynamo", 18.5)],
+        [("dynamo", 17), ("dynamo", 26), ("torchscript", 10), ("torchscript", 21), ("dynamo", True), ("dynamo", 18.5)],
     )
     def test_others_are_refused_with_the_possible_ones(self, tmp_path: Path, exporter: str, opset: object) -> None:
-        with pytest.raises(ValueError, match=r"18 to 25.*11 to 23|11 to 23.*18 to 25"):
+        with pytest.raises(ValueError, match=r"18 to 25.*11 to 20|11 to 20.*18 to 25"):
             export_onnx(tiny_model(), tmp_path / "m.onnx", exporter=exporter, opset=opset)
 
     def test_opset_that_was_not_kept_is_an_error(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -324,21 +334,16 @@ class TestNothingLeftOver:
 
 
 class TestHalf:
-    @pytest.fixture(scope="class")
-    def half(self, tmp_path_factory: pytest.TempPathFactory) -> tuple[litehrnet.LiteHRNet, Path]:
-        model = reference_model("litehrnet18", pooling="computed")
-        path = tmp_path_factory.mktemp("half") / "m.onnx"
-        return model, export_onnx(model, path, (128, 96), exporter="torchscript", fp16=True)
-
-    def test_is_half_the_file(self, half: tuple, exported: Exported) -> None:
-        assert half[1].stat().st_size < 0.6 * exported(size=(128, 96))[1].stat().st_size
+    def test_is_half_the_file(self, half: tuple, tmp_path: Path) -> None:
+        whole = export_onnx(half[0], tmp_path / "m.onnx", (128, 96), exporter="torchscript")
+        assert half[1].stat().st_size < 0.6 * whole.stat().st_size
 
     def test_takes_and_gives_float32(self, half: tuple) -> None:
         graph = onnx.load(half[1]).graph
         for value in (*graph.input, *graph.output):
             assert value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT
         casts = [node for node in graph.node if node.op_type == "Cast"]
-        assert len(casts) == sum(t.data_type == onnx.TensorProto.FLOAT16 for t in graph.initializer) > 300
+        assert len(casts) == sum(t.data_type == onnx.TensorProto.FLOAT16 for t in graph.initializer) > 100
         assert all(attribute.i == onnx.TensorProto.FLOAT for node in casts for attribute in node.attribute)
 
     def test_peaks_within_one_pixel(self, half: tuple) -> None:
@@ -510,31 +515,23 @@ class TestFindings:
 
 class TestFused:
     def test_is_exported_alike(self, tmp_path: Path) -> None:
-        from litehrnet.fusion import fuse
-
-        model = reference_model("litehrnet18", pooling="computed")
-        fast = fuse(model, (64, 32))
-        path = export_onnx(fast, tmp_path / "m.onnx", (64, 32), "batch", "torchscript")
+        model = tiny_model()
+        path = export_onnx(fuse(model, (64, 32)), tmp_path / "m.onnx", (64, 32), "batch", "torchscript")
         assert all(row.ok for row in check_parity(model, path))
         assert onnx_files.signature(path).metadata["fused"] is True
         assert onnx_files.findings(onnx.load(path)) == []
 
     def test_size_that_is_built_in_is_refused(self, tmp_path: Path) -> None:
-        from litehrnet.fusion import fuse
-
-        fast = fuse(reference_model("litehrnet18", pooling="computed"), (64, 32))
+        fast = fuse(tiny_model(), (64, 32))
         with pytest.raises(ValueError, match=r"fused for 64x32.*96x64"):
             export_onnx(fast, tmp_path / "m.onnx", (96, 64))
         with pytest.raises(ValueError, match=r"openvino"):
             export_onnx(fast, tmp_path / "m.onnx", (64, 32), "size")
 
-    def test_without_it_any_size(self, tmp_path: Path) -> None:
-        from litehrnet.fusion import fuse
-
-        model = reference_model("litehrnet18", pooling="computed")
-        path = export_onnx(
-            fuse(model, (64, 32), target="openvino"), tmp_path / "m.onnx", (64, 32), "size", "torchscript"
-        )
+    def test_other_targets_leave_it_free(self, tmp_path: Path) -> None:
+        model = tiny_model()
+        fast = fuse(model, (64, 32), target="openvino")
+        path = export_onnx(fast, tmp_path / "m.onnx", (64, 32), "size", "torchscript")
         assert all(row.ok for row in check_parity(model, path, [(64, 32), (96, 160), (29, 61)], [1, 3]))
 
 
