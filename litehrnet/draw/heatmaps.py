@@ -180,7 +180,7 @@ def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str]
     norm = _scale(heatmaps)
     columns = 6
     rows = -(-len(names) // columns)
-    figure, axes = new_figure(rows, columns, size=(9.2, 2.25 * rows + 0.4), dpi=PHOTO_DPI)
+    figure, axes = new_figure(rows, columns, size=(8.2, 2.05 * rows + 0.4), dpi=PHOTO_DPI)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, name, heat, joint, score in zip(axes.flat, names, heatmaps[0], joints[0], scores[0], strict=False):
