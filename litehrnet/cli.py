@@ -81,6 +81,15 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument("--least-score", type=float, default=0.2, help="draw joints from this score on (default: 0.2)")
     predict.set_defaults(run=_predict)
 
+    bench = commands.add_parser("bench", help="how fast files are, side by side", description=_bench.__doc__)
+    bench.add_argument("models", nargs="+", metavar="MODEL", help="a file; the first is the baseline")
+    bench.add_argument("--runtime", default="onnxruntime", help="torch, onnxruntime (default), openvino or ncnn")
+    bench.add_argument("--threads", type=int, default=1, help="default: 1")
+    bench.add_argument("--rounds", type=int, default=50, help="times that every file is run (default: 50)")
+    bench.add_argument("--size", type=_size, metavar="HxW", help="input size, where the files leave it free")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="keep everything as JSON, too")
+    bench.set_defaults(run=_bench)
+
     view = commands.add_parser("view", help="open a file in Netron", description=_view.__doc__)
     view.add_argument("file", type=Path, metavar="MODEL.onnx")
     view.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -201,6 +210,19 @@ def _predict(args: argparse.Namespace) -> int:
     print(as_json(args.photo, size, people) if args.json else as_table(people))
     if args.output:
         print(args.output, file=sys.stderr if args.json else sys.stdout)
+    return 0
+
+
+def _bench(args: argparse.Namespace) -> int:
+    """Time files in turn, in one run, and give each one's speed against the first, with its parity beside it."""
+    from . import bench
+
+    with spinner("running in turn"):
+        report = bench.run(args.models, runtime=args.runtime, threads=args.threads, rounds=args.rounds, size=args.size)
+    if args.json:
+        report.save(args.json)
+    print("\n".join(f"{name}: {value}" for name, value in report.machine.items()))
+    print(f"\n{report.table()}")
     return 0
 
 
