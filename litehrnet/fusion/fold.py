@@ -39,27 +39,27 @@ def folded_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
         slope, shift = slope * norm.weight.double(), shift * norm.weight.double() + norm.bias.double()
     if conv.bias is not None:
         shift = shift + conv.bias.double() * slope
-    return filled_conv(conv, conv.weight.double() * slope[:, None, None, None], shift)
+    return filled_conv(conv, conv.weight.double() * slope[:, None, None, None], shift, conv.groups)
 
 
-def filled_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
+def filled_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor, groups: int = 1) -> nn.Conv2d:
     """A convolution with the stride, padding and precision of `like`, and these weights.
 
     Args:
         like: where stride, padding and dtype come from.
-        weight: (out, in / groups, kh, kw); as many groups as its shape and `like` imply: depthwise stays depthwise.
+        weight: (out, in / groups, kh, kw).
         bias: (out,).
+        groups: of channels; as many as channels for a depthwise convolution.
     """
     out_channels, per_group = weight.shape[:2]
-    depthwise = like.groups > 1
     conv = nn.utils.skip_init(
         nn.Conv2d,
-        out_channels if depthwise else per_group,
+        per_group * groups,
         out_channels,
         tuple(weight.shape[2:]),
         like.stride,
         like.padding,
-        groups=out_channels if depthwise else 1,
+        groups=groups,
         dtype=like.weight.dtype,
         device=like.weight.device,
     )

@@ -148,4 +148,4 @@ def depthwise(conv: nn.Conv2d, layout: Layout, *, keep_others: bool = False, sca
     if keep_others:
         dead = torch.tensor(layout.numbers, device=weight.device) == DEAD
         weight[dead, 0, weight.shape[2] // 2, weight.shape[3] // 2] = 1.0
-    return filled_conv(conv, weight * (layout.scale / scale), bias / scale)
+    return filled_conv(conv, weight * (layout.scale / scale), bias / scale, layout.width)
