@@ -19,6 +19,7 @@ import run_notebooks
 from bs4 import BeautifulSoup
 from course import card
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from website import pages
 from website.api import public_modules
 
 # The smallest picture there is: one white pixel.
@@ -88,6 +89,7 @@ def make_course(root: Path) -> Path:
         OPENING.format(verb="run $x^2$", minutes="2 to 3", other="00_walk.ipynb#The-formula"),
         PICTURE.format(pixel=base64.b64encode(PIXEL).decode()),
         "from IPython.display import IFrame\nIFrame('http://localhost:9', width='100%', height=100)",
+        "{'answer': 6 * 7}",
     )
     write_notebook(root / "notebooks/solutions/00_walk.ipynb", "# Solutions", "print(1)")
     return root
@@ -178,7 +180,7 @@ def test_tutorial_builds_site_and_models(once: Built) -> None:
     assert (ran.code, ran.err) == (0, "")
     assert (built.code, built.err) == (0, "")
     lines = ran.out.splitlines()
-    assert [line.split()[:3] for line in lines] == [["00_walk", "2/2", "cells"], ["01_run", "2/2", "cells"]]
+    assert [line.split()[:3] for line in lines] == [["00_walk", "2/2", "cells"], ["01_run", "3/3", "cells"]]
     assert {name: content for name, content in tree(course).items() if not name.startswith("build")} == once.before
     assert (course / "build/models/tiny.onnx").read_bytes() == b"model"
     site = course / "build/site"
@@ -192,8 +194,7 @@ def test_tutorial_builds_site_and_models(once: Built) -> None:
 def test_pages_say_what_the_notebooks_say(once: Built) -> None:
     """Cards, previous and next, contents, mathematics, executed outputs, and no dead frame."""
     names = ("index.html", "00_walk.html", "01_run.html")
-    pages = [BeautifulSoup((once.root / "build/site" / name).read_text(), "html.parser") for name in names]
-    index, walk, run = pages
+    index, walk, run = (BeautifulSoup((once.root / "build/site" / name).read_text(), "html.parser") for name in names)
     cards = index(class_="card")
     assert [card["href"] for card in cards] == ["00_walk.html", "01_run.html"]
     assert [card.find("img") is not None for card in cards] == [True, True]
@@ -214,6 +215,7 @@ def test_pages_say_what_the_notebooks_say(once: Built) -> None:
     assert walk.find("details", class_=False).find("strong").get_text() == "folded"
     assert run.select_one(".output img")["width"] == "1"
     assert run.find("iframe") is None
+    assert [tag.get_text() for tag in run.select(".output pre")] == [pages.LIVE_ONLY, "{'answer': 42}"]
     for image in (*walk("img"), *run("img")):
         assert image["alt"]
 

@@ -37,6 +37,7 @@ def write_pages(package: str, title: str, folder: Path) -> None:
     """
     import pdoc.doc
     import pdoc.render
+    import torch
 
     module = importlib.import_module(package)
     for name in getattr(module, "__all__", ()):  # pdoc sees only what is there, not what comes on first use
@@ -47,7 +48,8 @@ def write_pages(package: str, title: str, folder: Path) -> None:
     for name, documented in modules.items():
         page = folder / f"{name.replace('.', '/')}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
-        page.write_text(pdoc.render.html_module(documented, modules))
+        html = pdoc.render.html_module(documented, modules)
+        page.write_text(html.replace(f"<p>{torch.nn.Module.__init__.__doc__}</p>", ""))  # every layer inherits it
     (folder / "search.js").write_text(pdoc.render.search_index(modules))
 
 

@@ -21,7 +21,7 @@ from pygments.util import ClassNotFound
 from .maths import MathRenderer
 
 TEMPLATES = Path(__file__).parent / "templates"
-LIVE_ONLY = "Netron shows the graph here when the notebook runs; the stored picture stands beside it."
+LIVE_ONLY = "Run the notebook to see Netron's live drawing here."
 MARKER = "# NBVAL_CHECK_OUTPUT"  # means something to the tests only
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
@@ -77,14 +77,12 @@ def _keep_what_lives_without_a_kernel(output: NotebookNode) -> None:
         if "image/png" in data:
             data.pop("text/plain", None)
         else:
-            data["text/plain"] = (
-                "(Live in JupyterLab: Netron shows the graph here. The picture below was made with it.)"
-            )
+            data["text/plain"] = LIVE_ONLY
 
 
 def from_markdown(path: Path) -> Page:
     """The page of a Markdown file."""
-    return _finish(markdown(path.read_text()))
+    return _finish(f'<section class="prose">\n{markdown(path.read_text())}\n</section>')
 
 
 def from_text(path: Path, name: str) -> Page:
