@@ -29,7 +29,7 @@ class ExportableWeighting(nn.Module):
         self.conv1, self.conv2 = public.conv1, public.conv2
         self.ratios = [2 ** (len(self.channels) - 1 - i) for i in range(len(self.channels))]
         self.pools = nn.ModuleList(make_pool("computed", ratio) for ratio in self.ratios[:-1])
-        self.train(public.training)
+        self.training = public.training  # its own flag only: a frozen batch norm inside stays as it is
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Branches (N, C_i, H_i, W_i), largest first, to the weighted branches, same shapes."""

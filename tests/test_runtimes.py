@@ -1,0 +1,185 @@
+"""One call over PyTorch and ONNX Runtime: equal heatmaps, and everything wrong refused before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tiny import tiny_model
+
+from litehrnet.model import is_legal_side
+from litehrnet.runtimes import RUNTIMES, check_array, load
+
+QUICK = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def images(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+
+@pytest.fixture(scope="module")
+def free(exported: Callable) -> Path:
+    """A file of free size."""
+    return exported(dynamic="size")[1]
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 32), (3, 3, 96, 64), (2, 3, 61, 95)])
+def test_both_give_the_same(exported: Callable, shape: tuple[int, ...]) -> None:
+    model, path = exported(dynamic="size")
+    x = images(*shape)
+    ours, theirs = load(model, "torch")(x), load(path)(x)
+    assert ours.dtype == theirs.dtype == np.float32
+    assert ours.shape == theirs.shape == (shape[0], 17, -(-shape[2] // 4), -(-shape[3] // 4))
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=2e-5 * np.abs(ours).max())
+
+
+def test_input_is_not_changed_and_may_be_a_view(free: Path) -> None:
+    x = images(4, 3, 64, 32)
+    before = x.copy()
+    run = load(free)
+    assert np.array_equal(run(x[::2]), run(np.ascontiguousarray(x[::2])))
+    assert np.array_equal(x, before)
+
+
+def test_torch_takes_a_checkpoint(tmp_path: Path) -> None:
+    from litehrnet.files import data_path
+
+    assert load(data_path("litehrnet18_256x192.safetensors"), "torch")(images(1, 3, 32, 32)).shape == (1, 17, 8, 8)
+
+
+def test_torch_leaves_the_number_of_threads_alone() -> None:
+    before = torch.get_num_threads()
+    load(tiny_model(), "torch", threads=before + 1)(images(1, 3, 32, 32))
+    assert torch.get_num_threads() == before
+
+
+@QUICK
+@given(sides=st.tuples(st.integers(1, 130), st.integers(1, 130)))
+def test_every_size_runs_or_is_refused_with_the_nearest(free: Path, sides: tuple[int, int]) -> None:
+    x = images(1, 3, *sides)
+    if all(map(is_legal_side, sides)):
+        check_array(x)
+        return
+    wrong = next(side for side in sides if not is_legal_side(side))
+    with pytest.raises(ValueError, match="multiples of 32") as error:
+        check_array(x)
+    assert str(wrong // 32 * 32 + 32) in str(error.value)
+
+
+@QUICK
+@given(shape=st.lists(st.integers(0, 6), max_size=5).filter(lambda s: len(s) != 4 or s[1] != 3 or not s[0]))
+def test_every_other_shape_is_refused(shape: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"\(N, 3, H, W\)"):
+        check_array(np.zeros(shape, np.float32))
+
+
+@QUICK
+@given(kind=st.sampled_from(["float64", "float16", "uint8", "int64", "bool", "complex64", "object"]))
+def test_every_other_dtype_is_refused(kind: str) -> None:
+    with pytest.raises(ValueError, match=f"float32 array.*{kind}"):
+        check_array(np.zeros((1, 3, 32, 32), kind))
+
+
+@pytest.mark.parametrize("wrong", [[[1.0]], None, torch.zeros(1, 3, 32, 32)])
+def test_what_is_no_array_is_refused(wrong: object) -> None:
+    with pytest.raises(ValueError, match="float32 array"):
+        check_array(wrong)
+
+
+def test_channels_last_is_named() -> None:
+    with pytest.raises(ValueError, match="channels come first"):
+        check_array(images(1, 32, 32, 3))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime"])
+def test_values_that_are_not_finite_are_refused(exported: Callable, runtime: str, value: float) -> None:
+    model, path = exported(dynamic="size")
+    x = images(1, 3, 64, 32)
+    x[0, 2, 63, 31] = value
+    with pytest.raises(ValueError, match="not finite"):
+        load(model if runtime == "torch" else path, runtime)(x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"), [((2, 3, 64, 32), "batch 1 only, got 2"), ((1, 3, 32, 32), "height 64 only, got 32")]
+)
+def test_what_a_fixed_file_does_not_take(exported: Callable, shape: tuple[int, ...], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        load(exported()[1])(images(*shape))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"runtime": "tensorrt"}, "onnxruntime"),
+        ({"threads": 0}, "at least 1"),
+        ({"threads": True}, "at least 1"),
+        ({"threads": 1.5}, "at least 1"),
+        ({"precision": "f16"}, "f32"),
+    ],
+)
+def test_arguments(free: Path, arguments: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        load(free, **arguments)
+
+
+def test_table_holds_what_the_text_promises() -> None:
+    assert set(RUNTIMES) == {"torch", "onnxruntime", "openvino", "ncnn"}
+
+
+def test_files_that_are_not_there_or_not_files(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        load(tmp_path / "nowhere.onnx")
+    with pytest.raises(ValueError, match="export it first"):
+        load(tiny_model())
+
+
+def small_graph(path: Path, dims: list, kind: str = "Relu", inputs: int = 1, scale: float = 1.0) -> Path:
+    """A one-operator file, for what exporters elsewhere might write."""
+    make = onnx.helper
+    names = ["x", "z"][:inputs]
+    values = [make.make_tensor_value_info(name, 1, dims) for name in names]
+    node = make.make_node(kind, names, ["y"])
+    graph = make.make_graph([node], "g", values, [make.make_tensor_value_info("y", 1, dims)])
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("dims", "options", "words"),
+    [
+        ([1, 32, 32, 3], {}, "channels come last"),
+        ([1, 1, 32, 32], {}, "takes 1 channels"),
+        ([1, 3, 32], {}, "3 dimensions"),
+        (["n", 3, "h", "w"], {"kind": "Add", "inputs": 2}, "2 inputs"),
+    ],
+)
+def test_files_of_another_kind(tmp_path: Path, dims: list, options: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        load(small_graph(tmp_path / "m.onnx", dims, **options))
+
+
+def test_error_of_the_runtime_becomes_ours(tmp_path: Path) -> None:
+    # It says that every side is free, and adds a constant that fits one width only.
+    make = onnx.helper
+    x, y = (make.make_tensor_value_info(name, 1, ["n", 3, "h", "w"]) for name in "xy")
+    constant = onnx.numpy_helper.from_array(np.ones((1, 1, 1, 64), np.float32), "c")
+    graph = make.make_graph([make.make_node("Add", ["x", "c"], ["y"])], "g", [x], [y], [constant])
+    path = tmp_path / "liar.onnx"
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10), path)
+    run = load(path)
+    assert run(images(1, 3, 32, 64)).shape == (1, 3, 32, 64)
+    with pytest.raises(ValueError, match=r"liar.onnx does not run at \(1, 3, 32, 96\)"):
+        run(images(1, 3, 32, 96))
+
+
+def test_names_elsewhere_may_differ(tmp_path: Path) -> None:
+    x = images(2, 3, 32, 64)
+    assert np.array_equal(load(small_graph(tmp_path / "m.onnx", ["n", 3, "h", "w"]))(x), np.maximum(x, 0))
