@@ -7,7 +7,6 @@ within each round; and the median of the rounds is given with an interval.
 
 from __future__ import annotations
 
-import copy
 import importlib.metadata
 import json
 import platform
@@ -18,13 +17,21 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor, nn
-from torch.nn import functional as F
-
+from .baseline import public_graph
 from .files import written_whole
-from .model import LiteHRNet, StageModule, check_size
+from .model import check_size
 
-__all__ = ["Report", "Row", "compare", "machine", "median_interval", "public_graph", "run", "time_in_turn"]
+__all__ = [
+    "Report",
+    "Row",
+    "compare",
+    "machine",
+    "median_interval",
+    "public_graph",
+    "run",
+    "stored_report",
+    "time_in_turn",
+]
 
 Run = Callable[[np.ndarray], np.ndarray]
 
@@ -275,39 +282,14 @@ def _processor() -> str:
     return f"{told.get('model name', platform.processor() or 'unknown')}{f' ({widest})' if widest else ''}"
 
 
-class PublicFuseStep(nn.Module):
-    """The fuse step as the public code runs it: rows below the first run their first path twice, to the same value.
+def stored_report() -> Report:
+    """The newest report that lies in the checkout's benchmarks/ folder.
 
-    Args:
-        fuse: a `litehrnet.blocks.FuseStep`, whose layers are used.
+    Raises:
+        FileNotFoundError: there is none, as in an installation without the checkout.
     """
-
-    def __init__(self, fuse: nn.ModuleList) -> None:
-        super().__init__()
-        self.rows = fuse
-
-    def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
-        """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
-        xs = list(xs)
-        fused = []
-        for i, row in enumerate(self.rows):
-            y = row[0](xs[0])
-            for path, x in zip(row, xs, strict=True):
-                y = y + path(x)  # path 0 once more
-            if i == 0:
-                xs[0] = y
-            fused.append(F.relu(y))
-        return fused
-
-
-def public_graph(model: LiteHRNet) -> LiteHRNet:
-    """A copy of `model` that runs its fuse steps as the public network does, for a baseline that everybody has.
-
-    The numbers are the same; the graph holds 52 more convolutions for `litehrnet18`.
-    """
-    model = copy.deepcopy(model)
-    for module in model.modules():
-        if isinstance(module, StageModule):
-            module.fuse_layers = PublicFuseStep(module.fuse_layers)
-    return model
-
+    folder = Path(__file__).resolve().parent.parent / "benchmarks"
+    dated = sorted(folder.glob("[0-9]*.json"))
+    if not dated:
+        raise FileNotFoundError(f"no dated report in {folder}; `make bench` writes one")
+    return Report.load(dated[-1])

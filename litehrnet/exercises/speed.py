@@ -2,4 +2,110 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .core import Verdict, check_cases
+
+__all__ = ["check_fold_norm", "check_follow_shuffles", "check_least_time"]
+
+EPS = 1e-5
+
+
+def check_fold_norm(answer: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Verdict:
+    """Check `fold_norm(weight, bias, mean, variance, slope, shift)`: the new weight and bias of a 1x1 convolution.
+
+    The convolution is ``y = weight @ x + bias``; the batch norm behind it is
+    ``(y - mean) / sqrt(variance + 1e-5) * slope + shift``, a number an output channel each.
+    """
+
+    def spec(weight, bias, mean, variance, slope, shift):
+        def both(x: np.ndarray) -> np.ndarray:
+            return (weight @ x + bias - mean) / np.sqrt(variance + EPS) * slope + shift
+
+        at_zero = both(np.zeros(weight.shape[1]))
+        return np.stack([both(unit) - at_zero for unit in np.eye(weight.shape[1])], axis=1), at_zero
+
+    def hints(case: tuple, expected: tuple, got: object) -> str | None:
+        if not isinstance(got, tuple) or len(got) != 2:
+            return "Return two arrays: the weight and the bias."
+        weight, bias = expected
+        if np.shape(got[0]) != weight.shape or np.shape(got[1]) != bias.shape:
+            return None
+        if np.allclose(got[0], weight) and not np.allclose(got[1], bias):
+            return "The weight is right, the bias is not: the convolution's own bias goes through the batch norm, too."
+        if np.allclose(got[1], bias) and not np.allclose(got[0], weight):
+            return "The bias is right, the weight is not: every output channel, a row, has its own factor."
+        return None
+
+    rng = np.random.default_rng(0)
+
+    def case(outputs: int, inputs: int) -> tuple:
+        weight, bias = rng.standard_normal((outputs, inputs)), rng.standard_normal(outputs)
+        mean, shift = rng.standard_normal((2, outputs))
+        return weight, bias, mean, rng.uniform(0.5, 2, outputs), rng.uniform(0.5, 1.5, outputs), shift
+
+    return check_cases(answer, spec, [case(1, 1), case(2, 3), case(3, 3), case(8, 5)], hints=hints)
+
+
+def check_follow_shuffles(answer: Callable[[int, int], Sequence[int]]) -> Verdict:
+    """Check `follow_shuffles(channels, blocks)`: the number of the channel at each position after some blocks.
+
+    >>> def follow(channels, blocks):
+    ...     numbers = list(range(channels))
+    ...     for _ in range(blocks):
+    ...         numbers = [2 * n if n < channels // 2 else 2 * n - channels + 1 for n in numbers]
+    ...     return numbers
+    >>> check_follow_shuffles(follow)
+    Right: all 7 cases agree.
+    """
+
+    def spec(channels: int, blocks: int) -> list[int]:
+        moved = list(range(channels))  # what lies at each place of the public network: a position in memory
+        for _ in range(blocks):
+            halves = moved[: channels // 2], moved[channels // 2 :]
+            moved = [position for pair in zip(*halves, strict=True) for position in pair]
+        return [moved.index(position) for position in range(channels)]
+
+    def hints(case: tuple, expected: list[int], got: object) -> str | None:
+        inverse = [expected.index(n) for n in range(case[0])]
+        if list(got) == inverse and inverse != expected:
+            return "This says where each number lies; wanted is which number lies at each position."
+        return None
+
+    cases = [(4, 0), (4, 1), (8, 1), (8, 2), (10, 3), (40, 2), (6, 5)]
+    return check_cases(
+        lambda *case: None if (got := answer(*case)) is None else [int(n) for n in got], spec, cases, hints=hints
+    )
+
+
+def check_least_time(answer: Callable[[float, float, float, float], float]) -> Verdict:
+    """Check `least_time(macs, moved, gmacs, gigabytes)`: the roofline's lower limit of a kernel, in microseconds.
+
+    Args:
+        answer: takes MACs, bytes moved, 10^9 MACs a second and 10^9 bytes a second.
+
+    >>> check_least_time(lambda macs, moved, gmacs, gigabytes: max(macs / gmacs, moved / gigabytes) / 1000)
+    Right: all 5 cases agree.
+    """
+
+    def spec(macs: float, moved: float, gmacs: float, gigabytes: float) -> float:
+        return max(macs / (gmacs * 1e9), moved / (gigabytes * 1e9)) * 1e6
+
+    def hints(case: tuple, expected: float, got: object) -> str | None:
+        macs, moved, gmacs, gigabytes = case
+        if np.isclose(float(got), (macs / gmacs + moved / gigabytes) / 1000):
+            return "You add both times; arithmetic and memory work at the same time, so the longer one is the limit."
+        if any(np.isclose(float(got), expected * factor) for factor in (1e-6, 1e-3, 1e3)):
+            return "Right but for the unit: microseconds are wanted."
+        return None
+
+    cases = [
+        (5_000_000.0, 500_000.0, 50.0, 90.0),
+        (27_000.0, 600_000.0, 50.0, 90.0),
+        (0.0, 600_000.0, 50.0, 90.0),
+        (1_000_000.0, 0.0, 50.0, 90.0),
+        (900_000.0, 1_800_000.0, 45.0, 90.0),
+    ]
+    return check_cases(answer, spec, cases, hints=hints)
