@@ -16,6 +16,8 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 
+LIVE_ONLY = "Run the notebook to see Netron's live drawing here."
+
 _IMAGE = re.compile(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<img\b[^>]*?\bsrc=[\"']([^\"']+)[\"'][^>]*>")
 _WORDS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _AMOUNT = rf"\d+|{'|'.join(_WORDS[1:])}"
@@ -52,6 +54,16 @@ def numbered(folder: Path) -> list[Path]:
 def read(path: Path) -> NotebookNode:
     """A notebook in today's format."""
     return nbformat.read(path, as_version=4)
+
+
+def drop_dead_frames(notebook: NotebookNode) -> None:
+    """Replace, in place, frames that show a port of this machine: without a running kernel they stay empty."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {})
+            if "<iframe" in data.get("text/html", ""):
+                del data["text/html"]
+                data["text/plain"] = LIVE_ONLY
 
 
 def card(path: Path) -> Card:

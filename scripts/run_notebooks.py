@@ -18,7 +18,7 @@ from pathlib import Path
 
 import nbformat
 import zmq
-from course import ROOT, numbered, read
+from course import ROOT, drop_dead_frames, numbered, read
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -117,7 +117,9 @@ def execute_copies(source: Path, build: Path) -> None:
 def execute_in_place(paths: list[Path]) -> None:
     """Execute notebooks in their own folders and store their outputs."""
     for path in paths:
-        nbformat.write(execute(path, path.parent), path)
+        notebook = execute(path, path.parent)
+        drop_dead_frames(notebook)
+        nbformat.write(notebook, path)
 
 
 def _shown(path: Path) -> Path:

@@ -17,9 +17,8 @@ import nbformat
 import pytest
 import run_notebooks
 from bs4 import BeautifulSoup
-from course import card
+from course import LIVE_ONLY, card
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from website import pages
 from website.api import public_modules
 
 # The smallest picture there is: one white pixel.
@@ -215,7 +214,7 @@ def test_pages_say_what_the_notebooks_say(once: Built) -> None:
     assert walk.find("details", class_=False).find("strong").get_text() == "folded"
     assert run.select_one(".output img")["width"] == "1"
     assert run.find("iframe") is None
-    assert [tag.get_text() for tag in run.select(".output pre")] == [pages.LIVE_ONLY, "{'answer': 42}"]
+    assert [tag.get_text() for tag in run.select(".output pre")] == [LIVE_ONLY, "{'answer': 42}"]
     for image in (*walk("img"), *run("img")):
         assert image["alt"]
 
@@ -266,13 +265,16 @@ def test_broken_link_stops_the_site(course: Path, link: str, says: str) -> None:
 def test_in_place_stores_outputs_without_time_stamps(course: Path) -> None:
     """`make refresh`: outputs and counts are stored, and a second run changes nothing."""
     path = course / "notebooks/00_walk.ipynb"
-    options = ("--in-place", path, "--source", course / "notebooks", "--build", course / "build")
+    frames = course / "notebooks/01_run.ipynb"
+    options = ("--in-place", path, frames, "--source", course / "notebooks", "--build", course / "build")
     assert run(run_notebooks.main, *options).code == 0
     first = path.read_text()
     notebook = nbformat.reads(first, as_version=4)
     assert [cell.execution_count for cell in notebook.cells if cell.cell_type == "code"] == [1, 2]
     assert "walked" in first
     assert "iopub" not in first
+    assert "<iframe" not in frames.read_text()
+    assert LIVE_ONLY in frames.read_text()
     assert notebook.metadata.language_info == {"name": "python"}
     assert run(run_notebooks.main, *options).code == 0
     assert path.read_text() == first

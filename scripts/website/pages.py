@@ -9,6 +9,7 @@ from html import escape
 from pathlib import Path
 
 from bs4 import BeautifulSoup, Tag
+from course import drop_dead_frames
 from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
@@ -21,7 +22,6 @@ from pygments.util import ClassNotFound
 from .maths import MathRenderer
 
 TEMPLATES = Path(__file__).parent / "templates"
-LIVE_ONLY = "Run the notebook to see Netron's live drawing here."
 MARKER = "# NBVAL_CHECK_OUTPUT"  # means something to the tests only
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
@@ -59,30 +59,24 @@ def markdown(source: str, attachments: dict | None = None) -> str:
 
 def from_notebook(notebook: NotebookNode) -> Page:
     """The page of a notebook with its outputs."""
+    drop_dead_frames(notebook)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.source = cell.source.removeprefix(MARKER).lstrip("\n")
-        for output in cell.get("outputs", ()):
-            _keep_what_lives_without_a_kernel(output)
     exporter = _Exporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
     body, _ = exporter.from_notebook_node(notebook)
     return _finish(body)
 
 
-def _keep_what_lives_without_a_kernel(output: NotebookNode) -> None:
-    """A frame on this machine's port is dead on a page: show the picture that stands beside it instead."""
-    data = output.get("data", {})
-    if "<iframe" in data.get("text/html", ""):
-        del data["text/html"]
-        if "image/png" in data:
-            data.pop("text/plain", None)
-        else:
-            data["text/plain"] = LIVE_ONLY
-
-
 def from_markdown(path: Path) -> Page:
     """The page of a Markdown file."""
-    return _finish(f'<section class="prose">\n{markdown(path.read_text())}\n</section>')
+    body = BeautifulSoup(f'<section class="prose">\n{markdown(path.read_text())}\n</section>', "html.parser")
+    for heading in body(["h1", "h2", "h3", "h4"], id=True):
+        # As GitHub names them, where these files are read as well; notebooks keep JupyterLab's names.
+        heading["id"] = re.sub(r"[^\w\- ]", "", _text(heading).lower()).replace(" ", "-")
+        for link in heading(class_="anchor-link"):
+            link["href"] = f"#{heading['id']}"
+    return _finish(str(body))
 
 
 def from_text(path: Path, name: str) -> Page:
