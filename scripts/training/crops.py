@@ -25,7 +25,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 class Augmentation:
     """How strongly crops vary. Chances lie in 0..1; scale is a factor, rotation in degrees (standard deviation).
 
-    The paper's recipe has flips, a scale of 0.75 to 1.25, a rotation of 30 and half bodies at 0.3.
+    The paper's recipe has flips, a scale of 0.75 to 1.25, a rotation of 30, and half bodies (here: close-ups) at 0.3.
     """
 
     flip: float = 0.5
@@ -33,7 +33,7 @@ class Augmentation:
     rotation: float = 18.0
     rotate: float = 0.5
     shift: float = 0.04
-    half_body: float = 0.15
+    close_up: float = 0.25
     blur: float = 0.2
     noise: float = 0.3
     grey: float = 0.1
@@ -65,7 +65,7 @@ def training_crop(
     a = augmentation
     person = people.person(index)
     joints = person.joints.astype(np.float64)
-    box = _half_body(person, joint_set, rng) if rng.random() < a.half_body else person.box
+    box = _close_up(person, rng) if rng.random() < a.close_up else person.box
     flip = rng.random() < a.flip
     to_crop = _random_affine(box, size, flip, rng, a)
 
@@ -82,15 +82,18 @@ def training_crop(
     return _vary_pixels(crop, rng, a), placed.astype(np.float32)
 
 
-def _half_body(person: Person, joint_set: JointSet, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """The box of the upper or the lower body, where enough joints are labelled; else the person's."""
-    labelled = person.joints[:, 2] > 0
-    upper = np.isin(np.arange(len(labelled)), joint_set.upper)
-    part = labelled & (upper if rng.random() < 0.7 else ~upper)
-    if not joint_set.upper or part.sum() < 5 or labelled.sum() < 8:
+def _close_up(person: Person, rng: np.random.Generator) -> tuple[float, float, float, float]:
+    """The box of the topmost joints, as photographs cut people off, or sometimes of the lowest; all, where few are
+    labelled."""
+    joints = person.joints[person.joints[:, 2] > 0, :2]
+    if len(joints) < 8:
         return person.box
-    low, high = person.joints[part, :2].min(axis=0), person.joints[part, :2].max(axis=0)
-    centre, sides = (low + high) / 2, np.maximum(1.3 * (high - low), 8)
+    from_top = joints[np.argsort(joints[:, 1])]
+    part = (
+        from_top[: rng.integers(5, len(joints))] if rng.random() < 0.75 else from_top[-rng.integers(8, len(joints)) :]
+    )
+    low, high = part.min(axis=0), part.max(axis=0)
+    centre, sides = (low + high) / 2, np.maximum(1.3 * (high - low), 24)
     return (*(centre - sides / 2).tolist(), *sides.tolist())
 
 

@@ -25,21 +25,19 @@ class JointSet:
         names: one a joint, in the order of the heatmaps.
         flip_pairs: the joints that change places in a mirror.
         sigmas: how vague each joint is, for OKS.
-        upper: indices of the upper body, for crops of half a body; empty: no such crops.
     """
 
     names: tuple[str, ...]
     flip_pairs: tuple[tuple[int, int], ...]
     sigmas: tuple[float, ...]
-    upper: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         count = len(self.names)
         if len(self.sigmas) != count:
             raise ValueError(f"{count} names but {len(self.sigmas)} sigmas; give one sigma a joint")
-        used = [*self.upper, *(index for pair in self.flip_pairs for index in pair)]
+        used = [index for pair in self.flip_pairs for index in pair]
         if any(not 0 <= index < count for index in used):
-            raise ValueError(f"flip pairs and upper name joints 0..{count - 1}; got {sorted(set(used))}")
+            raise ValueError(f"flip pairs name joints 0..{count - 1}; got {sorted(set(used))}")
 
     @property
     def mirrored(self) -> np.ndarray:
@@ -50,11 +48,11 @@ class JointSet:
         return order
 
 
-COCO = JointSet(COCO_NAMES, COCO_FLIP_PAIRS, COCO_SIGMAS, upper=tuple(range(11)))
+COCO = JointSet(COCO_NAMES, COCO_FLIP_PAIRS, COCO_SIGMAS)
 
 
 def read_joint_set(path: str | Path) -> JointSet:
-    """A JSON file with `names`, `flip_pairs`, `sigmas` and, if wanted, `upper`; see `JointSet`.
+    """A JSON file with `names`, `flip_pairs` and `sigmas`; see `JointSet`.
 
     Raises:
         ValueError: a part is missing, or the parts do not agree.
@@ -64,7 +62,7 @@ def read_joint_set(path: str | Path) -> JointSet:
     if missing:
         raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
     pairs = tuple((int(left), int(right)) for left, right in held["flip_pairs"])
-    return JointSet(tuple(held["names"]), pairs, tuple(held["sigmas"]), tuple(held.get("upper", ())))
+    return JointSet(tuple(held["names"]), pairs, tuple(held["sigmas"]))
 
 
 @dataclass(frozen=True)
