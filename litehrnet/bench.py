@@ -17,6 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import numpy as np
+
 from .baseline import public_graph
 from .files import written_whole
 from .model import check_size
