@@ -25,6 +25,7 @@ import torch
 import litehrnet
 from litehrnet import graph
 from litehrnet.export import export_onnx, export_pooling
+from litehrnet.fusion import fuse
 
 if TYPE_CHECKING:
     import onnx
@@ -36,6 +37,7 @@ QUIET = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 BLOCK = "/backbone/stage0/stage0.0/layers/layers.0/"
+FUSED_BLOCK = "/stages.0/stages.0.1/blocks.0/"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,13 @@ def make_block(folder: Path) -> Path:
     return cut(whole, BLOCK, folder / "conditional_channel_weighting.onnx")
 
 
+def make_fused_block(folder: Path) -> Path:
+    """The same block, as `litehrnet.fusion.fuse` writes it."""
+    fused = fuse(litehrnet.create_model("litehrnet18"), (256, 192))
+    whole = export_onnx(fused, folder / "whole.onnx", exporter="torchscript")
+    return cut(whole, FUSED_BLOCK, folder / "fused_weighting.onnx")
+
+
 def make_exploded_pooling(folder: Path) -> Path:
     """Adaptive pooling from 5x5 to 3x3 pixels as the newer exporter writes it."""
     return export_pooling(5, 3, "adaptive", folder / "adaptive_5_to_3.onnx", exporter="dynamo")
@@ -67,6 +76,7 @@ def make_exploded_pooling(folder: Path) -> Path:
 
 PICTURES = (
     Picture("05_block_in_netron", "one conditional channel weighting block with two branches", make_block),
+    Picture("07_fused_block_in_netron", "the same block in the fused graph", make_fused_block),
     Picture("03_exploded_pooling", "one adaptive pooling, 5x5 to 3x3, by torch.export", make_exploded_pooling),
 )
 
