@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--pooling", choices=("computed", "adaptive", "exact"), default="computed")
     export.add_argument("--fp16", action="store_true", help="store weights as float16: half the file")
     export.add_argument("--fused", action="store_true", help="the fast graph (litehrnet.fusion)")
+    export.add_argument("--to", choices=("onnx", "ncnn", "openvino"), default="onnx", help="the runtime's own files "
+                        "(NAME.ncnn.param or NAME.xml, each with its .bin) instead of ONNX")  # fmt: skip
     export.set_defaults(run=_export)
 
     check = commands.add_parser("check", help="prove an exported file", description=_check.__doc__)
@@ -121,6 +123,8 @@ def _export(args: argparse.Namespace) -> int:
     from .model import check_size, set_pooling
     from .onnx_files import signature
 
+    if args.to != "onnx":
+        return _convert(args)
     size = check_size(args.size)
     output = args.output or Path(f"{Path(args.weights).stem}.onnx")
     model = set_pooling(_load(args.weights, args.model), args.pooling)
@@ -141,6 +145,36 @@ def _export(args: argparse.Namespace) -> int:
     print(takes(told))
     print(f"parity: {worst(rows)}")
     print(output)
+    return 0
+
+
+def _convert(args: argparse.Namespace) -> int:
+    """As `_export`, for ncnn or OpenVINO: two files."""
+    from .convert import CONVERTERS, check_conversion
+    from .files import written_whole
+    from .fusion import fuse
+    from .model import check_size, set_pooling
+
+    if args.dynamic or args.exporter != "dynamo" or args.opset != 18:
+        raise ValueError(f"--dynamic, --exporter and --opset belong to ONNX files, not to --to {args.to}")
+    size, storage = check_size(args.size), "fp16" if args.fp16 else "fp32"
+    write, suffix = CONVERTERS[args.to]
+    output = args.output or Path(f"{Path(args.weights).stem}{suffix}")
+    model = set_pooling(_load(args.weights, args.model), args.pooling)
+    network = fuse(model, size, target=args.to) if args.fused else model
+    with written_whole(output) as temporary:
+        with spinner(f"converting for {args.to}"):
+            weights = write(network, temporary, size, storage)[1]
+        with spinner("comparing with torch"):
+            row = check_conversion(model, temporary, args.to, size, storage)
+        if not row.ok:
+            raise ValueError(f"the files do not compute what torch computes, so none was kept: {worst([row])}")
+        weights = weights.replace(output.with_suffix(".bin"))
+    kind = ", fused" if args.fused else ""
+    print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
+    print(f"{args.to}, {storage} weights, {weights.stat().st_size / 1e6:.1f} MB")
+    print(f"parity: {worst([row])}")
+    print(output, weights, sep="\n")
     return 0
 
 
@@ -238,12 +272,17 @@ def _view(args: argparse.Namespace) -> int:
     try:
         if not args.no_browser:
             webbrowser.open(address)
-        while True:
-            time.sleep(1)
+        _wait()
     except KeyboardInterrupt:
         return 0
     finally:
         graph.stop()
+
+
+def _wait() -> None:
+    """Until Ctrl+C."""
+    while True:
+        time.sleep(1)
 
 
 def _load(weights: str, variant: str | None = None) -> LiteHRNet:

@@ -9,6 +9,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def show(path: str | Path, height: int = 500) -> IFrame:
     Raises:
         FileNotFoundError: there is no such file.
         TimeoutError: the server of the cell's last run did not stop within five seconds.
+        ImportError: netron is not installed; the sentence holds the command that installs it.
     """
     from IPython.display import IFrame
 
@@ -76,10 +78,9 @@ def serve(path: str | Path) -> tuple[str, int]:
     """Start Netron on a copy of the file and return (host, port); what `show` frames.
 
     Raises:
-        FileNotFoundError, TimeoutError: as `show`.
+        FileNotFoundError, TimeoutError, ImportError: as `show`.
     """
-    import netron
-
+    netron = _netron()
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file: {path}")
@@ -97,14 +98,21 @@ def serve(path: str | Path) -> tuple[str, int]:
         root.removeHandler(placeholder)
 
 
+def _netron() -> ModuleType:
+    try:
+        import netron
+    except ModuleNotFoundError as error:
+        raise ImportError("netron is not installed; install it with: pip install 'litehrnet[notebooks]'") from error
+    return netron
+
+
 def stop() -> None:
     """Stop the server that `show` started, if there is one, and remove its folder.
 
     Raises:
         TimeoutError: it did not stop within five seconds.
     """
-    import netron
-
+    netron = _netron()
     netron.stop()
     deadline = time.monotonic() + 5
     while netron.status():

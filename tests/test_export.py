@@ -132,9 +132,9 @@ class TestParity:
         assert [(row.size, row.ok) for row in check_parity(model, path)] == [((61, 95), True)]
         assert onnx_files.findings(onnx.load(path)) == []
 
-    @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
-        sides=st.tuples(st.integers(1, 5), st.integers(1, 5)),
+        sides=st.tuples(st.integers(1, 4), st.integers(1, 4)),
         less=st.tuples(*[st.integers(0, 3)] * 2),
         n=st.integers(1, 4),
     )

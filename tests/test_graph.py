@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -112,3 +113,28 @@ def test_a_server_that_does_not_stop_is_an_error(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(graph.time, "monotonic", iter([0.0, 3.0, 6.0]).__next__)
     with pytest.raises(TimeoutError, match="restart the kernel"):
         graph.stop()
+
+
+def test_without_netron_the_command_that_installs_it(pools: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "netron", None)
+    with pytest.raises(ImportError, match=r"litehrnet\[notebooks\]"):
+        graph.show(pools[0])
+
+
+@pytest.mark.browser
+@pytest.mark.usefixtures("quiet_server")
+def test_the_page_draws_every_node(pools: list[Path], browser_path: str) -> None:
+    from playwright.sync_api import sync_playwright
+
+    host, port = graph.serve(pools[1])
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        context = browser.new_context()
+        context.add_cookies([{"name": "consent", "value": "1", "url": f"http://{host}:{port}"}])
+        here = f"{host}:{port}"
+        context.route("**/*", lambda route: route.continue_() if here in route.request.url else route.abort())
+        page = context.new_page()
+        page.goto(f"http://{here}")
+        page.locator("body.default").wait_for(timeout=60_000)
+        assert page.locator("g.graph-node").count() == 2
+        browser.close()

@@ -1,0 +1,369 @@
+"""The command line, as an engineer meets it: what it prints, what it writes, how it ends, and what it never leaves."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from reference import reference_model
+
+import litehrnet
+from litehrnet import cli, parity
+from litehrnet.files import data_path
+from litehrnet.heatmaps import COCO_NAMES
+from litehrnet.images import draw_joints, read_image
+from litehrnet.onnx_files import signature
+
+PHOTO = data_path("astronaut.jpg")
+FAST = ("--exporter", "torchscript", "--size", "64x32")
+
+
+@pytest.fixture(scope="session")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint with the weights of the `exported` files."""
+    path = tmp_path_factory.mktemp("weights") / "mine.pth"
+    torch.save({"state_dict": reference_model("litehrnet18").state_dict()}, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def ours(exported: Callable) -> Path:
+    """An exported file of free size."""
+    return exported(dynamic="size")[1]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """`run("export", ...)` in an empty folder: (exit code, standard output, standard error)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        try:
+            code = cli.main([str(argument) for argument in arguments])
+        except SystemExit as error:  # argparse
+            code = error.code
+        return code, *capsys.readouterr()
+
+    return call
+
+
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def left(folder: Path = Path()) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+class TestExport:
+    def test_says_what_it_did(self, run: Callable, checkpoint: Path) -> None:
+        code, out, err = run("export", checkpoint, *FAST)
+        assert (code, err, left()) == (0, "", ["mine.onnx"])
+        lines = out.splitlines()
+        assert lines[0] == "litehrnet18, 17 joints, 64x32 (height x width)"
+        assert lines[1].startswith("opset 18, 1,070 nodes, 5.0 MB, torchscript, ")
+        assert lines[2] == "takes batch 1 only, 64x32 only"
+        assert lines[3].startswith("parity: relative difference at most ") and lines[3].endswith("same peaks")
+        assert lines[4] == "mine.onnx"
+
+    def test_options_reach_the_file(self, run: Callable, checkpoint: Path) -> None:
+        options = ("--dynamic", "size", "--opset", 17, "--fp16", "--model", "litehrnet18", "-o", "other.onnx")
+        code, out, _ = run("export", checkpoint, *FAST, *options)
+        told = signature("other.onnx")
+        assert code == 0 and left() == ["other.onnx"] and "opset 17" in out and "float16 weights" in out
+        assert (told.opset, told.dynamic, told.metadata["weights"]) == (17, "size", "float16")
+
+    def test_fused_and_free(self, run: Callable, checkpoint: Path) -> None:
+        code, out, _ = run("export", checkpoint, *FAST, "--fused", "--dynamic", "size")
+        assert code == 0 and "litehrnet18, fused, 17 joints" in out and "takes any batch, any size" in out
+        assert signature("mine.onnx").metadata["fused"] is True
+
+    def test_no_file_when_parity_fails(
+        self, run: Callable, checkpoint: Path, ours: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        Path("mine.onnx").write_text("the old one")
+        monkeypatch.setattr("litehrnet.export.export_onnx", lambda model, path, *_: shutil.copy(ours, path))
+        monkeypatch.setitem(parity.TOLERANCES, "float32", 1e-12)
+        code, out, err = run("export", checkpoint, *FAST)
+        assert (code, out) == (1, "") and "does not compute what torch computes" in err
+        assert left() == ["mine.onnx"] and Path("mine.onnx").read_text() == "the old one"
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            (("nowhere.pth",), "nowhere.pth"),
+            (("litehrnet18", "--size", "480x854"), "832 and 864"),
+            (("litehrnet18", "--opset", "10"), "11 to 20"),
+            (("litehrnet18", "--model", "litehrnet30"), "holds litehrnet18, not litehrnet30"),
+            (("litehrnet18", "--model", "hrnet"), "litehrnet18, litehrnet30"),
+            (("litehrnet18", "--pooling", "exact", "--dynamic", "size"), "set_pooling"),
+            (("litehrnet18", "-o", "no/folder/m.onnx"), "folder"),
+            ((PHOTO,), "astronaut.jpg"),
+        ],
+    )
+    def test_errors_are_one_sentence(self, run: Callable, arguments: tuple, words: str) -> None:
+        code, out, err = run("export", *arguments)
+        assert (code, out, left()) == (1, "", [])
+        assert err.startswith("litehrnet export: ") and words in err and "Traceback" not in err
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [(), ("export",), ("export", "litehrnet18", "--size", "256"), ("export", "litehrnet18", "--dynamic", "height")],
+    )
+    def test_wrong_calls_end_with_2(self, run: Callable, arguments: tuple) -> None:
+        code, out, err = run(*arguments)
+        assert (code, out, left()) == (2, "", []) and err.startswith("usage: litehrnet")
+
+
+class TestCheck:
+    def test_ours(self, run: Callable, ours: Path, checkpoint: Path) -> None:
+        code, out, err = run("check", ours, "--checkpoint", checkpoint, "--size", "96x64", "--batch", 2)
+        assert (code, err) == (0, "")
+        assert "opset 18, 972 nodes" in out and f"made by litehrnet {litehrnet.__version__}: litehrnet18" in out
+        assert "takes any batch, any size" in out and "96x64, batch 2: relative difference" in out
+        assert out.splitlines()[-1] == "ok"
+
+    def test_without_a_checkpoint_it_says_that_nothing_was_compared(self, run: Callable, ours: Path) -> None:
+        code, out, _ = run("check", ours)
+        assert code == 0 and "not compared" in out.splitlines()[-1]
+
+    def test_other_weights(self, run: Callable, ours: Path) -> None:
+        code, out, _ = run("check", ours, "--checkpoint", "litehrnet18", "--size", "32x32", "--batch", 1)
+        assert code == 1 and "not ok" in out and out.splitlines()[-1] == "not ok"
+
+    @pytest.mark.parametrize("batch", ["n", 2])
+    def test_made_elsewhere(self, run: Callable, ours: Path, checkpoint: Path, tmp_path: Path, batch: object) -> None:
+        graph = onnx.load(ours)
+        del graph.metadata_props[:]
+        graph.graph.input[0].type.tensor_type.shape.dim[0].Clear()
+        dim = graph.graph.input[0].type.tensor_type.shape.dim[0]
+        setattr(dim, "dim_param" if batch == "n" else "dim_value", batch)
+        for node in graph.graph.node:
+            node.input[:] = ["input.1" if name == "image" else name for name in node.input]
+            node.output[:] = ["4242" if name == "heatmaps" else name for name in node.output]
+        graph.graph.input[0].name, graph.graph.output[0].name = "input.1", "4242"
+        onnx.save(graph, tmp_path / "theirs.onnx")
+        code, out, _ = run("check", "theirs.onnx", "--checkpoint", checkpoint, "--size", "64x32")
+        assert code == 0 and "made elsewhere" in out and "input 'input.1', output '4242'" in out
+        assert ("64x32, batch 3: " in out) == (batch == "n") and ("64x32, batch 2: " in out) == (batch == 2)
+
+    def test_a_size_that_fails_is_a_row_and_the_rest_goes_on(self, run: Callable, ours: Path, checkpoint: Path) -> None:
+        sizes = ("--size", "33x32", "--size", "64x32")
+        code, out, _ = run("check", ours, "--checkpoint", checkpoint, *sizes, "--batch", 1)
+        rows = [line for line in out.splitlines() if "batch 1: " in line]
+        assert code == 1 and "multiples of 32" in rows[0] and rows[1].endswith("ok")
+
+    def test_what_is_odd_is_noted(self, run: Callable, exported: Callable, tmp_path: Path) -> None:
+        graph = onnx.load(exported()[1])
+        pool = next(node for node in graph.graph.node if node.op_type == "Resize")
+        next(a for a in pool.attribute if a.name == "nearest_mode").s = b"ceil"
+        onnx.save(graph, tmp_path / "odd.onnx")
+        code, out, _ = run("check", "odd.onnx")
+        assert code == 0 and "note: nearest Resize with asymmetric and ceil" in out
+
+    def test_no_onnx_file(self, run: Callable) -> None:
+        code, out, err = run("check", PHOTO)
+        assert (code, out) == (1, "") and "is not an ONNX file" in err
+
+
+class TestPredict:
+    @pytest.mark.parametrize("model", ["file", "name", "checkpoint"])
+    def test_models_of_every_kind(self, run: Callable, ours: Path, checkpoint: Path, model: str) -> None:
+        which = {"file": ours, "name": "litehrnet18", "checkpoint": checkpoint}[model]
+        code, out, err = run("predict", PHOTO, "--model", which, "--size", "64x32")
+        lines = out.splitlines()
+        assert (code, err, left()) == (0, "", []) and lines[0] == "box 0, 0, 512, 512" and len(lines) == 2 + 17
+        assert [line[2:18].strip() for line in lines[2:]] == list(COCO_NAMES)
+
+    def test_json_and_table_agree_and_the_picture_is_drawn(self, run: Callable, ours: Path) -> None:
+        boxes = ("--box", "10,20,200,300", "--box", "200,100,100.5,200")
+        drawing = ("-o", "out.png", "--least-score", -1e9)
+        code, out, err = run("predict", PHOTO, "--model", ours, *boxes, "--json", *drawing)
+        told = json.loads(out)
+        assert (code, err, left()) == (0, "out.png\n", ["out.png"])
+        assert told["input_size"] == [64, 32]
+        assert [person["box"] for person in told["people"]] == [[10, 20, 200, 300], [200, 100, 100.5, 200]]
+        _, table, _ = run("predict", PHOTO, "--model", ours, *boxes)
+        first = told["people"][0]["joints"][0]
+        assert f"  {first['name']:16}{first['x']:8.1f}{first['y']:8.1f}{first['score']:8.3f}" in table.splitlines()
+        drawn, photo = read_image("out.png"), read_image(PHOTO)
+        assert drawn.shape == photo.shape and (drawn != photo).any()
+
+    def test_a_file_of_one_size_says_which(self, run: Callable, exported: Callable) -> None:
+        path = exported()[1]
+        assert run("predict", PHOTO, "--model", path)[0] == 0
+        code, _, err = run("predict", PHOTO, "--model", path, "--size", "96x64")
+        assert code == 1 and "height 64 only" in err
+
+    @pytest.mark.parametrize(
+        ("arguments", "words"),
+        [
+            ((__file__,), "is not a photograph"),
+            (("nowhere.jpg",), "no such file"),
+            ((PHOTO, "--box", "600,0,10,10"), "outside"),
+            ((PHOTO, "--box", "0,0,-5,10"), "positive"),
+            ((PHOTO, "-o", "out"), "kind of picture"),
+            ((PHOTO, "--model", "nowhere.onnx"), "no such file"),
+        ],
+    )
+    def test_errors_leave_nothing(self, run: Callable, arguments: tuple, words: str) -> None:
+        code, out, err = run("predict", "--size", "32x32", *arguments)
+        assert (code, out, left()) == (1, "", []) and words in err and len(err.splitlines()) == 1
+
+    def test_a_box_that_is_none_is_a_wrong_call(self, run: Callable) -> None:
+        assert run("predict", PHOTO, "--box", "1,2,3")[0] == 2
+
+
+MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I")
+SUFFIXES = {"CMYK": "jpg", "YCbCr": "tiff", "HSV": None, "LAB": "tiff"}
+
+
+class TestReadImage:
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(mode=st.sampled_from(MODES), height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 9))
+    def test_every_mode_gives_the_picture(self, tmp_path: Path, mode: str, height: int, width: int, seed: int) -> None:
+        suffix = SUFFIXES.get(mode, "png")
+        if suffix is None:
+            return
+        gray = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
+        if mode.startswith("I"):
+            wide = gray.astype(np.uint16 if mode == "I;16" else np.int32) * 257
+            picture, suffix = Image.fromarray(wide), "png" if mode == "I;16" else "tiff"
+        else:
+            picture = Image.fromarray(gray).convert("RGB") if mode in ("HSV", "LAB") else Image.fromarray(gray)
+            picture = picture.convert(mode) if mode != "LAB" else picture.convert("RGB")
+        path = tmp_path / f"photo.{suffix}"
+        picture.save(path)
+        image = read_image(path)
+        assert image.shape == (height, width, 3) and image.dtype == np.uint8
+        off = np.abs(image.astype(int) - gray[..., None]).max()
+        # Bilevel keeps the half only; JPEG and YCbCr round.
+        assert mode == "1" or off <= (40 if mode == "CMYK" else 3)
+
+    def test_sixteen_bits_are_not_cut_off(self, tmp_path: Path) -> None:
+        values = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
+        Image.fromarray(values).save(tmp_path / "deep.png")
+        image = read_image(tmp_path / "deep.png")
+        assert len(np.unique(image)) == 256 and image.max() == 255 and image.min() == 0
+
+    @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
+    def test_what_is_transparent_becomes_white(self, tmp_path: Path, mode: str) -> None:
+        picture = Image.new("RGBA", (4, 4), (200, 10, 10, 0))
+        picture.paste((10, 200, 10, 255), (0, 0, 2, 4))
+        picture.convert(mode).save(tmp_path / "clear.png")
+        image = read_image(tmp_path / "clear.png")
+        assert (image[:, 2:] == 255).all() and (image[:, :2] != 255).any()
+
+    @pytest.mark.parametrize("turn", range(1, 9))
+    def test_exif_turns(self, tmp_path: Path, turn: int) -> None:
+        upright = np.zeros((24, 40, 3), np.uint8)
+        upright[:8, :8] = 255  # bright top left corner
+        stored = {  # as the camera held that way stores it
+            1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+            5: upright.transpose(1, 0, 2), 6: np.rot90(upright), 7: np.rot90(upright[::-1]), 8: np.rot90(upright, -1),
+        }[turn]  # fmt: skip
+        picture = Image.fromarray(np.ascontiguousarray(stored))
+        exif = picture.getexif()
+        exif[0x0112] = turn
+        picture.save(tmp_path / "phone.png", exif=exif)
+        assert np.array_equal(read_image(tmp_path / "phone.png"), upright)
+
+    @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"no image at all", b"GIF89a"])
+    def test_no_images(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "x.png").write_bytes(content)
+        with pytest.raises(ValueError, match=r"^x.png is not a photograph that can be read") as error:
+            read_image(tmp_path / "x.png")
+        assert len(str(error.value).splitlines()) == 1
+
+    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(keep=st.floats(0, 0.99), suffix=st.sampled_from(["png", "jpg", "webp", "tiff", "gif", "bmp"]))
+    def test_truncated_photographs(self, tmp_path: Path, keep: float, suffix: str) -> None:
+        path = tmp_path / f"photo.{suffix}"
+        Image.fromarray(read_image(PHOTO)[::8, ::8]).save(path)
+        content = path.read_bytes()
+        path.write_bytes(content[: int(keep * len(content))])
+        try:
+            assert read_image(path).shape == (64, 64, 3)
+        except ValueError as error:
+            assert "is not a photograph" in str(error)
+
+    @pytest.mark.parametrize("where", ["nowhere.png", "."])
+    def test_nothing_there(self, tmp_path: Path, where: str) -> None:
+        with pytest.raises(FileNotFoundError, match="no such file"):
+            read_image(tmp_path / where)
+
+    def test_floating_point_has_no_scale(self, tmp_path: Path) -> None:
+        Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "x.tiff")
+        with pytest.raises(ValueError, match="without a known scale"):
+            read_image(tmp_path / "x.tiff")
+
+
+class TestDrawJoints:
+    NAMES = ("nose", "left eye", "right eye")
+
+    def draw(self, places: list, scores: list, **options: object) -> np.ndarray:
+        image = np.zeros((60, 80, 3), np.uint8)
+        return draw_joints(image, np.array(places, float), np.array(scores), [(0, 1), (1, 2)], self.NAMES, **options)
+
+    def test_colours_lie_where_the_joints_are(self) -> None:
+        picture = self.draw([[40, 10], [20, 40], [60, 40]], [1, 1, 1])
+        assert picture[40, 20].tolist() == [0, 0x72, 0xB2] and picture[40, 60].tolist() == [0xD5, 0x5E, 0]
+        assert picture[25, 30].any() and not picture[55, 5].any()
+
+    def test_low_scores_are_left_out_with_their_bones(self) -> None:
+        picture = self.draw([[40, 10], [20, 40], [60, 40]], [1, 0.1, 1], least_score=0.5)
+        assert not picture[40, 20].any() and not picture[25, 30].any() and picture[40, 60].any()
+
+    def test_joints_outside_are_no_error(self) -> None:
+        assert not self.draw([[-900, 10], [-900, 40], [-900, 999]], [1, 1, 1]).any()
+
+
+class TestBenchAndView:
+    def test_bench(self, run: Callable, ours: Path, tmp_path: Path) -> None:
+        other = shutil.copy(ours, tmp_path / "other.onnx")
+        code, out, _ = run("bench", ours, other, "--rounds", 2, "--size", "32x32", "--json", "told.json")
+        assert code == 0 and "| model.onnx |" in out and "| other.onnx |" in out and "processor: " in out
+        assert len(json.loads(Path("told.json").read_text())["rows"]) == 2
+
+    def test_bench_of_nothing(self, run: Callable) -> None:
+        assert run("bench", "nowhere.onnx")[0] == 1 and run("bench")[0] == 2
+
+    def test_view_serves_until_interrupted(self, run: Callable, ours: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        import webbrowser
+
+        opened: list[str] = []
+        monkeypatch.setattr(webbrowser, "open", opened.append)
+        monkeypatch.setattr(cli, "_wait", interrupt)
+        code, out, _ = run("view", ours)
+        assert code == 0 and opened and opened[0] in out and opened[0].startswith("http://localhost:")
+
+
+class TestProcess:
+    """What only a process of its own shows."""
+
+    def call(self, *arguments: object) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "litehrnet", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+    def test_help_names_every_command(self) -> None:
+        told = self.call("--help").stdout
+        assert all(f"  {name}" in told for name in ("export", "check", "predict", "bench", "view"))
+
+    def test_an_error_is_one_line_without_traceback(self, tmp_path: Path) -> None:
+        done = self.call("check", tmp_path / "nowhere.onnx")
+        assert (done.returncode, done.stdout) == (1, "") and len(done.stderr.splitlines()) == 1
+
+    def test_interrupt(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("litehrnet.export.export_onnx", interrupt)
+        assert run("export", "litehrnet18", *FAST)[0] == 130 and left() == []
