@@ -8,6 +8,7 @@ processors (5e-2 off), ncnn 16-bit storage.
 from __future__ import annotations
 
 import importlib
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -16,10 +17,11 @@ import numpy as np
 
 from .onnx_files import Signature, signature
 
-__all__ = ["ncnn_input", "require", "run_ncnn", "run_openvino"]
+__all__ = ["checksum", "ncnn_input", "require", "run_ncnn", "run_openvino"]
 
 Run = Callable[[np.ndarray], np.ndarray]
 NCNN_MAGIC = "7767517"
+WIDTH, HEIGHT, CHECKSUM = 0, 1, 31  # keys of an Input line; ncnn knows the first two, and 31 is the last that it reads
 
 
 def require(name: str) -> ModuleType:
@@ -80,6 +82,11 @@ def _openvino_signature(model: object) -> Signature:
     )
 
 
+def checksum(weights: bytes) -> int:
+    """What the .param file says of its .bin file, as a positive 32-bit integer."""
+    return zlib.crc32(weights) & 0x7FFFFFFF
+
+
 def ncnn_input(param: Path) -> tuple[int, int] | None:
     """The (height, width) that an ncnn .param file says its input has, or None where it does not say.
 
@@ -88,19 +95,24 @@ def ncnn_input(param: Path) -> tuple[int, int] | None:
     Raises:
         ValueError: not an ncnn .param file.
     """
+    told = _input_line(param)
+    return (told[HEIGHT], told[WIDTH]) if {HEIGHT, WIDTH} <= told.keys() else None
+
+
+def _input_line(param: Path) -> dict[int, int]:
+    """Keys and values of the Input line."""
     try:
         lines = param.read_text().splitlines()
     except UnicodeDecodeError as error:
         raise ValueError(f"{param.name} is not an ncnn .param file in text form") from error
     if not lines or lines[0].strip() != NCNN_MAGIC:
         raise ValueError(f"{param.name} is not an ncnn .param file: its first line is not {NCNN_MAGIC}")
-    for line in lines[2:]:
-        words = line.split()
-        if words and words[0] == "Input":
-            values = dict(word.split("=") for word in words if "=" in word)
-            if "0" in values and "1" in values:
-                return int(values["1"]), int(values["0"])  # ncnn counts width first
-    return None
+    line = next((line for line in lines[2:] if line.split()[:1] == ["Input"]), "")
+    try:
+        pairs = [word.split("=") for word in line.split() if "=" in word]
+        return {int(key): int(value) for key, value in pairs}
+    except ValueError as error:
+        raise ValueError(f"{param.name} is damaged: its Input line reads {line!r}") from error
 
 
 def run_ncnn(path: Path, threads: int, precision: str, size: tuple[int, int] | None = None) -> tuple[Signature, Run]:
@@ -117,7 +129,8 @@ def run_ncnn(path: Path, threads: int, precision: str, size: tuple[int, int] | N
     Raises:
         ImportError: ncnn is not installed.
         FileNotFoundError: there is no .bin beside the .param file.
-        ValueError: the file is not ncnn's, does not say its size, or ncnn cannot load it.
+        ValueError: the file is not ncnn's, does not say its size, says that its .bin is another one, or ncnn cannot
+            load it.
     """
     ncnn = require("ncnn")
     said = ncnn_input(path)
@@ -129,6 +142,9 @@ def run_ncnn(path: Path, threads: int, precision: str, size: tuple[int, int] | N
     weights = path.with_suffix(".bin")
     if not weights.is_file():
         raise FileNotFoundError(f"no weights beside {path.name}: {weights.name} is missing")
+    # ncnn reads whatever weights it finds, and answers.
+    if _input_line(path).get(CHECKSUM, checksum(weights.read_bytes())) != checksum(weights.read_bytes()):
+        raise ValueError(f"{weights.name} is damaged, or belongs to another file than {path.name}: export both again")
     net = ncnn.Net()
     net.opt.num_threads = threads
     for option in ("packed", "storage", "arithmetic"):
@@ -143,7 +159,6 @@ def run_ncnn(path: Path, threads: int, precision: str, size: tuple[int, int] | N
     def run(images: np.ndarray) -> np.ndarray:
         maps = np.stack([_run_one(net, ncnn, source, target, image) for image in images])  # (N, K, h, w)
         if not np.isfinite(maps).all():
-            # ncnn does not notice weights of another file: it reads what is there.
             raise RuntimeError(f"ncnn answered with NaN or infinity: does {weights.name} belong to {path.name}?")
         return maps
 

@@ -12,14 +12,17 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
-from .backends import NCNN_MAGIC, require
+from .backends import CHECKSUM, HEIGHT, NCNN_MAGIC, WIDTH, checksum, ncnn_input, require
+from .export import Heatmaps, export_onnx
 from .files import written_whole
 from .model import check_size, zeros_like_input
+from .parity import SEED, TOLERANCES, Parity, compare, heatmaps_of
 
-__all__ = ["STORAGES", "export_ncnn", "export_openvino", "ncnn_layers"]
+__all__ = ["CONVERTERS", "STORAGES", "check_conversion", "export_ncnn", "export_openvino", "ncnn_layers"]
 
 STORAGES = ("fp32", "fp16")
 
@@ -29,9 +32,9 @@ def export_ncnn(
 ) -> tuple[Path, Path]:
     """Convert a network for ncnn: NAME.ncnn.param (the graph, as text) and NAME.ncnn.bin (the weights).
 
-    pnnx turns the traced model into ncnn's layers. It writes six files; the two that ncnn needs are kept. The size is
-    written into the .param file's Input line, so that whoever loads it can check it: at another size ncnn ends the
-    process or answers wrongly.
+    pnnx turns the traced model into ncnn's layers. It writes six files; the two that ncnn needs are kept. The size and
+    a checksum of the weights are written into the .param file's Input line, so that whoever loads it can check both:
+    at another size ncnn ends the process or answers wrongly, and with other weights it answers wrongly.
 
     Args:
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
@@ -63,18 +66,18 @@ def export_ncnn(
             last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
             raise RuntimeError(f"pnnx could not convert the model (exit code {done.returncode}): {last}")
         with written_whole(path.with_suffix(".bin")) as weights_path, written_whole(path) as param_path:
-            param_path.write_text(_with_size(param.read_text(), size))
+            param_path.write_text(_with_input(param.read_text(), size, checksum(weights.read_bytes())))
             weights_path.write_bytes(weights.read_bytes())
     return path, path.with_suffix(".bin")
 
 
-def _with_size(param: str, size: tuple[int, int]) -> str:
-    """Say the input's size in the Input line: 0 is the width, 1 the height, 2 the channels."""
+def _with_input(param: str, size: tuple[int, int], weights: int) -> str:
+    """Say the input's size and the weights' checksum in the Input line; 2 are the channels."""
     lines = param.splitlines()
     if lines[0] != NCNN_MAGIC:
         raise RuntimeError(f"pnnx wrote a .param file of another format: its first line is {lines[0]!r}")
     at = next(number for number, line in enumerate(lines) if line.startswith("Input"))
-    lines[at] = f"{lines[at].rstrip()} 0={size[1]} 1={size[0]} 2=3"
+    lines[at] = f"{lines[at].rstrip()} {WIDTH}={size[1]} {HEIGHT}={size[0]} 2=3 {CHECKSUM}={weights}"
     return "\n".join(lines) + "\n"
 
 
@@ -112,8 +115,6 @@ def export_openvino(
     _check_storage(storage)
     path = _check_suffix(path, ".xml")
     openvino = require("openvino")
-    from .export import export_onnx
-
     with tempfile.TemporaryDirectory() as name:
         # Exported with one image and freed afterwards: the quick exporter then writes adaptive pooling, too.
         source = export_onnx(model, Path(name) / "net.onnx", size=size, exporter="torchscript")
@@ -127,13 +128,36 @@ def export_openvino(
     return path, path.with_suffix(".bin")
 
 
-class _Heatmaps(nn.Module):
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
+def check_conversion(
+    model: nn.Module, path: str | Path, runtime: str, size: Sequence[int] | None = None, storage: str = "fp32"
+) -> Parity:
+    """Run a converted file and the model in torch on the same two random images, and compare.
 
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        return self.model.heatmaps(image)
+    Args:
+        model: the network that the file was made from; it is not changed.
+        path: the .ncnn.param or .xml file.
+        runtime: "ncnn" or "openvino".
+        size: (height, width) that it was converted at; None where the .ncnn.param file says it.
+        storage: as it was converted; "fp16" is judged by `litehrnet.parity.TOLERANCES` for float16.
+
+    Raises:
+        ValueError: an unknown runtime or storage, or no size.
+        ImportError: the runtime is not installed.
+    """
+    from .runtimes import load
+
+    _check_storage(storage)
+    if runtime not in CONVERTERS:
+        raise ValueError(f"unknown runtime {runtime!r}; choose one of {', '.join(map(repr, CONVERTERS))}")
+    path = Path(path)
+    run = load(path, runtime)
+    size = ncnn_input(path) if size is None and runtime == "ncnn" else size
+    if size is None:
+        raise ValueError(f"{path.name} does not say its input's size; give it")
+    size = check_size(size)
+    images = np.random.default_rng(SEED).standard_normal((2, 3, *size), dtype=np.float32)
+    tolerance = TOLERANCES["float32" if storage == "fp32" else "float16"]
+    return compare(heatmaps_of(model, images), run(images), size, tolerance)
 
 
 def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
@@ -142,7 +166,7 @@ def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         # The graph is meant for this one size.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        return torch.jit.trace(_Heatmaps(model).eval(), zeros_like_input(size), check_trace=False)
+        return torch.jit.trace(Heatmaps(model).eval(), zeros_like_input(size), check_trace=False)
 
 
 def _check_storage(storage: str) -> None:
@@ -155,3 +179,7 @@ def _check_suffix(path: str | Path, suffix: str) -> Path:
     if not path.name.endswith(suffix) or path.name == suffix:
         raise ValueError(f"the file to write must end in {suffix}, such as model{suffix}; got {path.name!r}")
     return path
+
+
+# From a runtime's name to what converts for it, and how its files' names end.
+CONVERTERS = {"ncnn": (export_ncnn, ".ncnn.param"), "openvino": (export_openvino, ".xml")}

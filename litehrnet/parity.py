@@ -80,7 +80,7 @@ def check_parity(
     for size in sizes:
         for batch in batches:
             images = generator.standard_normal((batch, 3, *size), dtype=np.float32)
-            results.append(compare(_heatmaps(model, images), run(images), size, tolerance))
+            results.append(compare(heatmaps_of(model, images), run(images), size, tolerance))
     return results
 
 
@@ -105,7 +105,8 @@ def compare(ours: np.ndarray, theirs: np.ndarray, size: tuple[int, int], toleran
     return Parity(tuple(size), len(ours), max_abs, max_abs / scale, bool((peaks == other).all()), bool(ok))
 
 
-def _heatmaps(model: nn.Module, images: np.ndarray) -> np.ndarray:
+def heatmaps_of(model: nn.Module, images: np.ndarray) -> np.ndarray:
+    """What torch computes, in eval mode; the model's own modes are restored."""
     first = next(model.parameters())
     modes = {part: part.training for part in model.modules()}
     try:

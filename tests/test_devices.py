@@ -1,0 +1,404 @@
+"""ncnn, OpenVINO and int8: converted files compute what torch computes, and wrong calls never reach a runtime."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import litehrnet
+from litehrnet import backends, cli
+from litehrnet.convert import CONVERTERS, check_conversion, export_ncnn, export_openvino, ncnn_layers
+from litehrnet.fusion import fuse
+from litehrnet.quantize import KEEP_FLOAT, conv_kinds, quantize_int8, select_convs
+from litehrnet.runtimes import load
+
+SIZE = (64, 32)
+MISSING = [name for name in ("ncnn", "pnnx", "openvino") if importlib.util.find_spec(name) is None]
+pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"the extra `devices` is not installed: {', '.join(MISSING)}")
+
+
+def images(batch: int = 1, size: tuple[int, int] = SIZE, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((batch, 3, *size), dtype=np.float32)
+
+
+def difference(got: np.ndarray, expected: np.ndarray) -> float:
+    """Relative to the largest expected value."""
+    assert got.shape == expected.shape
+    return float(np.abs(got - expected).max() / np.abs(expected).max())
+
+
+@pytest.fixture(scope="module")
+def torch_heatmaps(reference_model: Callable) -> Callable[[np.ndarray], np.ndarray]:
+    return load(reference_model("litehrnet18"), "torch")
+
+
+@pytest.fixture(scope="module")
+def converted(reference_model: Callable, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`converted("ncnn", "fused", "fp16")`: the graph file, made once."""
+    folder = tmp_path_factory.mktemp("converted")
+    made: dict[tuple[str, str, str], Path] = {}
+
+    def make(runtime: str, graph: str = "computed", storage: str = "fp32") -> Path:
+        key = runtime, graph, storage
+        if key not in made:
+            model = reference_model("litehrnet18", pooling="computed" if graph == "fused" else graph)
+            network = fuse(model, SIZE, target=runtime) if graph == "fused" else model
+            write, suffix = CONVERTERS[runtime]
+            (folder / "-".join(key)).mkdir()
+            made[key] = write(network, folder / "-".join(key) / f"net{suffix}", SIZE, storage)[0]
+        return made[key]
+
+    return make
+
+
+# Parity
+
+
+@pytest.mark.parametrize("runtime", ["ncnn", "openvino"])
+@pytest.mark.parametrize("graph", ["computed", "fused", pytest.param("adaptive", marks=pytest.mark.slow)])
+def test_a_converted_file_computes_what_torch_computes(
+    converted: Callable, torch_heatmaps: Callable, runtime: str, graph: str
+) -> None:
+    x = images(3)  # ncnn runs them one by one
+    assert difference(load(converted(runtime, graph), runtime)(x), torch_heatmaps(x)) <= 1e-5
+
+
+@pytest.mark.parametrize("runtime", ["ncnn", pytest.param("openvino", marks=pytest.mark.slow)])
+def test_half_storage_halves_the_file_and_stays_near(
+    converted: Callable, torch_heatmaps: Callable, runtime: str
+) -> None:
+    half, whole = converted(runtime, "fused", "fp16"), converted(runtime, "fused")
+    error = difference(load(half, runtime)(images()), torch_heatmaps(images()))
+    assert 1e-5 < error <= 5e-3  # the lower bound: it is another file than the whole one
+    ratio = half.with_suffix(".bin").stat().st_size / whole.with_suffix(".bin").stat().st_size
+    assert 0.49 < ratio < 0.52
+
+
+def test_two_threads_and_sixteen_bits_compute_the_same(converted: Callable, torch_heatmaps: Callable) -> None:
+    for runtime in ("ncnn", "openvino"):
+        path = converted(runtime)
+        assert difference(load(path, runtime, threads=2)(images()), torch_heatmaps(images())) <= 1e-5
+        for precision in ("f16", "bf16"):
+            assert difference(load(path, runtime, precision=precision)(images()), torch_heatmaps(images())) <= 5e-2
+
+
+@pytest.mark.parametrize("dynamic", [False, "size", pytest.param("batch", marks=pytest.mark.slow)])
+def test_openvino_reads_onnx_files_of_every_kind(
+    exported: Callable, torch_heatmaps: Callable, dynamic: bool | str
+) -> None:
+    """OpenVINO 2026.4 is wrong on a shuffle by Gather before a depthwise convolution; no file of ours holds one."""
+    run = load(exported(dynamic=dynamic)[1], "openvino")
+    for batch in (1,) if dynamic is False else (1, 3):
+        assert difference(run(images(batch)), torch_heatmaps(images(batch))) <= 1e-5
+
+
+def test_check_conversion_says_what_differs(converted: Callable, reference_model: Callable) -> None:
+    model = reference_model("litehrnet18")
+    row = check_conversion(model, converted("ncnn"), "ncnn")
+    assert row.ok and row.same_peaks and row.size == SIZE and row.batch == 2 and row.max_rel <= 1e-5
+    assert check_conversion(model, converted("openvino"), "openvino", SIZE).ok
+    torch.manual_seed(0)
+    other = litehrnet.create_model("litehrnet18")
+    assert not check_conversion(other, converted("ncnn"), "ncnn").ok
+    half = converted("ncnn", "fused", "fp16")
+    assert check_conversion(model, half, "ncnn", storage="fp16").ok
+    assert not check_conversion(model, half, "ncnn").ok  # float32's tolerance
+
+
+# Files
+
+
+def test_only_the_two_files_stay_and_the_param_says_size_and_checksum(converted: Callable) -> None:
+    path = converted("ncnn")
+    assert sorted(file.name for file in path.parent.iterdir()) == ["net.ncnn.bin", "net.ncnn.param"]
+    assert backends.ncnn_input(path) == SIZE
+    line = next(line for line in path.read_text().splitlines() if line.startswith("Input"))
+    stamp = backends.checksum(path.with_suffix(".bin").read_bytes())
+    assert line.split()[-4:] == ["0=32", "1=64", "2=3", f"31={stamp}"]
+    assert sorted(file.name for file in converted("openvino").parent.iterdir()) == ["net.bin", "net.xml"]
+
+
+def test_what_ncnn_makes_of_the_graph(converted: Callable) -> None:
+    plain, fused = ncnn_layers(converted("ncnn")), ncnn_layers(converted("ncnn", "fused"))
+    assert plain["ShuffleChannel"] == 49 and plain["Pooling"] == 80 and plain["Interp"] == 61
+    assert plain["Convolution"] + plain["ConvolutionDepthWise"] + plain["InnerProduct"] == 301
+    assert "ShuffleChannel" not in fused and "Slice" not in fused
+    assert list(plain.values()) == sorted(plain.values(), reverse=True)
+
+
+def test_a_failed_conversion_leaves_the_old_files(converted: Callable, tmp_path: Path, monkeypatch) -> None:
+    from subprocess import CompletedProcess
+
+    from litehrnet import convert
+
+    target = tmp_path / "net.ncnn.param"
+    target.write_text("the old file")
+    monkeypatch.setattr(convert.subprocess, "run", lambda *a, **k: CompletedProcess(a, 3, "", "one\nno such operator"))
+    with pytest.raises(RuntimeError, match=r"exit code 3\): no such operator"):
+        export_ncnn(litehrnet.create_model("litehrnet18"), target, SIZE)
+    assert [file.name for file in tmp_path.iterdir()] == ["net.ncnn.param"]
+    assert target.read_text() == "the old file"
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 3, 32, 64), (1, 3, 61, 32), (1, 1, 64, 32), (3, 64, 32)])
+@pytest.mark.parametrize("runtime", ["ncnn", "openvino"])
+def test_a_wrong_size_is_refused_before_the_runtime_is_called(
+    converted: Callable, monkeypatch: pytest.MonkeyPatch, runtime: str, shape: tuple[int, ...]
+) -> None:
+    """At another size ncnn ends the process or answers wrongly."""
+    run = load(converted(runtime), runtime)
+
+    def called(*_: object) -> None:
+        raise AssertionError("the runtime was called")
+
+    monkeypatch.setattr(backends, "_run_one", called)
+    with pytest.raises(ValueError):
+        run(np.zeros(shape, np.float32))
+
+
+def test_not_finite_values_and_other_types_are_refused(converted: Callable) -> None:
+    run = load(converted("ncnn"), "ncnn")
+    broken = images()
+    broken[0, 0, 0, 0] = np.nan
+    with pytest.raises(ValueError, match="not finite"):
+        run(broken)
+    with pytest.raises(ValueError, match="float32"):
+        run(images().astype(np.float64))
+
+
+def copy_of(path: Path, folder: Path) -> Path:
+    for file in (path, path.with_suffix(".bin")):
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder / path.name
+
+
+def test_weights_that_do_not_belong_to_the_graph_are_refused(
+    converted: Callable, reference_model: Callable, tmp_path: Path
+) -> None:
+    """ncnn itself reads them and answers with nonsense."""
+    path = copy_of(converted("ncnn"), tmp_path)
+    weights = path.with_suffix(".bin")
+    whole = weights.read_bytes()
+    for other in (converted("ncnn", "fused").with_suffix(".bin").read_bytes(), whole[: len(whole) // 2], b""):
+        weights.write_bytes(other)
+        with pytest.raises(ValueError, match=r"net\.ncnn\.bin is damaged, or belongs to another file"):
+            load(path, "ncnn")
+    weights.unlink()
+    with pytest.raises(FileNotFoundError, match=r"net\.ncnn\.bin is missing"):
+        load(path, "ncnn")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text[: len(text) // 2], "cannot load"),
+        (lambda text: text.replace("ShuffleChannel", "Shuffled", 1), "cannot load"),
+        (lambda text: "", "its first line is not 7767517"),
+        (lambda text: "<xml/>", "its first line is not 7767517"),
+        (lambda text: "7767517\n", "does not say its input's size"),
+        (lambda text: text.replace("1=64", "1=sixty-four", 1), "is damaged: its Input line"),
+    ],
+)
+def test_a_damaged_param_file_is_one_sentence(
+    converted: Callable, tmp_path: Path, change: Callable[[str], str], message: str
+) -> None:
+    path = copy_of(converted("ncnn"), tmp_path)
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=message):
+        load(path, "ncnn")
+
+
+def test_a_binary_param_file_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "net.ncnn.param"
+    path.write_bytes(bytes(range(128, 256)))
+    with pytest.raises(ValueError, match=r"not an ncnn \.param file in text form"):
+        load(path, "ncnn")
+
+
+def test_a_damaged_openvino_file_is_one_sentence(converted: Callable, tmp_path: Path) -> None:
+    path = copy_of(converted("openvino"), tmp_path)
+    path.write_text(path.read_text()[:1000])
+    with pytest.raises(ValueError, match=r"OpenVINO cannot read net\.xml: "):
+        load(path, "openvino")
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        load(tmp_path / "none.xml", "openvino")
+
+
+def test_a_file_that_does_not_say_its_size_needs_it(converted: Callable, tmp_path: Path) -> None:
+    path = copy_of(converted("ncnn"), tmp_path)
+    text = path.read_text()
+    stamp = backends.checksum(path.with_suffix(".bin").read_bytes())
+    path.write_text(text.replace(f" 0=32 1=64 2=3 31={stamp}", "", 1))  # as pnnx itself writes it
+    assert backends.ncnn_input(path) is None
+    with pytest.raises(ValueError, match=r"give it: load\(\.\.\., size=\(height, width\)\)"):
+        load(path, "ncnn")
+    run = load(path, "ncnn", size=SIZE)
+    assert run(images()).shape == (1, 17, 16, 8)
+    with pytest.raises(ValueError, match="only"):
+        run(images(size=(64, 64)))
+    with pytest.raises(ValueError, match="was converted at 64x32"):
+        load(converted("ncnn"), "ncnn", size=(96, 64))
+
+
+def test_choices_are_refused_with_what_there_is(converted: Callable, tmp_path: Path) -> None:
+    model = litehrnet.create_model("litehrnet18")
+    for call, message in (
+        (lambda: export_ncnn(model, tmp_path / "net.param", SIZE), "must end in .ncnn.param"),
+        (lambda: export_ncnn(model, tmp_path / "net.ncnn.param", (60, 30)), "multiple"),
+        (lambda: export_ncnn(model, tmp_path / "net.ncnn.param", SIZE, "int8"), "choose one of 'fp32', 'fp16'"),
+        (lambda: export_openvino(model, tmp_path / "net.onnx", SIZE), "must end in .xml"),
+        (lambda: export_openvino(model, tmp_path / "net.xml", SIZE, "half"), "choose one of 'fp32', 'fp16'"),
+        (lambda: load(converted("ncnn"), "ncnn", precision="int8"), "computes in f32 or f16 or bf16"),
+        (lambda: load(converted("openvino"), "openvino", size=SIZE), "size is for ncnn"),
+        (lambda: check_conversion(model, converted("ncnn"), "onnxruntime"), "choose one of 'ncnn', 'openvino'"),
+        (lambda: check_conversion(model, converted("openvino"), "openvino"), "does not say its input's size"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["ncnn", "openvino", "pnnx"])
+def test_a_missing_extra_is_one_sentence_with_the_command(
+    converted: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    path = {"ncnn": converted("ncnn"), "openvino": converted("openvino"), "pnnx": tmp_path / "net.ncnn.param"}[name]
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ImportError, match=rf"^{name} is not installed; install it with: pip install 'litehrnet\[dev"):
+        if name == "pnnx":
+            export_ncnn(litehrnet.create_model("litehrnet18"), path, SIZE)
+        else:
+            load(path, name)
+
+
+# int8
+
+
+@pytest.fixture(scope="module")
+def quantized(exported: Callable, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    source = exported("litehrnet18")[1]
+    return quantize_int8(source, tmp_path_factory.mktemp("int8") / "int8.onnx", [images(seed=k) for k in range(4)])
+
+
+def test_kinds_of_convolutions(exported: Callable) -> None:
+    import collections
+
+    import onnx
+
+    graph = onnx.load_model(exported("litehrnet18")[1])
+    kinds = conv_kinds(graph)
+    # 16 blocks of 2, 3 and 4 branches: 4, 8 and 4 of them.
+    assert collections.Counter(kinds.values()) == {
+        "depthwise": 96,
+        "weighting": 128,
+        "dense": 75,
+        "first": 1,
+        "final": 1,
+    }
+    chosen, kept = select_convs(graph)
+    assert {kinds[name] for name in chosen} == {"first", "dense"} and {kinds[name] for name in kept} == set(KEEP_FLOAT)
+    with pytest.raises(ValueError, match=r"unknown kinds \['last'\]"):
+        select_convs(graph, ["last"])
+
+
+def test_int8_changes_only_what_it_says(quantized: Path, exported: Callable) -> None:
+    import onnx
+
+    source = exported("litehrnet18")[1]
+    graph = onnx.load_model(quantized).graph
+    whole = sum(np.prod(tensor.dims) for tensor in onnx.load_model(source).graph.initializer if len(tensor.dims) == 4)
+    small = [
+        tensor for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+    assert len(small) == 76  # first and dense
+    assert sum(np.prod(tensor.dims) for tensor in small) > 0.4 * whole
+    scales = {node.input[0]: node.input[1] for node in graph.node if node.op_type == "DequantizeLinear"}
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
+    assert all(sizes[scales[tensor.name]] == tensor.dims[0] for tensor in small)  # one scale a channel
+
+
+def test_int8_stays_near_and_says_so(quantized: Path, exported: Callable) -> None:
+    from litehrnet.onnx_files import signature
+
+    source = exported("litehrnet18")[1]
+    expected, got = load(source)(images(seed=9)), load(quantized)(images(seed=9))
+    noise = np.square(got - expected).mean() / np.square(expected).mean()
+    assert 1e-6 < noise < 0.1  # another graph, 10 dB at least
+    told = signature(quantized)
+    assert told.metadata["weights"] == "int8" and told.metadata["variant"] == "litehrnet18"
+    assert quantized.stat().st_size < source.stat().st_size
+
+
+def test_int8_refuses_what_cannot_be(exported: Callable, tmp_path: Path) -> None:
+    source, path = exported("litehrnet18")[1], tmp_path / "int8.onnx"
+    every = ("first", "depthwise", "weighting", "dense", "final")
+    for options, message in (
+        ({"images": []}, "needs calibration images"),
+        ({"method": "mean"}, "choose one of 'minmax', 'percentile', 'entropy'"),
+        ({"operators": "convs"}, "choose one of 'convolutions', 'all'"),
+        ({"keep_float": ["head"]}, r"unknown kinds \['head'\]"),
+        ({"keep_float": every}, "nothing is left to quantise"),
+        ({"operators": "all", "keep_float": ("depthwise",)}, "nothing stays float"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            quantize_int8(source, path, **{"images": [images()], **options})
+    assert not path.exists()
+
+
+@pytest.mark.slow
+def test_int8_of_everything_leaves_no_float_convolution(exported: Callable, tmp_path: Path, capsys) -> None:
+    import onnx
+
+    path = quantize_int8(exported("litehrnet18")[1], tmp_path / "all.onnx", [images()], "all", method="percentile")
+    graph = onnx.load_model(path).graph
+    made = {name: node.op_type for node in graph.node for name in node.output}
+    assert all(made[node.input[0]] == "DequantizeLinear" for node in graph.node if node.op_type == "Conv")
+    assert np.isfinite(load(path)(images(seed=9))).all()
+    assert capsys.readouterr().out == ""
+
+
+# Command line
+
+
+@pytest.mark.parametrize(
+    ("runtime", "suffix"), [("ncnn", ".ncnn.param"), pytest.param("openvino", ".xml", marks=pytest.mark.slow)]
+)
+def test_export_to_a_runtime(
+    reference_model: Callable, tmp_path: Path, capsys: pytest.CaptureFixture, runtime: str, suffix: str
+) -> None:
+    checkpoint, output = tmp_path / "my.pth", tmp_path / f"my{suffix}"
+    torch.save({"state_dict": reference_model("litehrnet18").state_dict()}, checkpoint)
+    call = ["export", str(checkpoint), "--size", "64x32", "--fused", "--fp16", "--to", runtime, "-o", str(output)]
+    assert cli.main(call) == 0
+    said = capsys.readouterr().out
+    assert f"{runtime}, fp16 weights" in said and "same peaks" in said
+    assert {file.name for file in tmp_path.iterdir()} == {"my.pth", f"my{suffix}", output.with_suffix(".bin").name}
+    assert load(output, runtime)(images()).shape == (1, 17, 16, 8)
+
+
+def test_export_to_a_runtime_refuses_and_leaves_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "my.pth"
+    torch.save({"state_dict": litehrnet.create_model("litehrnet18").state_dict()}, checkpoint)
+    base = ["export", str(checkpoint), "--size", "64x32", "--to", "ncnn"]
+    for more, message in (
+        (["-o", str(tmp_path / "my.param")], "must end in .ncnn.param, such as model.ncnn.param"),
+        (["--dynamic", "batch"], "belong to ONNX files, not to --to ncnn"),
+        (["-o", str(tmp_path / "none" / "my.ncnn.param")], "does not exist"),
+    ):
+        assert cli.main([*base, *more]) == 1
+        assert message in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "pnnx", None)
+    assert cli.main([*base, "-o", str(tmp_path / "my.ncnn.param")]) == 1
+    assert "pip install 'litehrnet[devices]'" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["my.pth"]
