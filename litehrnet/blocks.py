@@ -185,7 +185,7 @@ class ConditionalChannelWeighting(nn.Module):
 
 
 class ShuffleUnit(nn.Module):
-    """ShuffleNetV2's unit at stride 1, the block of the naive variants (figure 2a).
+    """The shuffle block: ShuffleNetV2's unit at stride 1, the block of the naive variants (figure 2a).
 
     Args:
         channels: channels of the map, even.
@@ -207,7 +207,7 @@ class ShuffleUnit(nn.Module):
 
 
 class Stem(nn.Module):
-    """From the image to a quarter of its size: a convolution and one shuffle unit with stride 2 (section 3.1).
+    """From the image to a quarter of its size: a convolution and one shuffle block with stride 2 (section 3.1).
 
     Args:
         channels: channels after the stem (32).

@@ -263,7 +263,7 @@ def _tell_variant(state: Mapping[str, Tensor], path: Path) -> Variant:
     for variant in VARIANTS.values():
         if (modules, weighting) == (variant.modules, variant.channel_weighting) and width == variant.channels[0]:
             return variant
-    kind = "channel weighting" if weighting else "shuffle units"
+    kind = "channel weighting" if weighting else "shuffle blocks"
     described = f"{'-'.join(map(str, modules))} modules, {kind}, {width or 'no'} channels before {_FINAL}"
     raise ValueError(f"{path} holds none of the variants {', '.join(VARIANTS)}: it has {described}")
 

@@ -40,7 +40,7 @@ class Variant:
         name: the name that `create_model` takes.
         modules: modules in each of the three stages.
         channels: channels of the four branches, largest map first.
-        channel_weighting: conditional channel weighting, or the naive variants' shuffle units.
+        channel_weighting: conditional channel weighting, or the naive variants' shuffle blocks.
         blocks: blocks in a module.
         stem_channels: channels after the stem.
     """

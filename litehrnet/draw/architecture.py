@@ -308,5 +308,5 @@ def _path_text(path: nn.Module) -> str:
     if upsamples:
         return f"1×1, {widths}\nenlarge {upsamples[0].scale_factor:.0f}×"
     steps = sum(layer.stride == (2, 2) for layer in convolutions)
-    times = {1: "", 2: ", two times", 3: ", three times"}.get(steps, f", {steps} times")
+    times = {1: "", 2: ", in two steps", 3: ", in three steps"}.get(steps, f", in {steps} steps")
     return f"3×3 stride 2, 1×1\n{widths}{times}"

@@ -193,8 +193,9 @@ def conventions(ours: float, readme: Mapping[str, float], public: float) -> Figu
         readme: operations by kind as `litehrnet.complexity.readme_count` gives them.
         public: MACs that the public code runs.
     """
-    cheap = {kind: number / 1e6 for kind, number in readme.items() if kind != "convolution"}
     total = sum(readme.values())
+    cheap = {kind: number / 1e6 for kind, number in readme.items() if kind != "convolution" and number >= total / 1000}
+    tiny = {kind: number / 1e6 for kind, number in readme.items() if number < total / 1000}
     rows: list[tuple[str, float, float, str, str]] = [
         ("each convolution once", 0.0, ours / 1e6, PART_COLOURS["fuse"], f"{ours / 1e6:.2f}M: ours")
     ]
@@ -202,15 +203,19 @@ def conventions(ours: float, readme: Mapping[str, float], public: float) -> Figu
     for kind, number in sorted(cheap.items(), key=lambda item: -item[1]):
         rows.append((f"+ {kind}", left, number, PART_COLOURS["transitions"], f"+ {number:.2f}M"))
         left += number
-    rows.append(("the counter's sum", 0.0, left, MUTED, f"{left:.2f}M = {total / 2**20:.2f} × $2^{{20}}$: README"))
+    if tiny:  # in one row, since each by itself would be too thin to see
+        note = " ".join(f"+ {number:.2f}M" for number in tiny.values())
+        rows.append((f"+ {', '.join(tiny)}", left, sum(tiny.values()), PART_COLOURS["transitions"], note))
+        left += sum(tiny.values())
+    rows.append(("the README's counter", 0.0, left, MUTED, f"{left:.2f}M = {total / 2**20:.2f} × $2^{{20}}$"))
     rows.append(("convolutions, as often as\nthe public code runs them", 0.0, public / 1e6, PART_COLOURS["pointwise"],
                  f"{public / 1e6:.2f}M"))  # fmt: skip
     figure, axes = new_figure(size=(9.2, 4.0))
     for y, (_, start, width, colour, note) in enumerate(rows):
-        axes.barh(y, width, left=start, color=colour, alpha=0.9)
+        axes.barh(y, width, left=start, color=colour, edgecolor=colour, linewidth=0.8, alpha=0.9)
         axes.text(start + width + 2, y, note, va="center", fontsize=9)
     axes.set_yticks(range(len(rows)), [row[0] for row in rows])
-    axes.set(xlim=(0, 1.34 * public / 1e6), xlabel="operations, millions")
+    axes.set(xlim=(0, 1.2 * public / 1e6), xlabel="operations, millions")
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     caption(figure, "One network, three numbers: what is counted, how often it runs, and what an M is.")
