@@ -33,7 +33,7 @@ Small numbers come first. Then more.
 
 {minutes} minutes, and [the other one]({other}), [a word](glossary.md#word), [the code](../litehrnet/code.py),
 [its tests](../tests/)."""
-MATHS = r"""## The formula
+MATHS = r"""## The formula: 80 % "off"
 
 Inline $k = n - (m - 1)\,s$ and
 
@@ -85,7 +85,7 @@ def make_course(root: Path) -> Path:
     )
     write_notebook(
         root / "notebooks/01_run.ipynb",
-        OPENING.format(verb="run $x^2$", minutes="2 to 3", other="00_walk.ipynb#The-formula"),
+        OPENING.format(verb="run $x^2$", minutes="2 to 3", other="00_walk.ipynb#What-you'll-need"),
         PICTURE.format(pixel=base64.b64encode(PIXEL).decode()),
         "from IPython.display import IFrame\nIFrame('http://localhost:9', width='100%', height=100)",
         "{'answer': 6 * 7}",
@@ -205,7 +205,7 @@ def test_pages_say_what_the_notebooks_say(once: Built) -> None:
     assert walk.find("a", rel="next")["href"] == "01_run.html"
     assert walk.find("a", rel="prev") is None
     assert run.find("a", rel="prev")["href"] == "00_walk.html"
-    assert [link.get_text() for link in walk.select(".contents a")] == ["What you'll need", "The formula"]
+    assert [link.get_text() for link in walk.select(".contents a")] == ["What you'll need", 'The formula: 80 % "off"']
     assert [tag["display"] for tag in walk.select(".prose math")] == ["inline", "block"]
     assert run.select_one("h1 math") is not None
     assert "$" not in walk.find("main").get_text()

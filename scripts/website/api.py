@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import warnings
 from pathlib import Path
 
 from pygments.formatters import HtmlFormatter
@@ -48,7 +49,10 @@ def write_pages(package: str, title: str, folder: Path) -> None:
     for name, documented in modules.items():
         page = folder / f"{name.replace('.', '/')}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
-        html = pdoc.render.html_module(documented, modules)
+        with warnings.catch_warnings():
+            # Types that are imported for type checkers only are not there; pdoc then shows their names.
+            warnings.filterwarnings("ignore", message="Error parsing type annotation")
+            html = pdoc.render.html_module(documented, modules)
         page.write_text(html.replace(f"<p>{torch.nn.Module.__init__.__doc__}</p>", ""))  # every layer inherits it
     (folder / "search.js").write_text(pdoc.render.search_index(modules))
 

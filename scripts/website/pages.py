@@ -7,8 +7,10 @@ import re
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
+from urllib.parse import unquote
 
 from bs4 import BeautifulSoup, Tag
+from bs4.element import PreformattedString
 from course import drop_dead_frames
 from jinja2 import pass_context
 from nbconvert import HTMLExporter
@@ -87,7 +89,9 @@ def from_text(path: Path, name: str) -> Page:
         lexer = TextLexer()
     formatter = HtmlFormatter(linenos="inline", lineanchors="L", anchorlinenos=False)
     code = re.sub(r'(<a id="L)-(\d+")', r"\1\2", highlight(path.read_text(), lexer, formatter))
-    return _finish(f"<h1><code>{escape(name)}</code></h1>\n{code}", title=name)
+    page = _finish(f"<h1><code>{escape(name)}</code></h1>\n", title=name)
+    page.soup.append(PreformattedString(code))  # as it is: there is no link in it, and parsing it takes long
+    return page
 
 
 def from_folder(path: Path, name: str) -> Page:
@@ -110,6 +114,8 @@ def _finish(body: str, title: str | None = None) -> Page:
         image["alt"] = image.get("alt") or f"Figure {number} of this page"
         image["loading"] = "lazy"
         _give_size(image)
+    for tag in soup(["h1", "h2", "h3", "h4"], id=True):
+        tag["id"] = unquote(tag["id"])  # nbconvert quotes it like a link
     heading = soup.find("h1")
     contents = [_entry(tag) for tag in soup(["h2", "h3"]) if tag.get("id")]
     return Page(title or (_text(heading) if heading else "Untitled"), soup, contents)
