@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import update_map
 from course import card, numbered
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
@@ -17,11 +18,26 @@ ROW = re.compile(
 )
 
 
+def text_of_the_map() -> str:
+    """The source of the cell that holds the map."""
+    cells = nbformat.read(NOTEBOOKS / "00_start_here.ipynb", as_version=4).cells
+    (text,) = (cell.source for cell in cells if update_map.HEADING in cell.source)
+    return text
+
+
 def rows() -> dict[str, re.Match[str]]:
     """The rows of the map by file name."""
-    cells = nbformat.read(NOTEBOOKS / "00_start_here.ipynb", as_version=4).cells
-    (text,) = (cell.source for cell in cells if "## The map of the course" in cell.source)
-    return {row["file"]: row for row in ROW.finditer(text)}
+    return {row["file"]: row for row in ROW.finditer(text_of_the_map())}
+
+
+def test_the_map_is_what_the_script_writes() -> None:
+    assert update_map.updated(text_of_the_map()) == text_of_the_map(), "run scripts/update_map.py"
+
+
+@pytest.mark.parametrize("text", ["no table", "| a |\n\n| b |"])
+def test_only_one_table_is_replaced(text: str) -> None:
+    with pytest.raises(ValueError, match="one table"):
+        update_map.updated(text)
 
 
 def test_every_notebook_is_on_the_map_in_order() -> None:
@@ -32,5 +48,6 @@ def test_every_notebook_is_on_the_map_in_order() -> None:
 def test_the_map_agrees_with_the_notebook(path: Path) -> None:
     row, told = rows()[path.name], card(path)
     assert row["number"] == told.number
+    assert row["sentence"].rstrip(".").lower() in f"{told.title} {told.sentence}".lower()
     assert row["minutes"] == told.minutes.removesuffix(" minutes")
     assert row["picture"] and NOTEBOOKS / row["picture"] == told.picture

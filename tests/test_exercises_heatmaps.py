@@ -1,4 +1,7 @@
-"""The checks of notebooks 00 and 06: right on the solution, unsolved on the stub, wrong (with its hint) on mistakes."""
+"""The checks of notebooks 00 and 06: right on the solution, unsolved on the stub, wrong (with its hint) on mistakes.
+
+And one number that the notebooks' figures share with the command line.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from litehrnet import cli, draw
 from litehrnet.exercises import (
     check_flip_back,
     check_heatmap_size,
@@ -104,3 +108,8 @@ def test_fine_tuning_learns_what_can_be_learned() -> None:
         assert len(losses) == 300 and losses[-1] < 1e-3 * losses[0]
     with pytest.raises(ValueError, match="1 to 5, got 6"):
         fine_tune_head(head, features, targets, torch.ones(6, 2), loss, train=6)
+
+
+def test_figures_and_command_line_doubt_the_same_joints() -> None:
+    arguments = cli._parser().parse_args(["predict", "photo.jpg", "--model", "model.onnx"])
+    assert arguments.least_score == draw.HOLLOW_BELOW

@@ -1,7 +1,7 @@
 """Photographs, crops, joints and heatmaps.
 
-Joints are drawn in the person's own left (blue), right (vermilion) and middle (grey). A joint whose score lies under
-the threshold is drawn hollow.
+Joints are drawn in the person's own left (blue), right (orange) and middle (grey). A joint whose score lies under
+`HOLLOW_BELOW` is drawn hollow.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from .style import (
 )
 
 __all__ = [
+    "HOLLOW_BELOW",
     "heatmap_gallery",
     "loss_curves",
     "named_bars",
@@ -41,8 +42,9 @@ __all__ = [
     "two_runtimes",
 ]
 
+HOLLOW_BELOW = 0.2  # from this score on `litehrnet predict` draws a joint, too
 HEAT = "magma"
-PHOTO_DPI = 84  # photographs make large PNGs, and a notebook stores them all
+PHOTO_DPI = 80  # photographs make large PNGs, and a notebook stores them all
 
 
 def _colour(*names: str) -> str:
@@ -56,7 +58,7 @@ def pose_on(
     joints: np.ndarray,
     scores: np.ndarray | None = None,
     *,
-    threshold: float = 0.0,
+    threshold: float = HOLLOW_BELOW,
     title: str = "",
 ) -> None:
     """A picture with one person's joints and limbs, into given axes.
@@ -93,7 +95,7 @@ def poses(
     panels: Sequence[tuple],
     text: str,
     *,
-    threshold: float = 0.0,
+    threshold: float = HOLLOW_BELOW,
     columns: int = 4,
     width: float = 9.0,
 ) -> Figure:
@@ -210,7 +212,7 @@ def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Fig
     shown = axes[2].imshow(difference, cmap="viridis", norm=own)
     axes[2].set_title("largest difference")
     axes[2].set_axis_off()
-    figure.colorbar(shown, ax=axes[2], shrink=0.8, format="%.0e")
+    figure.colorbar(shown, ax=axes[2], shrink=0.8, format="%.1e")
     figure.colorbar(plt.cm.ScalarMappable(norm, HEAT), ax=axes[:2], shrink=0.8, label="heatmap value")
     caption(figure, "Left and middle: the largest of the heatmaps, and every joint. Right: note its own, tiny scale.")
     return figure
@@ -223,7 +225,7 @@ def photograph_to_joints(
     heatmaps: np.ndarray,
     to_crop: np.ndarray,
     *,
-    threshold: float = 0.4,
+    threshold: float = HOLLOW_BELOW,
 ) -> Figure:
     """The whole way of one person: photograph and box, crop, heatmaps, joints on the photograph.
 
@@ -291,7 +293,8 @@ def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Fi
     ax.set(yscale="log", xlabel="score (value of the heatmap's peak)", ylabel="distance from the truth,\ninput pixels")
     ax.legend(loc="lower left")
     caption(
-        figure, f"One dot a joint; the dashed line is {limit:g} pixels. Where scores are high, few dots lie above it."
+        figure,
+        f"One dot a joint; the dashed line is {limit:g} pixels. Look whether the dots above it thin out to the right.",
     )
     return figure
 
@@ -326,5 +329,5 @@ def loss_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
         ax.plot(losses, color=colour, label=name)
     ax.set(yscale="log", xlabel="step", ylabel="mean squared error")
     ax.legend()
-    caption(figure, "Both fall together at first; where they part, the head begins to learn its ten images by heart.")
+    caption(figure, "Where the two part, the head begins to learn its own images by heart.")
     return figure
