@@ -42,11 +42,13 @@ def opsets(exporter: str) -> range:
 
 
 def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse, with a ValueError that lists them, a value that is not one of the choices."""
     if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(repr, choices))}")
 
 
 def check_opset(exporter: str, opset: int) -> None:
+    """Refuse, with a ValueError that names the possible ones, an opset that the exporter cannot write."""
     possible = opsets(exporter)
     if isinstance(opset, bool) or opset not in possible:
         other = {"dynamo": "torchscript", "torchscript": "dynamo"}[exporter]

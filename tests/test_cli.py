@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -367,3 +369,45 @@ class TestProcess:
     def test_interrupt(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr("litehrnet.export.export_onnx", interrupt)
         assert run("export", "litehrnet18", *FAST)[0] == 130 and left() == []
+
+
+class TestBoxes:
+    NUMBER = st.floats(-1e4, 1e4, width=32)
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(box=st.tuples(NUMBER, NUMBER, NUMBER, NUMBER))
+    def test_any_box_gives_finite_joints_or_one_sentence(
+        self, run: Callable, monkeypatch: pytest.MonkeyPatch, box: tuple[float, ...]
+    ) -> None:
+        maps = np.random.default_rng(0).standard_normal((1, 17, 16, 8)).astype(np.float32)
+        monkeypatch.setattr(cli, "_runner", lambda *_: (lambda x: maps, (64, 32)))
+        code, out, err = run("predict", PHOTO, "--json", "--box=" + ",".join(map(str, box)))
+        if code:
+            assert out == "" and len(err.splitlines()) == 1 and "Traceback" not in err
+            return
+        joints = json.loads(out)["people"][0]["joints"]
+        assert np.isfinite([[joint["x"], joint["y"], joint["score"]] for joint in joints]).all()
+
+
+class TestSpinner:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    def test_shows_seconds_on_a_terminal_and_goes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stderr", self.Terminal())
+        with cli.spinner("exporting"):
+            time.sleep(0.3)
+        told = sys.stderr.getvalue()
+        assert "exporting ... 0 s" in told and told.endswith("\r\x1b[K") and "\n" not in told
+
+    def test_goes_when_the_work_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stderr", self.Terminal())
+        with pytest.raises(ValueError, match="broken"), cli.spinner("exporting"):
+            raise ValueError("broken")
+        assert sys.stderr.getvalue().endswith("\r\x1b[K")
+
+    def test_is_silent_elsewhere(self, capsys: pytest.CaptureFixture) -> None:
+        with cli.spinner("exporting"):
+            time.sleep(0.15)
+        assert capsys.readouterr() == ("", "")
