@@ -38,6 +38,11 @@ _RENAMED = {"keypoint_head.": "head."}
 _IGNORED = ("data_preprocessor.", "ema_backbone_", "ema_keypoint_head_", "ema_head_")  # no weights of the network
 _STAGES = ("backbone.stage0.", "backbone.stage1.", "backbone.stage2.")
 _FINAL = "head.final_layer.weight"
+# What torch's reader was seen to raise on pickles with flipped bits: nearly anything.
+_OF_DAMAGED_PICKLES = (
+    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
+    TypeError, ValueError, struct.error,
+)  # fmt: skip
 _SHOWN = 6  # rows of each kind in an error's table
 
 
@@ -194,7 +199,7 @@ def _read_file(path: Path) -> object:
             "run code from the file, which is refused; where it came from, save the weights alone with "
             f"torch.save(model.state_dict(), ...) ({_first_line(error)})"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+    except _OF_DAMAGED_PICKLES as error:
         raise ValueError(_damaged(path, error)) from error
 
 

@@ -118,8 +118,9 @@ def markdown(report: dict) -> str:
         f"{told['date']}, {told['processor']}, torch {told['torch']}, ONNX Runtime {told['onnxruntime']}; one thread, "
         f"{report['size']} (height x width). Made by `scripts/export_table.py`.",
         "",
-        "Seconds (of the processor, one thread) and memory (beyond torch and the model) are one run's. Parity is the greatest relative difference from torch over all inputs that "
-        "`check_parity` tries: batches and sizes that were not traced, where the file allows any.",
+        "Seconds (of the processor, one thread) and memory (beyond torch and the model) are one run's. Parity is the "
+        "greatest relative difference from torch over all inputs that `check_parity` tries: batches and sizes that "
+        "were not traced, where the file allows any.",
     ]
     for table, title in TITLES.items():
         rows = [row for row in report["rows"] if row["table"] == table]
