@@ -14,8 +14,9 @@ from pathlib import Path
 
 import build_site
 import pytest
-from browser_tools import Lab, Visit, open_window
 from playwright.sync_api import Browser, Playwright, sync_playwright
+
+from .browser_tools import Lab, Visit, open_window
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120

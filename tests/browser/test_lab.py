@@ -11,9 +11,10 @@ from pathlib import Path
 import nbformat
 import onnx
 import pytest
-from browser_tools import Lab, Visit
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import FrameLocator, Page
+
+from .browser_tools import Lab, Visit
 
 pytestmark = pytest.mark.browser
 

@@ -9,8 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from browser_tools import Visit, open_window
 from course import ROOT, numbered
+
+from .browser_tools import Visit, open_window
 
 pytestmark = pytest.mark.browser
 
