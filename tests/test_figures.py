@@ -90,6 +90,11 @@ def shown(figure: Figure) -> Iterator[Text]:
 
 
 PARITIES = [Parity((256, 192), 1, 1e-3, 2e-6, True, True), Parity((96, 160), 3, 2.0, 0.9, False, False)]
+STORED = [
+    {"pooling": "exact", "dynamic": "size", "exporter": "dynamo", "refused": "its size cannot be dynamic"},
+    {"pooling": "exact", "dynamic": False, "exporter": "dynamo", "ok": True, "nodes": 1102, "seconds": 20.1},
+    {"pooling": "exact", "dynamic": False, "exporter": "torchscript", "ok": False, "nodes": 1102, "seconds": 3.2},
+]
 OUTCOMES = [
     ("one pooling to 8x6, any size", {"older": ("raises", "not accessible"), "newer": ("wrong", "no error")}),
     ("the network, 256x192", {"older": ("works", "a right file")}),
@@ -107,6 +112,7 @@ OUTCOMES = [
         lambda: draw.pooling_matrices(11, 4),
         draw.constants_wanted,
         lambda: draw.outcome_table(OUTCOMES),
+        lambda: draw.export_kinds(STORED),
         lambda: draw.two_maps(np.zeros((8, 6)), np.eye(16)),
         lambda: draw.two_maps(np.zeros((8, 6)), np.ones((8, 6))),
         lambda: draw.operators_before_after({"Conv": 3}, {"Conv": 3, "Add": 1}, ("before", "after")),
@@ -139,3 +145,19 @@ def test_windows_that_differ_are_outlined_and_no_others():
     assert outlined(10, 3) == 0
     assert outlined(11, 4) == 4
     assert outlined(7, 5) == 4
+
+
+def test_a_table_explains_the_colours_that_it_shows():
+    assert draw.outcome_table(OUTCOMES).get_supxlabel().count(":") == 3
+    words = draw.export_kinds(STORED).get_supxlabel()
+    assert "Red: refused" in words
+    assert "honest" not in words
+    assert "Orange" in words
+
+
+def test_stored_exports_are_the_newest_run_and_all_that_was_written_is_right():
+    report = draw.stored_exports()
+    newest = max(path.stem for path in (ROOT / "benchmarks" / "export").glob("*.json"))
+    assert report["machine"]["date"] == newest
+    assert all(row.get("ok") or "refused" in row for row in report["rows"])
+    assert all(row["found"] == row["opset"] for row in report["rows"] if "found" in row)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,10 +16,25 @@ from .style import INK, MUTED, PLAIN_COLOURS, arrow, box, caption, new_figure
 if TYPE_CHECKING:
     from ..parity import Parity
 
-__all__ = ["constants_wanted", "operators_before_after", "outcome_table", "parity_chart", "two_maps"]
+__all__ = [
+    "constants_wanted",
+    "export_kinds",
+    "operators_before_after",
+    "outcome_table",
+    "parity_chart",
+    "stored_exports",
+    "two_maps",
+]
 
 GOOD, FAILS, WRONG, UNKNOWN = "#009E73", "#D55E00", "#E69F00", "#bbbbbb"
-OUTCOME_COLOURS = {"works": GOOD, "raises": FAILS, "wrong": WRONG}
+OUTCOME_COLOURS = {"works": GOOD, "raises": FAILS, "refused": FAILS, "wrong": WRONG}
+OUTCOME_WORDS = {
+    "works": "Green: a right file.",
+    "raises": "Red: an error, which at least is honest.",
+    "refused": "Red: refused before any work, with the reason and the nearest way.",
+    "wrong": "Orange: a file, no error, and wrong.",
+}
+KINDS = {False: "one size", "batch": "any batch", "size": "any batch and size"}
 
 
 def constants_wanted() -> Figure:
@@ -46,8 +63,8 @@ def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> 
     """What each exporter made of each request, as a coloured table.
 
     Args:
-        rows: (request, {exporter: (outcome, word)}) each; an outcome is "works", "raises" or "wrong", and the word,
-            one line, says more. An exporter that is missing in a row was not tried.
+        rows: (request, {exporter: (outcome, word)}) each; an outcome is "works", "raises", "refused" or "wrong", and
+            the word, one line, says more. An exporter that is missing in a row was not tried.
     """
     columns = list(dict.fromkeys(exporter for _, cells in rows for exporter in cells))
     figure, axes = new_figure(size=(9.5, 0.85 + 0.5 * len(rows)))
@@ -65,10 +82,35 @@ def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> 
             axes.text(left + (column + 0.5) * width, row + 0.5, text, ha="center", va="center", fontsize=8.5)
     axes.set(xlim=(0, left + len(columns) * width), ylim=(len(rows) + 0.05, -0.85))
     axes.axis("off")
-    caption(
-        figure, "Green: a right file. Red: an error, which at least is honest. Orange: a file, no error, and wrong."
-    )
+    seen = {outcome for _, cells in rows for outcome, _ in cells.values()}
+    caption(figure, " ".join(words for outcome, words in OUTCOME_WORDS.items() if outcome in seen))
     return figure
+
+
+def stored_exports() -> dict[str, object]:
+    """The newest stored run of scripts/export_table.py: "machine", "size" and "rows", one a way to export.
+
+    Raises:
+        FileNotFoundError: there is none, as in an installation without the checkout.
+    """
+    folder = Path(__file__).resolve().parents[2] / "benchmarks" / "export"
+    dated = sorted(folder.glob("[0-9]*.json"))
+    if not dated:
+        raise FileNotFoundError(f"no dated run in {folder}; scripts/export_table.py writes one")
+    return json.loads(dated[-1].read_text())
+
+
+def export_kinds(rows: Sequence[Mapping[str, object]]) -> Figure:
+    """Poolings and kinds of file by exporter, from the rows of `stored_exports` whose "table" is "kinds"."""
+    cells: dict[str, dict[str, tuple[str, str]]] = {}
+    for row in rows:
+        request = f"{row['pooling']} pooling, {KINDS[row['dynamic']]}"
+        if "refused" in row:
+            told = ("refused", "with a reason")
+        else:
+            told = ("works" if row["ok"] else "wrong", f"{row['nodes']:,} nodes, {row['seconds']:.0f} s")
+        cells.setdefault(request, {})[str(row["exporter"])] = told
+    return outcome_table(list(cells.items()))
 
 
 def two_maps(expected: np.ndarray, got: np.ndarray, names: tuple[str, str] = ("torch", "ONNX file")) -> Figure:
