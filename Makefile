@@ -42,8 +42,10 @@ test-all: $(STAMP)  ## all tests, the slow ones too
 lab: $(STAMP)  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
-refresh: $(STAMP)  ## execute the notebooks in place and store their outputs, without time stamps
+refresh: $(STAMP)  ## execute the notebooks in place and store their outputs, link the glossary, write the README's tables
+	$(BIN)/python scripts/link_glossary.py
 	$(BIN)/python scripts/run_notebooks.py --in-place
+	$(BIN)/python scripts/update_readme.py
 
 bench: $(STAMP)  ## measure speed and parity on this machine, write benchmarks/
 	$(BIN)/python benchmarks/run.py

@@ -22,6 +22,7 @@ _IMAGE = re.compile(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<img\b[^>]*?\bsrc=[\
 _WORDS = ("", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 _AMOUNT = rf"\d+|{'|'.join(_WORDS[1:])}"
 _MINUTES = re.compile(rf"\b({_AMOUNT})(?:\s*(?:to|or|-|–)\s*({_AMOUNT}))?\s+minutes?\b", re.IGNORECASE)
+_WITHOUT_LINKS = re.compile(r"\[([^\]]*)\]\([^)]*\)")
 _NO_PARAGRAPH = ("#", "!", "<", "|", "-", "*", ">", "$", "`")
 
 
@@ -107,7 +108,7 @@ def _first_sentence(prose: str) -> str | None:
     for block in re.split(r"\n\s*\n", prose):
         text = " ".join(block.split())
         if text and not text.startswith(_NO_PARAGRAPH):
-            return re.match(r".*?[.!?](?=\s|$)|.+", text).group(0)
+            return _WITHOUT_LINKS.sub(r"\1", re.match(r".*?[.!?](?=\s|$)|.+", text).group(0))
     return None
 
 

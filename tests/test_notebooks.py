@@ -14,11 +14,13 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import link_glossary
 import pytest
 from bs4 import BeautifulSoup
 from course import numbered, read
 from latex2mathml.converter import convert
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_notebook
 from website import pages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -260,6 +262,35 @@ def test_spelling(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "codespell_lib", "--skip", "*.pyc,*.npz,*.keys.txt", *map(str, texts)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("path", COURSE, ids=name)
+def test_terms_are_linked_at_first_use(path: Path) -> None:
+    """`make refresh` would add no link to the glossary."""
+    assert not link_glossary.link_file(path, write=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "linked"),
+    [
+        ("A branch, two branches.", "A [branch](glossary.md#branch), two branches."),
+        ("# A branch\n\n`branch` and [a branch](x.md)", None),
+        ("ONNX Runtime is one.", "[ONNX Runtime](glossary.md#onnx-runtime) is one."),
+        ("Two Macs, one MAC.", "Two Macs, one [MAC](glossary.md#mac)."),
+        ("$branch$ | branch\n| branch |", "$branch$ | [branch](glossary.md#branch)\n| branch |"),
+    ],
+)
+def test_linking_leaves_code_headings_and_longer_terms(text: str, linked: str | None) -> None:
+    """The first use outside code, formulas, headings, tables and links is linked, once."""
+    glossary = "".join(
+        f'- <a id="{term.lower().replace(" ", "-")}"></a>**{term}**: what it is.\n'
+        for term in ("branch", "MAC", "ONNX Runtime", "runtime")
+    )
+    notebook = new_notebook(cells=[new_markdown_cell("# T\n\nA branch."), new_markdown_cell(text)])
+    assert link_glossary.link(notebook, link_glossary.terms(glossary)) == (linked is not None)
+    assert notebook.cells[1].source == (linked or text)
+    assert notebook.cells[0].source == "# T\n\nA branch."
+    assert not link_glossary.link(notebook, link_glossary.terms(glossary))
 
 
 def test_glossary_is_in_order() -> None:
