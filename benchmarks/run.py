@@ -183,7 +183,7 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one size, few rounds: a test of this program")
-    parser.add_argument("--rounds", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=150)
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -27,6 +27,7 @@ from litehrnet.fusion.exchange import FusedFuseStep, FusedHead, FusedStem, Fused
 from litehrnet.fusion.fold import folded_conv
 from litehrnet.fusion.layout import ALWAYS_ONE, DEAD, Layout, depthwise, joined, pointwise
 from litehrnet.fusion.recipe import Recipe
+from litehrnet.fusion.rewrites import average_of_averages, delayed_product, spread, sum_large, sum_small
 from litehrnet.model import Transition
 from litehrnet.profiling import reorders
 
@@ -197,16 +198,32 @@ def test_joined_layouts_count_on():
 # Identities of delaying, pooling once and summing small
 
 
-def test_a_weight_a_channel_passes_through_pooling_products_and_depthwise_convolutions():
+def test_a_weight_a_channel_passes_through_pooling_and_products():
     t, c = torch.randn(2, 6, 8, 8, dtype=torch.float64), torch.rand(2, 6, 1, 1, dtype=torch.float64)
     a = torch.rand(2, 6, 2, 2, dtype=torch.float64)
-    assert_same(F.avg_pool2d(t * c, 4), F.avg_pool2d(t, 4) * c)
-    assert_same((t * c) * upsample_nearest(a, 4), t * upsample_nearest(a * c, 4))
+    assert_same(delayed_product(F.avg_pool2d(t, 4), c), F.avg_pool2d(t * c, 4))
+    assert_same(t * upsample_nearest(delayed_product(a, c), 4), (t * c) * upsample_nearest(a, 4))
+    assert delayed_product(t, None) is t
 
 
-def test_the_average_of_equal_windows_is_the_average():
+@pytest.mark.parametrize("ratio", [1, 2, 4])
+def test_the_average_of_equal_windows_is_the_average(ratio):
     t = torch.randn(2, 6, 8, 12, dtype=torch.float64)
-    assert_same(F.adaptive_avg_pool2d(F.avg_pool2d(t, 4), 1), F.adaptive_avg_pool2d(t, 1))
+    assert_same(average_of_averages(F.avg_pool2d(t, ratio)), t.mean((2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_small_sums_are_large_sums(count):
+    terms = [torch.randn(2, 3, 16 >> k, 8 >> k, dtype=torch.float64) for k in range(count)]
+    expected = sum(upsample_nearest(term, 2 ** (k + 1)) for k, term in enumerate(terms))
+    assert_same(sum_large(terms), expected)
+    assert_same(sum_small(terms), expected)
+
+
+def test_a_spread_weight_multiplies_like_a_broadcast_one():
+    t, c = torch.randn(2, 6, 8, 12), torch.rand(2, 6, 1, 1)
+    assert spread(c, t, equal_shapes=True).shape == t.shape
+    assert torch.equal(t * spread(c, t, equal_shapes=True), t * spread(c, t, equal_shapes=False))
 
 
 # Parts of the network

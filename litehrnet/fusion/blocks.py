@@ -14,8 +14,9 @@ from torch.nn import functional as F
 from ..blocks import ConditionalChannelWeighting, ShuffleUnit, channel_shuffle, upsample_nearest
 from .layout import ALWAYS_ONE, Layout, depthwise, joined, pointwise
 from .recipe import Recipe
+from .rewrites import average_of_averages, delayed_product, spread
 
-__all__ = ["Branches", "FusedShuffleUnit", "FusedWeighting", "spread"]
+__all__ = ["Branches", "FusedShuffleUnit", "FusedWeighting"]
 
 
 class Branches:
@@ -36,18 +37,6 @@ class Branches:
         self.maps = list(maps)
         self.pooled = pooled
         self.pending = [None] * len(self.maps) if pending is None else list(pending)
-
-
-def spread(weights: Tensor, like: Tensor, equal_shapes: bool) -> Tensor:
-    """One weight a channel, (N, C, 1, 1), made ready to be multiplied with `like`, (N, C, H, W).
-
-    Broadcasting does it alone. But ONNX Runtime's blocked layout knows no broadcasting, so for it the weight is
-    repeated to the full shape, by whole factors.
-    """
-    if not equal_shapes:
-        return weights
-    height, width = (float(int(side)) for side in like.shape[-2:])
-    return F.interpolate(weights, scale_factor=(height, width), mode="nearest")
 
 
 class FusedWeighting(nn.Module):
@@ -107,8 +96,7 @@ class FusedWeighting(nn.Module):
         ]
         # Nobody reads the pooled maps after the last block.
         pooled = self.pool(maps) if self.recipe.pool_once and not self.last else None
-        # Pooling windows are equally large, so the average of their averages is the average.
-        means = [F.adaptive_avg_pool2d(x, 1) for x in (maps if pooled is None else pooled)]
+        means = [average_of_averages(x) for x in (maps if pooled is None else pooled)]
         spatial = [weighting(mean) for weighting, mean in zip(self.spatial, means, strict=True)]
         return self.delayed(maps, pooled, spatial)
 
@@ -117,17 +105,13 @@ class FusedWeighting(nn.Module):
         return [x if ratio == 1 else F.avg_pool2d(x, ratio) for x, ratio in zip(maps, self.ratios, strict=True)]
 
     def weights(self, pooled: list[Tensor], pending: list[Tensor | None]) -> list[Tensor]:
-        """Cross-resolution weights at the smallest size, the pending spatial weights already in them.
-
-        With c one weight a channel, ``pool(t * c) = pool(t) * c`` and ``(t * c) * up(a) = t * up(a * c)``: only small
-        maps are multiplied.
-        """
+        """Cross-resolution weights at the smallest size, the pending spatial weights already in them."""
         equal = self.recipe.equal_shapes
         pending = [None if c is None else spread(c, p, equal) for c, p in zip(pending, pooled, strict=True)]
-        pooled = [p if c is None else p * c for p, c in zip(pooled, pending, strict=True)]
-        hidden = F.relu(self.squeeze(torch.cat(pooled, 1)))
+        small = torch.cat([delayed_product(p, c) for p, c in zip(pooled, pending, strict=True)], 1)
+        hidden = F.relu(self.squeeze(small))
         weights = [torch.sigmoid(expand(hidden)) for expand in self.expands]
-        return [a if c is None else a * c for a, c in zip(weights, pending, strict=True)]
+        return [delayed_product(a, c) for a, c in zip(weights, pending, strict=True)]
 
     def delayed(self, maps: list[Tensor], pooled: list[Tensor] | None, spatial: list[Tensor]) -> Branches:
         """The state after the block: spatial weights kept for later, or multiplied in where that is cheaper."""

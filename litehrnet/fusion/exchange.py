@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import FuseStep, IterativeHead, Stem, upsample_nearest
+from ..blocks import FuseStep, IterativeHead, Stem
 from ..model import Transition
-from .blocks import Branches, spread
+from .blocks import Branches
 from .layout import Layout, depthwise, joined, pointwise
 from .recipe import Recipe
+from .rewrites import spread, sum_large, sum_small
 
 __all__ = ["FusedFuseStep", "FusedHead", "FusedStem", "FusedTransition"]
 
@@ -138,26 +139,15 @@ class FusedFuseStep(nn.Module):
         fused = []
         for i, (ups, downs) in enumerate(zip(self.ups, self.downs, strict=True)):
             y = maps[i]
-            above = self._from_below(ups, maps[i + 1 :])
-            if above is not None:
-                y = y + above
+            smaller = [conv(x) for conv, x in zip(ups, maps[i + 1 :], strict=True)]
+            if smaller:
+                y = y + (sum_small if self.recipe.sum_low else sum_large)(smaller)
             for j, down in enumerate(downs):
                 y = down(maps[j]) + y
             if i == 0:
                 maps[0] = y  # the rows below read the fused map, as the public code does
             fused.append(F.relu(y))
         return fused
-
-    def _from_below(self, ups: nn.ModuleList, maps: Sequence[Tensor]) -> Tensor | None:
-        if not len(ups):
-            return None
-        if not self.recipe.sum_low:
-            terms = [upsample_nearest(conv(x), 2 ** (k + 1)) for k, (conv, x) in enumerate(zip(ups, maps, strict=True))]
-            return sum(terms[1:], terms[0])
-        total = None
-        for conv, x in zip(reversed(ups), reversed(maps), strict=True):
-            total = conv(x) if total is None else conv(x) + upsample_nearest(total, 2)
-        return upsample_nearest(total, 2)
 
 
 class FusedHead(nn.Module):
