@@ -1,0 +1,306 @@
+"""Measure one network in every runtime and precision, in one run, and write benchmarks/devices/DATE.json and .md.
+
+    python benchmarks/devices.py                                       # some minutes; leave the machine alone meanwhile
+    python benchmarks/devices.py --checkpoint my.pth --size 256x192    # your own
+    python benchmarks/devices.py --people people.json --photos FOLDER  # judged on your own annotations as well
+    python benchmarks/devices.py --quick                               # few rounds: a test of this program, no result
+
+For each file: milliseconds at one thread and at two, all files in turn; megabytes of the file; memory at its peak, in a
+process of its own; how far joints move against PyTorch in float32; and object keypoint similarity. int8 is calibrated
+on eight rendered people and judged, like everything else, on the sixteen others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import litehrnet
+from litehrnet.bench import machine, median_interval, time_in_turn
+from litehrnet.convert import export_ncnn, export_openvino, ncnn_layers
+from litehrnet.export import export_onnx
+from litehrnet.files import data_path, written_whole
+from litehrnet.fusion import fuse
+from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
+from litehrnet.quantize import quantize_int8
+from litehrnet.runtimes import load
+
+HERE = Path(__file__).resolve().parent
+CALIBRATION = 8  # of the rendered people
+THREADS = (1, 2)
+PAUSE = 0.03  # seconds before a run with two threads: threads of the run before may still spin
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is measured in one row.
+
+    Attributes:
+        runtime, graph, precision: for the table; the graph is "plain" or "fused".
+        source: what `litehrnet.runtimes.load` takes.
+        arithmetic: what the runtime may compute in.
+        files: what would go to the device.
+    """
+
+    runtime: str
+    graph: str
+    precision: str
+    source: Path
+    arithmetic: str = "f32"
+    files: tuple[Path, ...] = ()
+
+    def run(self, threads: int = 1) -> litehrnet.runtimes.Run:
+        return load(self.source, self.runtime, threads, self.arithmetic)
+
+
+@dataclass(frozen=True)
+class Person:
+    """A person to judge with: the network's input, the way back, and the joints."""
+
+    image: np.ndarray
+    to_crop: np.ndarray
+    joints: np.ndarray
+    area: float
+
+
+def people(annotations: Path, photos: Path, size: tuple[int, int]) -> Iterator[Person]:
+    """The people of a COCO-form file who have annotated joints."""
+    told = json.loads(annotations.read_text())
+    names = {image["id"]: image["file_name"] for image in told["images"]}
+    for person in told["annotations"]:
+        joints = np.array(person["keypoints"], float).reshape(-1, 3)
+        if (joints[:, 2] > 0).any():
+            crop, to_crop = crop_person(read_image(photos / names[person["image_id"]]), person["bbox"], size)
+            yield Person(to_input(crop), to_crop, joints, person["area"])
+
+
+def make_entries(
+    model: litehrnet.LiteHRNet, checkpoint: Path, size: tuple[int, int], images: list[np.ndarray], folder: Path
+) -> list[Entry]:
+    """Export, convert and quantise everything; the first entry is PyTorch, the second the baseline of the ratios."""
+    entries = [Entry("torch", "plain", "fp32", checkpoint, files=(checkpoint,))]
+    graphs = {name: {"plain": model} for name in ("onnxruntime", "openvino", "ncnn")}
+    for name, graph in graphs.items():
+        graph["fused"] = fuse(model, size, target=name)
+    for graph, network in graphs["onnxruntime"].items():
+        for precision in ("fp32", "fp16"):
+            path = folder / f"{graph}-{precision}.onnx"
+            export_onnx(network, path, size, exporter="torchscript", fp16=precision == "fp16")
+            entries.append(Entry("onnxruntime", graph, precision, path, files=(path,)))
+    small = quantize_int8(folder / "plain-fp32.onnx", folder / "int8-dense.onnx", images)
+    every = quantize_int8(folder / "fused-fp32.onnx", folder / "int8-all.onnx", images, "all", method="percentile")
+    entries.append(Entry("onnxruntime", "plain", "int8, dense convolutions", small, files=(small,)))
+    entries.append(Entry("onnxruntime", "fused", "int8, everything", every, files=(every,)))
+    for runtime, write, suffix in (("openvino", export_openvino, ".xml"), ("ncnn", export_ncnn, ".ncnn.param")):
+        for graph, network in graphs[runtime].items():
+            for precision in ("fp32", "fp16"):
+                files = write(network, folder / f"{graph}-{precision}{suffix}", size, precision)
+                # On processors without float16 arithmetic OpenVINO takes "f16" for bfloat16: that row comes below.
+                arithmetic = "f16" if (runtime, precision) == ("ncnn", "fp16") else "f32"
+                entries.append(Entry(runtime, graph, precision, files[0], arithmetic, files))
+    whole = folder / "fused-fp32.xml"
+    entries.append(Entry("openvino", "fused", "bf16", whole, "bf16", (whole, whole.with_suffix(".bin"))))
+    entries.append(Entry("openvino", "fused", "int8, everything", every, files=(every,)))
+    return entries
+
+
+def judged(entry: Entry, persons: list[Person], reference: np.ndarray | None) -> tuple[np.ndarray, dict[str, float]]:
+    """Joints (P, K, 2) in input pixels, and what they say of the entry."""
+    run = entry.run()
+    joints = np.stack([decode(run(person.image))[0][0] for person in persons])
+    similarity = [
+        oks(to_image(found, person.to_crop), person.joints, person.area)
+        for found, person in zip(joints, persons, strict=True)
+    ]
+    shift = np.linalg.norm(joints - (joints if reference is None else reference), axis=-1)  # (P, K)
+    return joints, {
+        "shift": float(shift.mean()),
+        "moved": float((shift > 2).mean()),
+        "oks": float(np.mean(similarity)),
+    }
+
+
+def peak_memory(entry: Entry, size: tuple[int, int]) -> float | None:
+    """MB that loading and running take at their peak, above everything imported; None where the system is silent."""
+    command = [sys.executable, __file__, "--peak", entry.runtime, str(entry.source), entry.arithmetic, *map(str, size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def print_peak(runtime: str, source: str, arithmetic: str, height: str, width: str) -> None:
+    """What `peak_memory` runs, in a process of its own: a peak never goes down."""
+    if runtime != "torch":
+        __import__(runtime)
+    torch.set_num_threads(1)
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        print("null")
+        return
+    before = memory(status, "VmHWM")
+    run = load(source, runtime, 1, arithmetic)
+    images = np.zeros((1, 3, int(height), int(width)), np.float32)
+    for _ in range(5):
+        run(images)
+    print(memory(status, "VmHWM") - before)
+
+
+def memory(status: Path, key: str) -> float:
+    """A line of /proc/self/status in MB."""
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(key)) / 1024
+
+
+def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
+    """Everything, as one JSON-ready object."""
+    checkpoint = args.checkpoint or data_path("litehrnet18_256x192.safetensors")
+    model = litehrnet.set_pooling(litehrnet.from_checkpoint(checkpoint), "computed")
+    size = args.size
+    drawn = list(people(data_path("heldout/people.json"), data_path("heldout"), size))
+    sets = {"renderings": drawn[CALIBRATION:]}
+    if args.people:
+        sets["photographs"] = list(people(args.people, args.photos or args.people.parent, size))
+    entries = make_entries(model, checkpoint, size, [person.image for person in drawn[:CALIBRATION]], folder)
+    image = drawn[-1].image
+    times = {}
+    for threads in THREADS:
+        runs = [entry.run(threads) for entry in entries]
+        calls = [lambda run=run: run(image) for run in runs]
+        times[threads] = time_in_turn(calls, args.rounds, pause=0.0 if threads == 1 else PAUSE)
+    expected = entries[0].run()(image)
+    references: dict[str, np.ndarray] = {}
+    rows = []
+    for k, entry in enumerate(entries):
+        row = {"runtime": entry.runtime, "graph": entry.graph, "precision": entry.precision}
+        for threads in THREADS:
+            taken = times[threads]
+            row[f"ms_{threads}"] = float(np.median(taken[:, k])) * 1e3
+            row[f"ratio_{threads}"] = median_interval(taken[:, 1] / taken[:, k])
+        row["mb"] = sum(file.stat().st_size for file in entry.files) / 1e6
+        row["peak_mb"] = peak_memory(entry, size)
+        row["max_rel"] = float(np.abs(entry.run()(image) - expected).max() / np.abs(expected).max())
+        for name, persons in sets.items():
+            joints, row[name] = judged(entry, persons, references.get(name))
+            references.setdefault(name, joints)
+        rows.append(row)
+        print(line(row, list(sets)), flush=True)
+    by_graph = {
+        entry.graph: np.median(times[1][:, k])
+        for k, entry in enumerate(entries)
+        if (entry.runtime, entry.precision) == ("ncnn", "fp32")
+    }
+    return {
+        "machine": machine(),
+        "network": {
+            "variant": model.variant.name,
+            "size": size,
+            "weights": checkpoint.name,
+            "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+        },
+        "people": {name: len(persons) for name, persons in sets.items()},
+        "rounds": args.rounds,
+        "ncnn_layers": {graph: ncnn_layers(folder / f"{graph}-fp32.ncnn.param") for graph in by_graph},
+        "ncnn_fused_ratio": float(by_graph["plain"] / by_graph["fused"]),
+        "rows": rows,
+    }
+
+
+HEAD = (
+    "runtime", "graph", "precision", "ms, 1 thread", "times as fast", "ms, 2 threads", "file MB", "peak MB",
+    "relative difference",
+)  # fmt: skip
+
+
+def line(row: dict[str, object], sets: list[str]) -> str:
+    """One row of the Markdown table."""
+    ratio, low, high = row["ratio_1"]
+    peak = "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
+    cells = [
+        row["runtime"], row["graph"], row["precision"], f"{row['ms_1']:.1f}", f"{ratio:.2f} ({low:.2f} to {high:.2f})",
+        f"{row['ms_2']:.1f}", f"{row['mb']:.2f}", peak, f"{row['max_rel']:.0e}",
+    ]  # fmt: skip
+    for name in sets:
+        told = row[name]
+        cells += [f"{told['shift']:.2f}", f"{told['moved']:.0%}", f"{told['oks']:.3f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def page(report: dict[str, object], name: str) -> str:
+    """The report as Markdown."""
+    told, network, sets = report["machine"], report["network"], list(report["people"])
+    versions = ", ".join(f"{key} {value}" for key, value in told.items() if key not in ("processor", "system", "date"))
+    head = [*HEAD, *(f"{what}, {each}" for each in sets for what in ("mean shift px", "moved over 2 px", "OKS"))]
+    counts = " and ".join(f"{count} {each}" for each, count in report["people"].items())
+    ncnn = report["ncnn_fused_ratio"]
+    return "\n".join(
+        [
+            f"# What each runtime costs, {told['date']}",
+            "",
+            f"{network['variant']} at {network['size'][0]}x{network['size'][1]} (height x width), weights",
+            f"{network['weights']} ({network['sha256'][:8]}). {told['processor']}, {told['system']}; {versions}.",
+            "",
+            f"Files are run in turn, {report['rounds']} rounds; *times as fast* is the median of the rounds' ratios to",
+            "ONNX Runtime's plain float32 file at one thread, with a 95 % interval. *Peak* is memory above everything",
+            "imported. *Relative difference*, *shift* (in input pixels, all joints) and *moved* are against PyTorch in",
+            f"float32; OKS is against the annotated joints of {counts}. int8 was calibrated on {CALIBRATION} other",
+            "renderings. fp16 means float16 weights in the file; ncnn may then compute in float16, too; others stay in",
+            "float32. bf16 means the float32 file, computed in bfloat16 where the processor can.",
+            "",
+            f"| {' | '.join(head)} |",
+            f"|{'---|' * len(head)}",
+            *(line(row, sets) for row in report["rows"]),
+            "",
+            f"In ncnn the fused graph is {ncnn:.2f} times as fast as the plain one (float32, one thread).",
+            "",
+            f"All numbers: [{name}.json]({name}.json).",
+            "",
+        ]
+    )  # fmt: skip
+
+
+def write(report: dict[str, object], folder: Path, name: str) -> Path:
+    """The JSON file and the Markdown page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder / f"{name}.json") as path:
+        path.write_text(json.dumps(report, indent=1) + "\n")
+    with written_whole(folder / f"{name}.md") as path:
+        path.write_text(page(report, name))
+    return folder / f"{name}.md"
+
+
+def size_of(text: str) -> tuple[int, int]:
+    height, _, width = text.partition("x")
+    return litehrnet.check_size((int(height), int(width)))
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--peak"]:
+        print_peak(*sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", type=Path, help="default: the bundled weights")
+    parser.add_argument("--size", type=size_of, default=(256, 192), metavar="HxW")
+    parser.add_argument("--people", type=Path, metavar="FILE", help="more annotations in COCO's form")
+    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="their photographs (default: beside the file)")
+    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--quick", action="store_true", help="few rounds: a test of this program, no result")
+    parser.add_argument("--output", type=Path, default=HERE / "devices", help="folder to write to")
+    args = parser.parse_args()
+    if args.quick:
+        args.rounds = 3
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        report = measure(args, Path(folder))
+    print(write(report, args.output, "quick" if args.quick else report["machine"]["date"]))
+
+
+if __name__ == "__main__":
+    main()
