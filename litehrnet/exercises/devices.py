@@ -2,4 +2,146 @@
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from .core import Verdict, check_cases
+
+__all__ = ["check_choose", "check_round_trip", "check_shift_in_photo"]
+
+
+def round_trip(x: Sequence[float], low: float, high: float) -> np.ndarray:
+    """Numbers as they come back from 8 bits without sign, one by one and slowly.
+
+    The range is widened to hold 0, since padding and ReLU make exact zeros that must stay exact: 256 levels
+    `scale` apart, and the level that stands for 0 is `zero`.
+
+    >>> round_trip([0.0, 0.5, 300.0], 0.0, 255.0).tolist()
+    [0.0, 0.0, 255.0]
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    scale = (high - low) / 255
+    zero = round(-low / scale)
+    back = []
+    for value in x:
+        level = min(max(round(float(value) / scale) + zero, 0), 255)
+        back.append((level - zero) * scale)
+    return np.array(back)
+
+
+def check_round_trip(answer: Callable[[np.ndarray, float, float], np.ndarray]) -> Verdict:
+    """Check `round_trip(x, low, high)`: float to 8 bits and back.
+
+    >>> check_round_trip(round_trip)
+    Right: all 6 cases agree.
+    """
+
+    def hints(case: tuple, expected: np.ndarray, got: object) -> str | None:
+        x, low, high = case
+        got = np.asarray(got, dtype=float)
+        if got.shape != expected.shape:
+            return None
+        if np.any(np.abs(got) > max(abs(low), abs(high)) * 1.5):
+            return "A value outside the range must be clipped to its end."
+        if low > 0 or high < 0:
+            return "The range must hold 0, also where no number of the tensor is near it."
+        if np.any((x == 0) & (got != 0)):
+            return "Zero must come back as exactly zero: one of the 256 levels stands for it."
+        return None
+
+    cases = [
+        (np.array([0.0, 0.3, 0.9, 1.0]), 0.0, 1.0),
+        (np.array([-1.0, -0.2, 0.0, 0.1, 3.0]), -1.0, 3.0),
+        (np.array([0.0, 5.0, -5.0]), -1.0, 1.0),
+        (np.array([0.0, 2.0, 2.5, 3.0]), 2.0, 3.0),
+        (np.array([-3.0, -2.5, 0.0]), -3.0, -2.0),
+        (np.array([0.011, 0.012, 0.013]), -0.7, 2.1),
+    ]
+    return check_cases(answer, round_trip, cases, hints=hints)
+
+
+def shift_in_photo(ours: np.ndarray, theirs: np.ndarray, to_crop: np.ndarray) -> float:
+    """Mean distance of joints (K, 2), given in crop pixels, in pixels of the photograph."""
+    scale = to_crop[0, 0]  # crop pixels for one pixel of the photograph
+    distances = [np.hypot(*(a - b)) / scale for a, b in zip(ours, theirs, strict=True)]
+    return float(sum(distances) / len(distances))
+
+
+def check_shift_in_photo(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], float]) -> Verdict:
+    """Check `shift_in_photo(ours, theirs, to_crop)`: how far joints are apart, in the photograph's pixels.
+
+    >>> check_shift_in_photo(shift_in_photo)
+    Right: all 4 cases agree.
+    """
+
+    def hints(case: tuple, expected: float, got: object) -> str | None:
+        ours, theirs, to_crop = case
+        inside = float(np.linalg.norm(ours - theirs, axis=1).mean())
+        if np.isclose(got, inside):
+            return "Those are pixels of the crop; the photograph's may be larger or smaller."
+        if np.isclose(got, inside * to_crop[0, 0]):
+            return "`to_crop` leads from the photograph to the crop; here the way is back."
+        if np.isclose(got, expected**2):
+            return "That is the square of the distance."
+        return None
+
+    generator = np.random.default_rng(0)
+    cases = []
+    for scale, joints in ((1.0, 3), (2.0, 3), (0.5, 17), (1.28, 1)):
+        ours = generator.uniform(0, 192, (joints, 2)).round(1)
+        theirs = ours + generator.normal(0, 3, (joints, 2)).round(1)
+        cases.append((ours, theirs, np.array([[scale, 0.0, -70.0], [0.0, scale, -20.0]])))
+    return check_cases(answer, shift_in_photo, cases, hints=hints)
+
+
+ROWS = (
+    {"name": "ncnn, fp32", "ms": 14.0, "mb": 5.5, "shift": 0.0},
+    {"name": "ncnn, fp16", "ms": 13.5, "mb": 2.8, "shift": 0.01},
+    {"name": "onnxruntime, fused", "ms": 10.0, "mb": 6.4, "shift": 0.0},
+    {"name": "onnxruntime, int8", "ms": 9.0, "mb": 2.4, "shift": 4.6},
+)
+
+
+def choose(rows: Sequence[dict], megabytes: float, pixels: float) -> str:
+    """The name of the fastest row within both limits.
+
+    Raises:
+        ValueError: none is.
+
+    >>> choose(ROWS, 3.0, 0.5)
+    'ncnn, fp16'
+    """
+    best = None
+    for row in rows:
+        fits = row["mb"] <= megabytes and row["shift"] <= pixels
+        if fits and (best is None or row["ms"] < best["ms"]):
+            best = row
+    if best is None:
+        raise ValueError(f"nothing has at most {megabytes} MB and moves joints by at most {pixels} pixels")
+    return best["name"]
+
+
+def check_choose(answer: Callable[[Sequence[dict], float, float], str]) -> Verdict:
+    """Check `choose(rows, megabytes, pixels)`: the fastest file within both limits.
+
+    >>> check_choose(choose)
+    Right: all 6 cases agree.
+    """
+
+    def hints(case: tuple, expected: str, got: object) -> str | None:
+        rows, megabytes, pixels = case
+        row = next((row for row in rows if row["name"] == got), None)
+        if row is not None and row["shift"] > pixels:
+            return f"That one moves joints by {row['shift']} pixels."
+        if row is not None and row["mb"] > megabytes:
+            return f"That one has {row['mb']} MB."
+        if row is not None:
+            return "It fits, and another one that fits is faster."
+        return None
+
+    cases = [
+        (ROWS, 10.0, 10.0), (ROWS, 10.0, 0.5), (ROWS, 3.0, 0.5), (ROWS, 2.4, 4.6), (ROWS[::-1], 5.5, 0.0),
+        (ROWS[:2], 3.0, 0.01),
+    ]  # fmt: skip
+    return check_cases(answer, choose, cases, hints=hints)

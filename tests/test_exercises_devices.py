@@ -1,0 +1,67 @@
+"""The checks of notebook 08: right on the solutions, "unsolved" on the stubs, "wrong" on what people really write."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from solved import solutions, stub
+
+from litehrnet.exercises import check_choose, check_round_trip, check_shift_in_photo
+
+CHECKS = {"round_trip": check_round_trip, "shift_in_photo": check_shift_in_photo, "choose": check_choose}
+
+
+@pytest.fixture(scope="module")
+def solved():
+    return solutions("08_take_it_to_devices")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_right_on_the_solution_and_unsolved_on_the_stub(name, solved):
+    assert CHECKS[name](solved[name]).state == "right"
+    assert CHECKS[name](stub).state == "unsolved"
+    assert CHECKS[name](lambda *_: None).state == "wrong"
+    assert "return" in CHECKS[name](lambda *_: None).message
+
+
+def eight_bits(x: np.ndarray, low: float, high: float, clip: bool = True, zero: bool = True) -> np.ndarray:
+    """Without widening the range; optionally without clipping, or with levels that begin at `low`."""
+    scale = (high - low) / 255
+    start = round(-low / scale) if zero else -low / scale
+    levels = np.round(x / scale + start)
+    return ((np.clip(levels, 0, 255) if clip else levels) - start) * scale
+
+
+@pytest.mark.parametrize(
+    ("check", "answer", "reason"),
+    [
+        (check_round_trip, lambda x, low, high: eight_bits(x, low, high, clip=False), "clipped"),
+        (check_round_trip, lambda x, low, high: eight_bits(x, low, high, zero=False), "exactly zero"),
+        (check_round_trip, eight_bits, "must hold 0"),
+        (check_round_trip, lambda x, low, high: np.clip(x, low, high), "expected"),
+        (check_round_trip, lambda x, low, high: np.round(x), "expected"),
+        (check_shift_in_photo, lambda a, b, m: np.linalg.norm(a - b, axis=1).mean(), "pixels of the crop"),
+        (check_shift_in_photo, lambda a, b, m: np.linalg.norm(a - b, axis=1).mean() * m[0, 0], "way is back"),
+        (check_shift_in_photo, lambda a, b, m: np.abs(a - b).mean() / m[0, 0], "expected"),
+        (check_choose, lambda rows, megabytes, pixels: min(rows, key=lambda row: row["ms"])["name"], "moves joints by"),
+        (
+            check_choose,
+            lambda rows, megabytes, pixels: min((r for r in rows if r["shift"] <= pixels), key=lambda r: r["ms"])[
+                "name"
+            ],
+            "MB",
+        ),
+        (
+            check_choose,
+            lambda rows, megabytes, pixels: next(
+                row["name"] for row in rows if row["mb"] <= megabytes and row["shift"] <= pixels
+            ),
+            "faster",
+        ),
+        (check_choose, lambda *_: 1 / 0, "ZeroDivisionError"),
+    ],
+)
+def test_wrong_answers_are_told_why(check, answer, reason):
+    verdict = check(answer)
+    assert verdict.state == "wrong"
+    assert reason in verdict.message
