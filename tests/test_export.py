@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import shutil
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -232,10 +234,27 @@ class TestOpsets:
         self._holds(tmp_path, "torchscript", opset)
 
     @pytest.mark.slow
-    @pytest.mark.parametrize("exporter", export.EXPORTERS)
-    def test_every_one(self, tmp_path: Path, exporter: str) -> None:
-        for opset in export.opsets(exporter):
-            self._holds(tmp_path, exporter, opset)
+    def test_every_row_of_the_stored_table(self, root: Path, tmp_path: Path) -> None:
+        script = [sys.executable, root / "scripts" / "export_table.py"]
+        subprocess.run([*script, "--tables", "opsets", "--size", "64x32", "--output", tmp_path], check=True)
+        made, stored = (
+            [row for row in json.loads(max(folder.glob("*.json")).read_text())["rows"] if row["table"] == "opsets"]
+            for folder in (tmp_path, root / "benchmarks" / "export")
+        )
+        same = ("exporter", "opset", "found", "nodes", "operators", "same_peaks", "ok", "refused")
+        assert [{key: row.get(key) for key in same} for row in made] == [
+            {key: row.get(key) for key in same} for row in stored
+        ]
+
+    def test_stored_table_is_whole_and_right(self, root: Path) -> None:
+        report = json.loads(max((root / "benchmarks" / "export").glob("*.json")).read_text())
+        tried = [row for row in report["rows"] if row["table"] == "opsets"]
+        made = {(row["exporter"], row["found"]) for row in tried if "refused" not in row}
+        assert made == {(exporter, opset) for exporter in export.EXPORTERS for opset in export.opsets(exporter)}
+        right = [
+            row["ok"] and row["same_peaks"] and row["found"] == row["opset"] for row in report["rows"] if "ok" in row
+        ]
+        assert all(right) and len(right) > len(tried)
 
     @staticmethod
     def _holds(folder: Path, exporter: str, opset: int) -> None:
