@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from ._version import __version__
@@ -197,6 +198,12 @@ def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str
         raise ValueError(
             f"{type(model).__name__} has no `heatmaps` method: pass a LiteHRNet or a fused one; for a model of the "
             "public repositories call litehrnet.make_exportable(model) and then torch.onnx.export"
+        )
+    other = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
+    if other:
+        raise ValueError(
+            f"the weights must be torch.float32 to be exported, got {', '.join(map(str, other))}; call model.float(), "
+            "and for a smaller file give fp16=True"
         )
     fixed = None if getattr(model, "any_size", True) else model.size
     if fixed is not None and tuple(fixed) != size:

@@ -28,10 +28,13 @@ def summary(path: str | Path) -> dict[str, int]:
 
     Returns:
         Counts by operator, such as {"Conv": 301, "Mul": 120, ...}; their sum is the number of nodes.
-    """
-    import onnx
 
-    graph = onnx.load_model(path, load_external_data=False).graph
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is not an ONNX file.
+    """
+    from .onnx_files import read_graph
+
+    graph = read_graph(path).graph
     counts = collections.Counter(node.op_type for node in graph.node)
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 

@@ -66,8 +66,8 @@ def read_graph(path: str | Path) -> onnx.ModelProto:
         graph = onnx.load_model_from_string(path.read_bytes())
     except DecodeError as error:
         raise ValueError(f"{path.name} is not an ONNX file, or it is damaged ({error})") from error
-    if not graph.graph.node or not any(entry.domain in ("", "ai.onnx") for entry in graph.opset_import):
-        raise ValueError(f"{path.name} is not an ONNX file, or it is damaged (it holds no operators)")
+    if not any(entry.domain in ("", "ai.onnx") for entry in graph.opset_import):
+        raise ValueError(f"{path.name} is not an ONNX file, or it is damaged (it names no set of operators)")
     return graph
 
 

@@ -310,6 +310,11 @@ class TestRefusals:
         with pytest.raises(ValueError, match="make_exportable"):
             export_onnx(torch.nn.Conv2d(3, 17, 1), tmp_path / "m.onnx")
 
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+    def test_other_weights_than_float32(self, tmp_path: Path, dtype: torch.dtype) -> None:
+        with pytest.raises(ValueError, match=r"float32.*model.float\(\).*fp16=True"):
+            export_onnx(tiny_model().to(dtype), tmp_path / "m.onnx", (64, 32))
+
     def test_missing_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(export, "run_exporter", lambda *_: pytest.fail("the exporter was run"))
         with pytest.raises(FileNotFoundError, match="nowhere"):

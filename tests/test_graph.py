@@ -42,6 +42,11 @@ def test_summary_counts_by_kind_most_frequent_first(exported, pools: list[Path])
     assert sum(counts.values()) == 1070
 
 
+def test_summary_of_no_onnx_file() -> None:
+    with pytest.raises(ValueError, match=r"test_graph\.py is not an ONNX file"):
+        graph.summary(__file__)
+
+
 @pytest.mark.parametrize("call", [graph.summary, graph.serve, graph.show])
 def test_missing_file(call, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
