@@ -62,6 +62,7 @@ def execute(path: Path, folder: Path) -> NotebookNode:
             timeout=CELL_SECONDS,
             kernel_name="python3",
             record_timing=False,
+            coalesce_streams=True,  # one text a cell, however the kernel cut it on this machine
             config=ENCRYPTED,
             resources={"metadata": {"path": str(folder)}},
             on_cell_start=on_start,

@@ -81,7 +81,7 @@ def make_course(root: Path) -> Path:
         OPENING.format(verb="walk", minutes=5, other="01_run.ipynb"),
         "import os\nfrom pathlib import Path\nPath(os.environ['LITEHRNET_MODELS'], 'tiny.onnx').write_bytes(b'model')",
         MATHS,
-        "print('left behind', file=open('left_behind.txt', 'w'))\nprint('walked')",
+        "import time\nprint('left', file=open('left.txt', 'w'))\nprint('one')\ntime.sleep(0.5)\nprint('walked')",
     )
     write_notebook(
         root / "notebooks/01_run.ipynb",
@@ -210,7 +210,7 @@ def test_pages_say_what_the_notebooks_say(once: Built) -> None:
     assert run.select_one("h1 math") is not None
     assert "$" not in walk.find("main").get_text()
     assert walk.select_one(".output pre").get_text().strip() in {"5", "walked"}
-    assert "walked" in walk.get_text()  # the source holds no outputs: the page shows the executed copy's
+    assert "one\nwalked" in walk.get_text()  # the source holds no outputs: the page shows the executed copy's
     assert walk.find("details", class_=False).find("strong").get_text() == "folded"
     assert run.select_one(".output img")["width"] == "1"
     assert run.find("iframe") is None
