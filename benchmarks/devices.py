@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -161,7 +162,8 @@ def memory(status: Path, key: str) -> float:
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Everything, as one JSON-ready object."""
-    checkpoint = args.checkpoint or data_path("litehrnet18_256x192.safetensors")
+    given = args.checkpoint or data_path("litehrnet18_256x192.safetensors")
+    checkpoint = Path(shutil.copy(given, folder))  # the same weights for every row, whatever happens to the file
     model = litehrnet.set_pooling(litehrnet.from_checkpoint(checkpoint), "computed")
     size = args.size
     drawn = list(people(data_path("heldout/people.json"), data_path("heldout"), size))

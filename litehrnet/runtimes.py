@@ -87,7 +87,8 @@ def check_array(images: np.ndarray, told: Signature | None = None) -> None:
         strict=True,
     ):
         if wanted is not None and value != wanted:
-            raise ValueError(f"this file takes {name} {wanted} only, got {value}; export it with dynamic sizes")
+            way = "export it with dynamic sizes" if told.opset else "convert one for that size"  # ONNX has opsets
+            raise ValueError(f"this file takes {name} {wanted} only, got {value}; {way}")
 
 
 def _torch(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:

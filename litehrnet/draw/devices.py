@@ -81,8 +81,9 @@ def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16
     for value, level in zip(values, rounded, strict=True):
         clipped = not low - step / 2 <= value <= high + step / 2
         arrow(axes, (value, 0.53), (level, 0.08), VERMILION if clipped else MUTED)
-        axes.text(value, 0.72, f"{value:g}", ha="center", fontsize=9, color=INK)
-    axes.set(ylim=(-0.3, 1.0), yticks=[], xlabel="value")
+    for k, value in enumerate(np.sort(values)):
+        axes.text(value, 0.72 + 0.2 * (k % 2), f"{value:g}", ha="center", fontsize=9, color=INK)
+    axes.set(ylim=(-0.3, 1.15), yticks=[], xlabel="value")
     axes.spines["left"].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     caption(
@@ -164,7 +165,7 @@ def precision_costs(report: Mapping[str, object], judged: str = "renderings") ->
     axes.set(
         xlabel="times as fast as ONNX Runtime with the plain float32 file",
         ylabel="mean shift of joints (input pixels)",
-        ylim=(-0.02, None),
+        ylim=(-0.02, 2.5 * max(0.1, *(row[judged]["shift"] for row in report["rows"]))),
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     caption(figure, f"Right is faster, up is wronger. Filled: the fused graph. {_note(report)}.")
