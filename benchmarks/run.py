@@ -14,13 +14,14 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import litehrnet
-from litehrnet.bench import Report, compare, machine, median_interval, public_graph, time_in_turn
+from litehrnet.bench import SPIN_SECONDS, Report, compare, machine, median_interval, public_graph, time_in_turn
 from litehrnet.convert import export_ncnn
 from litehrnet.draw import speed_bars
 from litehrnet.export import export_onnx
@@ -107,9 +108,9 @@ class Bench:
             export_ncnn(made, path, size)
         return path
 
-    def timed(self, calls: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    def timed(self, calls: dict[str, Callable[[], object]], pause: float = 0.0) -> dict[str, list[float]]:
         """Name to (milliseconds, times as fast as the first, low, high)."""
-        times = time_in_turn(list(calls.values()), self.rounds)
+        times = time_in_turn(list(calls.values()), self.rounds, pause=pause)
         return {
             name: [float(np.median(times[:, k])) * 1e3, *median_interval(times[:, 0] / times[:, k])]
             for k, name in enumerate(calls)
@@ -136,6 +137,24 @@ class Bench:
             calls[name] = self.session_call(path)
         return self.timed(calls)
 
+    def tried_torch(self, variant: str, size: tuple[int, int]) -> dict[str, list[float]]:
+        """What memory order and fusion bring to PyTorch, each without the other."""
+        model = self.model(variant)
+        last = torch.channels_last
+        image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
+        choices = {
+            "public graph": (public_graph(model), image),
+            "public graph, channels last": (public_graph(model).to(memory_format=last), image.to(memory_format=last)),
+            "fused, channels first": (fuse(model, size, target="openvino"), image),
+            "fused, channels last": (fuse(model, size, target="torch"), image),
+        }
+
+        def call(network: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+            with torch.inference_mode():
+                return network(images)
+
+        return self.timed({name: partial(call, *choice) for name, choice in choices.items()})
+
     def options(self, variant: str, size: tuple[int, int]) -> dict[str, list[float]]:
         """ONNX Runtime's session options on the fused graph."""
         import onnxruntime
@@ -150,7 +169,8 @@ class Bench:
             "optimisations: extended": {"graph_optimization_level": levels.ORT_ENABLE_EXTENDED},
             "optimisations: none": {"graph_optimization_level": levels.ORT_DISABLE_ALL},
         }
-        return self.timed({name: self.session_call(path, **options) for name, options in settings.items()})
+        calls = {name: self.session_call(path, **options) for name, options in settings.items()}
+        return self.timed(calls, pause=SPIN_SECONDS)
 
     @staticmethod
     def session_call(path: Path, **options: object) -> Callable[[], object]:
@@ -204,6 +224,7 @@ def main() -> None:
             bench.add("litehrnet18", USUAL, "openvino", (PUBLIC, PLAIN, FUSED), threads=2)
         bench.report.notes = {
             "tried": bench.tried("litehrnet18", usual),
+            "tried_torch": bench.tried_torch("litehrnet18", usual),
             "session_options": bench.options("litehrnet18", usual),
             "inside_onnxruntime": bench.inside("litehrnet18", usual),
         }
@@ -254,7 +275,12 @@ def page(report: Report, name: str) -> str:
         f"64 MB, {peaks['cached_copy']:.0f} GB/s copying branch 0's map. *Least* is the sum over the kernels of the "
         "larger of their arithmetic at that peak and their bytes at the speed of the cached copy.",
     ]
-    for title, key in (("What else was tried in ONNX Runtime", "tried"), ("Session options", "session_options")):
+    titles = {
+        "tried": "What else was tried in ONNX Runtime",
+        "session_options": "ONNX Runtime's session options",
+        "tried_torch": "PyTorch",
+    }
+    for key, title in titles.items():
         lines += ["", f"## {title}", "", "| | ms | times as fast as the first |", "|---|---|---|"]
         lines += [
             f"| {label} | {ms:.2f} | {ratio:.2f} ({low:.2f} to {high:.2f}) |"

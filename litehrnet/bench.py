@@ -34,6 +34,8 @@ __all__ = [
     "time_in_turn",
 ]
 
+SPIN_SECONDS = 0.02  # runtimes' own threads look for work this long before they sleep, and take a core meanwhile
+
 Run = Callable[[np.ndarray], np.ndarray]
 
 
@@ -184,7 +186,8 @@ def compare(
     """
     answers = {name: run_one(images) for name, run_one in runs.items()}
     expected = next(iter(answers.values())) if expected is None else expected
-    times = time_in_turn([lambda run_one=run_one: run_one(images) for run_one in runs.values()], rounds, warmup)
+    calls = [lambda run_one=run_one: run_one(images) for run_one in runs.values()]
+    times = time_in_turn(calls, rounds, warmup, pause=0.0 if threads == 1 else SPIN_SECONDS)
     rows = []
     for k, (name, answer) in enumerate(answers.items()):
         ratio, low, high = median_interval(times[:, 0] / times[:, k])

@@ -82,6 +82,8 @@ class FusedLiteHRNet(nn.Module):
         self.head = FusedHead(backbone.head_layer, layouts, recipe)
         final = model.head.final_layer
         self.final = pointwise(final, self.head.layout, Layout.plain(final.out_channels))
+        if recipe.channels_last:
+            self.to(memory_format=torch.channels_last)
 
     @property
     def any_size(self) -> bool:
@@ -90,6 +92,8 @@ class FusedLiteHRNet(nn.Module):
 
     def heatmaps(self, images: Tensor) -> Tensor:
         """The network without the check of its input, which is what gets exported; shapes as `forward`."""
+        if self.recipe.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
         maps = [self.stem(images)]
         for stage in self.stages:
             maps = stage(maps)
@@ -119,8 +123,8 @@ def fuse(
         model: a trained network, any variant.
         size: (height, width) that an exported file is meant for. In PyTorch the result takes every legal size.
         target: the runtime to please. "onnxruntime" pads every width to a multiple of `block` and multiplies equal
-            shapes only, which ties an exported file to `size`; "openvino", "ncnn" and "torch" are faster without
-            either, and leave the size open.
+            shapes only, which ties an exported file to `size`; "openvino" and "ncnn" are faster without either, and
+            leave the size open; so does "torch", which runs in PyTorch with channels last in memory.
         block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.
         until: the last rewrite to apply, one of `REWRITES`, for looking at one after the other.
 

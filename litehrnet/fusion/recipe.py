@@ -21,6 +21,7 @@ class Recipe:
         sum_low: sum the fuse step where it is small, and upsample step by step.
         block: every width is a multiple of it, with dead channels; 1 adds none.
         equal_shapes: repeat a weight to the full map before a product, where broadcasting would do.
+        channels_last: keep maps with their channels side by side in memory, as PyTorch's CPU kernels like them.
     """
 
     follow: bool = True
@@ -29,6 +30,7 @@ class Recipe:
     sum_low: bool = True
     block: int = 1
     equal_shapes: bool = False
+    channels_last: bool = False
 
 
 def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
@@ -43,7 +45,7 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
         ValueError: one of them is not known.
 
     >>> recipe_for("onnxruntime", 16, until="follow")
-    Recipe(follow=True, delay=False, pool_once=False, sum_low=False, block=1, equal_shapes=False)
+    Recipe(follow=True, delay=False, pool_once=False, sum_low=False, block=1, equal_shapes=False, channels_last=False)
     """
     if target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; choose one of {', '.join(map(repr, TARGETS))}")
@@ -51,7 +53,12 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
         raise ValueError(f"block must be an integer of at least 1 (16 for AVX-512, 8 for AVX2), got {block!r}")
     if until is not None and until not in REWRITES:
         raise ValueError(f"unknown rewrite {until!r}; choose one of {', '.join(map(repr, REWRITES))}")
-    recipe = Recipe(block=block, equal_shapes=True) if target == "onnxruntime" else Recipe()
+    best = {
+        "onnxruntime": Recipe(block=block, equal_shapes=True),
+        "openvino": Recipe(),
+        "ncnn": Recipe(),
+        "torch": Recipe(channels_last=True),
+    }
     off = REWRITES[REWRITES.index(until) + 1 :] if until else ()
     switches = {name: False for name in off if name != "pad"}
-    return replace(recipe, **switches, **({"block": 1, "equal_shapes": False} if "pad" in off else {}))
+    return replace(best[target], **switches, **({"block": 1, "equal_shapes": False} if "pad" in off else {}))
