@@ -49,6 +49,7 @@ refresh: $(STAMP)  ## execute the notebooks in place and store their outputs, li
 
 bench: $(STAMP)  ## measure speed and parity on this machine, write benchmarks/
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/devices.py
 
 demo: $(STAMP)  ## open the browser demo on localhost
 	$(BIN)/python examples/browser/serve.py
