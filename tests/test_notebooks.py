@@ -11,6 +11,7 @@ import re
 import statistics
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -124,6 +125,15 @@ def test_stored_outputs_are_clean(path: Path) -> None:
                 assert not THIS_MACHINE.search(text), f"{where} names a folder of a machine: {text[:200]}"
                 if is_marked(cell):
                     assert not TIME_STAMP.search(text), f"{where} is compared and holds a time: {text[:200]}"
+
+
+@every_notebook
+def test_each_cell_prints_one_text(path: Path) -> None:
+    """A text that the kernel sent in pieces is stored as one, or the next run would store other pieces."""
+    for number, cell in enumerate(code_cells(path), 1):
+        names = [output.get("name") for output in cell.outputs]
+        pairs = [pair for pair in pairwise(names) if pair[0] and pair[0] == pair[1]]
+        assert not pairs, f"code cell {number} holds its text in pieces"
 
 
 @every_notebook
