@@ -194,7 +194,7 @@ def _check(args: argparse.Namespace) -> int:
     print(f"{takes(told)}; input {told.input!r}, output {told.output!r}")
     ok = True
     try:
-        onnx.checker.check_model(graph, full_check=True)
+        onnx.checker.check_model(args.file, full_check=True)  # by its path: weights may lie in another file
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         ok = False
         print(f"onnx's checker: {str(error).strip().splitlines()[0]}")

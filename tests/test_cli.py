@@ -160,6 +160,16 @@ class TestCheck:
         assert code == 0 and "made elsewhere" in out and "input 'input.1', output '4242'" in out
         assert ("64x32, batch 3: " in out) == (batch == "n") and ("64x32, batch 2: " in out) == (batch == 2)
 
+    def test_weights_in_another_file(self, run: Callable, ours: Path, checkpoint: Path) -> None:
+        graph = onnx.load(ours)
+        onnx.save(graph, "split.onnx", save_as_external_data=True, location="split.onnx.data", size_threshold=1024)
+        arguments = ("check", "split.onnx", "--checkpoint", checkpoint, "--size", "64x32", "--batch", 1)
+        code, out, _ = run(*arguments)
+        assert code == 0 and "note: some weights lie in another file" in out and out.splitlines()[-1] == "ok"
+        Path("split.onnx.data").unlink()
+        code, out, err = run(*arguments)
+        assert code == 1 and "Traceback" not in err and out.splitlines()[-1] == "not ok"
+
     def test_a_size_that_fails_is_a_row_and_the_rest_goes_on(self, run: Callable, ours: Path, checkpoint: Path) -> None:
         sizes = ("--size", "33x32", "--size", "64x32")
         code, out, _ = run("check", ours, "--checkpoint", checkpoint, *sizes, "--batch", 1)
