@@ -144,6 +144,8 @@ def _export(args: argparse.Namespace) -> int:
     print(f"{facts(output, told)}, {'float16 weights, ' if args.fp16 else ''}{args.exporter}, {seconds:.1f} s")
     print(takes(told))
     print(f"parity: {worst(rows)}")
+    if args.fused and args.dynamic == "size":
+        print("note: in ONNX Runtime a fused file of free size is no faster than a plain one; fuse for one size")
     print(output)
     return 0
 
