@@ -57,7 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--exporter", choices=("dynamo", "torchscript"), default="dynamo", help="default: dynamo; "
                         "torchscript gives the same operators in a tenth of the time")  # fmt: skip
     export.add_argument("--opset", type=int, default=18, help="version of ONNX's operators (default: 18)")
-    export.add_argument("--pooling", choices=("computed", "adaptive", "exact"), default="computed")
+    export.add_argument("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="of the "
+                        "cross-resolution weighting; the same values (default: computed)")  # fmt: skip
     export.add_argument("--fp16", action="store_true", help="store weights as float16: half the file")
     export.add_argument("--fused", action="store_true", help="the fast graph (litehrnet.fusion)")
     export.add_argument("--to", choices=("onnx", "ncnn", "openvino"), default="onnx", help="the runtime's own files "
