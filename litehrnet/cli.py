@@ -11,18 +11,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ._version import __version__
+from .cli_models import DEFAULT_SIZE, fuse_for, load_model, runner, save_picture
 from .cli_text import Person, as_json, as_table, facts, spinner, takes, worst
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from .model import LiteHRNet
-    from .runtimes import Run
-
-DEFAULT_SIZE = (256, 192)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -128,8 +120,8 @@ def _export(args: argparse.Namespace) -> int:
         return _convert(args)
     size = check_size(args.size)
     output = args.output or Path(f"{Path(args.weights).stem}.onnx")
-    model = set_pooling(_load(args.weights, args.model), args.pooling)
-    network = _fuse(model, size, args.dynamic) if args.fused else model
+    model = set_pooling(load_model(args.weights, args.model), args.pooling)
+    network = fuse_for(model, size, args.dynamic) if args.fused else model
     with written_whole(output) as temporary:
         started = time.perf_counter()
         with spinner(f"{args.exporter} is exporting"):
@@ -163,7 +155,7 @@ def _convert(args: argparse.Namespace) -> int:
     size, storage = check_size(args.size), "fp16" if args.fp16 else "fp32"
     write, suffix = CONVERTERS[args.to]
     output = args.output or Path(f"{Path(args.weights).stem}{suffix}")
-    model = set_pooling(_load(args.weights, args.model), args.pooling)
+    model = set_pooling(load_model(args.weights, args.model), args.pooling)
     network = fuse(model, size, target=args.to) if args.fused else model
     with written_whole(output) as temporary:
         with spinner(f"converting for {args.to}"):
@@ -206,7 +198,7 @@ def _check(args: argparse.Namespace) -> int:
     if args.checkpoint is None:
         print("not compared: give --checkpoint to compare it with the weights it was made from")
         return 0 if ok else 1
-    model = _load(args.checkpoint)
+    model = load_model(args.checkpoint)
     for size in args.size or default_sizes(told):
         for batch in args.batch or default_batches(told):
             where = f"{size[0]}x{size[1]}, batch {batch}"
@@ -230,7 +222,7 @@ def _predict(args: argparse.Namespace) -> int:
     from .images import draw_joints, read_image
 
     photo = read_image(args.photo)
-    run, size = _runner(args.model, args.size)
+    run, size = runner(args.model, args.size)
     # A photograph has room around its person already.
     boxes = args.box or [(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))]
     people, picture = [], photo
@@ -243,7 +235,7 @@ def _predict(args: argparse.Namespace) -> int:
         people.append(Person(box, names, places, scores))
         picture = draw_joints(picture, places, scores, COCO_SKELETON if coco else (), names, args.least_score)
     if args.output:
-        _save_picture(picture, args.output)
+        save_picture(picture, args.output)
     print(as_json(args.photo, size, people) if args.json else as_table(people))
     if args.output:
         print(args.output, file=sys.stderr if args.json else sys.stdout)
@@ -286,49 +278,3 @@ def _wait() -> None:
     """Until Ctrl+C."""
     while True:
         time.sleep(1)
-
-
-def _load(weights: str, variant: str | None = None) -> LiteHRNet:
-    """The model that a file or a name stands for; with `variant`, it must be that one."""
-    from .checkpoints import BUNDLED, PUBLIC, from_checkpoint, load_pretrained
-    from .model import VARIANTS
-
-    if variant is not None and variant not in VARIANTS:
-        raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}")
-    named = weights in (*BUNDLED, *PUBLIC) and not Path(weights).exists()
-    model = load_pretrained(weights) if named else from_checkpoint(weights)
-    if variant is not None and model.variant.name != variant:
-        raise ValueError(f"{weights} holds {model.variant.name}, not {variant}")
-    return model
-
-
-def _fuse(model: LiteHRNet, size: tuple[int, int], dynamic: str | None) -> object:
-    from .fusion import fuse
-
-    # What pleases ONNX Runtime most has the size built in.
-    return fuse(model, size, target="openvino") if dynamic == "size" else fuse(model, size)
-
-
-def _runner(model: str, size: tuple[int, int] | None) -> tuple[Run, tuple[int, int]]:
-    """The model as a function of arrays, and the size to crop for."""
-    from .model import check_size
-    from .onnx_files import signature
-    from .runtimes import load
-
-    if not model.endswith(".onnx"):
-        return load(_load(model), "torch"), check_size(size or DEFAULT_SIZE)
-    told = signature(model)
-    stored = told.metadata.get("size", DEFAULT_SIZE)
-    wanted = size or (told.height or stored[0], told.width or stored[1])
-    return load(model), check_size(wanted)
-
-
-def _save_picture(picture: np.ndarray, path: Path) -> None:
-    from PIL import Image
-
-    from .files import written_whole
-
-    if path.suffix.lower() not in Image.registered_extensions():
-        raise ValueError(f"{path} has no ending that says a kind of picture, such as .png")
-    with written_whole(path) as temporary:
-        Image.fromarray(picture).save(temporary)

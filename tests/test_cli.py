@@ -391,7 +391,7 @@ class TestBoxes:
         self, run: Callable, monkeypatch: pytest.MonkeyPatch, box: tuple[float, ...]
     ) -> None:
         maps = np.random.default_rng(0).standard_normal((1, 17, 16, 8)).astype(np.float32)
-        monkeypatch.setattr(cli, "_runner", lambda *_: (lambda x: maps, (64, 32)))
+        monkeypatch.setattr(cli, "runner", lambda *_: (lambda x: maps, (64, 32)))
         code, out, err = run("predict", PHOTO, "--json", "--box=" + ",".join(map(str, box)))
         if code:
             assert out == "" and len(err.splitlines()) == 1 and "Traceback" not in err
