@@ -5,9 +5,10 @@
     python benchmarks/devices.py --people people.json --photos FOLDER  # judged on your own annotations as well
     python benchmarks/devices.py --quick                               # few rounds: a test of this program, no result
 
-For each file: milliseconds at one thread and at two, all files in turn; megabytes of the file; memory at its peak, in a
-process of its own; how far joints move against PyTorch in float32; and object keypoint similarity. int8 is calibrated
-on eight rendered people and judged, like everything else, on the sixteen others.
+For each file: milliseconds at one thread, all files in turn; the speed-up by a second thread, and memory at its peak,
+in a process of its own, since idle threads of one runtime spin and slow the next one down; megabytes of the file; how
+far joints move against PyTorch in float32; and object keypoint similarity. int8 is calibrated on eight rendered people
+and judged, like everything else, on the sixteen others.
 """
 
 from __future__ import annotations
@@ -34,12 +35,11 @@ from litehrnet.files import data_path, written_whole
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
 from litehrnet.quantize import quantize_int8
-from litehrnet.runtimes import load
+from litehrnet.runtimes import RUNTIMES, load
 
 HERE = Path(__file__).resolve().parent
 CALIBRATION = 8  # of the rendered people
-THREADS = (1, 2)
-PAUSE = 0.03  # seconds before a run with two threads: threads of the run before may still spin
+DENSE = "int8, dense convolutions"
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def make_entries(
             path = folder / f"{graph}-{precision}.onnx"
             export_onnx(network, path, size, exporter="torchscript", fp16=precision == "fp16")
             entries.append(Entry("onnxruntime", graph, precision, path, files=(path,)))
-    small = quantize_int8(folder / "plain-fp32.onnx", folder / "int8-dense.onnx", images)
+        small = quantize_int8(folder / f"{graph}-fp32.onnx", folder / f"{graph}-int8.onnx", images)
+        entries.append(Entry("onnxruntime", graph, DENSE, small, files=(small,)))
     every = quantize_int8(folder / "fused-fp32.onnx", folder / "int8-all.onnx", images, "all", method="percentile")
-    entries.append(Entry("onnxruntime", "plain", "int8, dense convolutions", small, files=(small,)))
     entries.append(Entry("onnxruntime", "fused", "int8, everything", every, files=(every,)))
     for runtime, write, suffix in (("openvino", export_openvino, ".xml"), ("ncnn", export_ncnn, ".ncnn.param")):
         for graph, network in graphs[runtime].items():
@@ -111,8 +111,10 @@ def make_entries(
                 entries.append(Entry(runtime, graph, precision, files[0], arithmetic, files))
     whole = folder / "fused-fp32.xml"
     entries.append(Entry("openvino", "fused", "bf16", whole, "bf16", (whole, whole.with_suffix(".bin"))))
-    entries.append(Entry("openvino", "fused", "int8, everything", every, files=(every,)))
-    return entries
+    source = export_onnx(graphs["openvino"]["fused"], folder / "openvino.onnx", size, exporter="torchscript")
+    small = quantize_int8(source, folder / "openvino-int8.onnx", images)
+    entries.append(Entry("openvino", "fused", DENSE, small, files=(small,)))
+    return sorted(entries, key=lambda entry: tuple(RUNTIMES).index(entry.runtime))
 
 
 def judged(entry: Entry, persons: list[Person], reference: np.ndarray | None) -> tuple[np.ndarray, dict[str, float]]:
@@ -131,33 +133,43 @@ def judged(entry: Entry, persons: list[Person], reference: np.ndarray | None) ->
     }
 
 
-def peak_memory(entry: Entry, size: tuple[int, int]) -> float | None:
-    """MB that loading and running take at their peak, above everything imported; None where the system is silent."""
-    command = [sys.executable, __file__, "--peak", entry.runtime, str(entry.source), entry.arithmetic, *map(str, size)]
+def alone(entry: Entry, size: tuple[int, int], rounds: int) -> dict[str, float | None]:
+    """What is measured in a process of its own.
+
+    Returns:
+        "peak_mb": memory that loading and running take at their peak, above everything imported; None where the system
+        is silent. "two_threads": times as fast as with one thread.
+    """
+    command = [
+        sys.executable, __file__, "--alone", entry.runtime, str(entry.source), entry.arithmetic, *map(str, size),
+        str(rounds),
+    ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def print_peak(runtime: str, source: str, arithmetic: str, height: str, width: str) -> None:
-    """What `peak_memory` runs, in a process of its own: a peak never goes down."""
+def measure_alone(runtime: str, source: str, arithmetic: str, height: str, width: str, rounds: str) -> None:
+    """What `alone` runs."""
     if runtime != "torch":
         __import__(runtime)
     torch.set_num_threads(1)
     status = Path("/proc/self/status")
-    if not status.is_file():
-        print("null")
-        return
-    before = memory(status, "VmHWM")
-    run = load(source, runtime, 1, arithmetic)
     images = np.zeros((1, 3, int(height), int(width)), np.float32)
-    for _ in range(5):
-        run(images)
-    print(memory(status, "VmHWM") - before)
+    before = memory(status)
+    times = []
+    for threads in (1, 2):
+        run = load(source, runtime, threads, arithmetic)
+        times.append(float(np.median(time_in_turn([lambda run=run: run(images)], int(rounds)))))
+        if threads == 1:
+            after = memory(status)
+    print(json.dumps({"peak_mb": before and after - before, "two_threads": times[0] / times[1]}))
 
 
-def memory(status: Path, key: str) -> float:
-    """A line of /proc/self/status in MB."""
-    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith(key)) / 1024
+def memory(status: Path) -> float | None:
+    """Most memory that this process has held so far, in MB, where the system tells."""
+    if not status.is_file():
+        return None
+    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -172,30 +184,25 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         sets["photographs"] = list(people(args.people, args.photos or args.people.parent, size))
     entries = make_entries(model, checkpoint, size, [person.image for person in drawn[:CALIBRATION]], folder)
     image = drawn[-1].image
-    times = {}
-    for threads in THREADS:
-        runs = [entry.run(threads) for entry in entries]
-        calls = [lambda run=run: run(image) for run in runs]
-        times[threads] = time_in_turn(calls, args.rounds, pause=0.0 if threads == 1 else PAUSE)
+    runs = [entry.run() for entry in entries]
+    times = time_in_turn([lambda run=run: run(image) for run in runs], args.rounds)
     expected = entries[0].run()(image)
     references: dict[str, np.ndarray] = {}
     rows = []
     for k, entry in enumerate(entries):
         row = {"runtime": entry.runtime, "graph": entry.graph, "precision": entry.precision}
-        for threads in THREADS:
-            taken = times[threads]
-            row[f"ms_{threads}"] = float(np.median(taken[:, k])) * 1e3
-            row[f"ratio_{threads}"] = median_interval(taken[:, 1] / taken[:, k])
+        row["ms_1"] = float(np.median(times[:, k])) * 1e3
+        row["ratio_1"] = median_interval(times[:, 1] / times[:, k])
         row["mb"] = sum(file.stat().st_size for file in entry.files) / 1e6
-        row["peak_mb"] = peak_memory(entry, size)
+        row |= alone(entry, size, min(20, args.rounds))
         row["max_rel"] = float(np.abs(entry.run()(image) - expected).max() / np.abs(expected).max())
         for name, persons in sets.items():
             joints, row[name] = judged(entry, persons, references.get(name))
             references.setdefault(name, joints)
         rows.append(row)
         print(line(row, list(sets)), flush=True)
-    by_graph = {
-        entry.graph: np.median(times[1][:, k])
+    ncnn = {
+        entry.graph: times[:, k]
         for k, entry in enumerate(entries)
         if (entry.runtime, entry.precision) == ("ncnn", "fp32")
     }
@@ -209,16 +216,25 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         },
         "people": {name: len(persons) for name, persons in sets.items()},
         "rounds": args.rounds,
-        "ncnn_layers": {graph: ncnn_layers(folder / f"{graph}-fp32.ncnn.param") for graph in by_graph},
-        "ncnn_fused_ratio": float(by_graph["plain"] / by_graph["fused"]),
+        "ncnn_layers": {graph: ncnn_layers(folder / f"{graph}-fp32.ncnn.param") for graph in ncnn},
+        "ncnn_fused_ratio": median_interval(ncnn["plain"] / ncnn["fused"]),
         "rows": rows,
     }
 
 
 HEAD = (
-    "runtime", "graph", "precision", "ms, 1 thread", "times as fast", "ms, 2 threads", "file MB", "peak MB",
+    "runtime", "graph", "precision", "ms, 1 thread", "times as fast", "second thread", "file MB", "peak MB",
     "relative difference",
 )  # fmt: skip
+
+
+HOW = """\
+Files are run in turn, {rounds} rounds; *times as fast* is the median of the rounds' ratios to ONNX Runtime's plain
+float32 file, with a 95 % interval, all at one thread. *Second thread* is the speed-up by it, and *peak* the memory
+above everything imported, both in a process of its own. *Relative difference*, *shift* (in input pixels, all joints)
+and *moved* are against PyTorch in float32; OKS is against the annotated joints of {counts}. int8 was calibrated on
+{calibration} other renderings. fp16 means float16 weights in the file; ncnn may then compute in float16, too; others
+stay in float32. bf16 means the float32 file, computed in bfloat16 where the processor can."""
 
 
 def line(row: dict[str, object], sets: list[str]) -> str:
@@ -227,7 +243,7 @@ def line(row: dict[str, object], sets: list[str]) -> str:
     peak = "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}"
     cells = [
         row["runtime"], row["graph"], row["precision"], f"{row['ms_1']:.1f}", f"{ratio:.2f} ({low:.2f} to {high:.2f})",
-        f"{row['ms_2']:.1f}", f"{row['mb']:.2f}", peak, f"{row['max_rel']:.0e}",
+        f"x {row['two_threads']:.2f}", f"{row['mb']:.2f}", peak, f"{row['max_rel']:.0e}",
     ]  # fmt: skip
     for name in sets:
         told = row[name]
@@ -241,7 +257,7 @@ def page(report: dict[str, object], name: str) -> str:
     versions = ", ".join(f"{key} {value}" for key, value in told.items() if key not in ("processor", "system", "date"))
     head = [*HEAD, *(f"{what}, {each}" for each in sets for what in ("mean shift px", "moved over 2 px", "OKS"))]
     counts = " and ".join(f"{count} {each}" for each, count in report["people"].items())
-    ncnn = report["ncnn_fused_ratio"]
+    ncnn, low, high = report["ncnn_fused_ratio"]
     return "\n".join(
         [
             f"# What each runtime costs, {told['date']}",
@@ -249,18 +265,13 @@ def page(report: dict[str, object], name: str) -> str:
             f"{network['variant']} at {network['size'][0]}x{network['size'][1]} (height x width), weights",
             f"{network['weights']} ({network['sha256'][:8]}). {told['processor']}, {told['system']}; {versions}.",
             "",
-            f"Files are run in turn, {report['rounds']} rounds; *times as fast* is the median of the rounds' ratios to",
-            "ONNX Runtime's plain float32 file at one thread, with a 95 % interval. *Peak* is memory above everything",
-            "imported. *Relative difference*, *shift* (in input pixels, all joints) and *moved* are against PyTorch in",
-            f"float32; OKS is against the annotated joints of {counts}. int8 was calibrated on {CALIBRATION} other",
-            "renderings. fp16 means float16 weights in the file; ncnn may then compute in float16, too; others stay in",
-            "float32. bf16 means the float32 file, computed in bfloat16 where the processor can.",
+            HOW.format(rounds=report["rounds"], counts=counts, calibration=CALIBRATION),
             "",
             f"| {' | '.join(head)} |",
             f"|{'---|' * len(head)}",
             *(line(row, sets) for row in report["rows"]),
             "",
-            f"In ncnn the fused graph is {ncnn:.2f} times as fast as the plain one (float32, one thread).",
+            f"In ncnn, in float32, the fused graph is {ncnn:.2f} ({low:.2f} to {high:.2f}) times as fast as the plain.",
             "",
             f"All numbers: [{name}.json]({name}.json).",
             "",
@@ -284,8 +295,8 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--peak"]:
-        print_peak(*sys.argv[2:])
+    if sys.argv[1:2] == ["--alone"]:
+        measure_alone(*sys.argv[2:])
         return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="default: the bundled weights")
