@@ -113,13 +113,16 @@ class Report:
         return cls(told["machine"], rows, told["notes"])
 
 
-def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int = 50, warmup: int = 5) -> np.ndarray:
+def time_in_turn(
+    runs: Sequence[Callable[[], object]], rounds: int = 50, warmup: int = 5, pause: float = 0.0
+) -> np.ndarray:
     """Seconds of each call, (rounds, len(runs)); every round calls each once, odd rounds in the opposite order.
 
     Args:
         runs: what to time.
         rounds: how often.
         warmup: calls of each before the first that counts.
+        pause: seconds before each call, for threads of the call before that still spin.
 
     Raises:
         ValueError: nothing to run, or no rounds.
@@ -133,6 +136,7 @@ def time_in_turn(runs: Sequence[Callable[[], object]], rounds: int = 50, warmup:
     for i in range(rounds):
         order = range(len(runs)) if i % 2 == 0 else reversed(range(len(runs)))
         for k in order:
+            time.sleep(pause)
             start = time.perf_counter()
             runs[k]()
             times[i, k] = time.perf_counter() - start
