@@ -170,15 +170,21 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_dump() -> Iterator[None]:
-    """The torchscript exporter turns its log on for the length of an export and forgets to ask whether it was on."""
+    """Keep the torchscript exporter's log off, and leave it as it was.
+
+    That exporter means to turn its log on only when asked. But it asks whether a function exists where it means to call
+    it, so the first export of a process turns the log on for good. Hence both: the log off, and nobody to turn it on.
+    """
     try:
         from torch.onnx._internal.torchscript_exporter import utils
     except ImportError:  # it lies elsewhere in other versions of torch; then the dump stays
         yield
         return
-    usual = getattr(utils, "setup_onnx_logging", None)
+    usual, was_on = utils.setup_onnx_logging, torch._C._jit_is_onnx_log_enabled()
     utils.setup_onnx_logging = lambda verbose: contextlib.nullcontext()
+    torch._C._jit_set_onnx_log_enabled(False)
     try:
         yield
     finally:
         utils.setup_onnx_logging = usual
+        torch._C._jit_set_onnx_log_enabled(was_on)

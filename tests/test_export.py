@@ -410,10 +410,18 @@ class TestQuiet:
             export_pooling(11, 4, "exact", tmp_path / "p.onnx")
         assert capfd.readouterr() == ("", "")
 
-    def test_error_leaves_no_file(self, tmp_path: Path) -> None:
-        with pytest.raises(torch.onnx.errors.SymbolicValueError, match="factor of input size"):
-            export_pooling((64, 48), (7, 5), "adaptive", tmp_path / "p.onnx")
-        assert list(tmp_path.iterdir()) == []
+    @pytest.mark.parametrize("log_is_on", [False, True])
+    def test_error_comes_without_the_dump(self, tmp_path: Path, capfd: pytest.CaptureFixture, log_is_on: bool) -> None:
+        """Any earlier export of the same process may have left the exporter's log on; it stays as it was."""
+        before = torch._C._jit_is_onnx_log_enabled()
+        torch._C._jit_set_onnx_log_enabled(log_is_on)
+        try:
+            with pytest.raises(torch.onnx.errors.SymbolicValueError, match="factor of input size"):
+                export_pooling((64, 48), (7, 5), "adaptive", tmp_path / "p.onnx")
+            assert torch._C._jit_is_onnx_log_enabled() is log_is_on
+        finally:
+            torch._C._jit_set_onnx_log_enabled(before)
+        assert capfd.readouterr() == ("", "") and list(tmp_path.iterdir()) == []
 
     def test_other_warnings_still_come(self) -> None:
         with pytest.warns(UserWarning, match="mine"), exporters.quiet():
