@@ -7,6 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from litehrnet.heatmaps import COCO_SIGMAS, MEAN, STD, crop_person, decode, to_i
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
 import evaluate
 import train
-from training.crops import Augmentation, gaussian_targets, training_crop
+from training.crops import Augmentation, _close_up, gaussian_targets, training_crop
 from training.loop import Recipe, Trainer
 from training.losses import LOSSES, heatmap_loss
 from training.measure import flip_test, measure
@@ -164,6 +165,24 @@ def test_joints_stay_on_their_pixels(shards: Path, size: tuple[int, int]) -> Non
             seen += 1
     assert seen > 40
     assert 0 < flips < seen
+
+
+@pytest.mark.parametrize("labelled", range(18))
+def test_close_ups_with_any_number_of_labelled_joints(shards: Path, labelled: int) -> None:
+    """A close-up needs joints to choose from; where too few are labelled, the whole box stays."""
+    people = open_people(shards)
+    whole = people.person(0)
+    joints = whole.joints.copy()
+    joints[:, 2] = 0
+    joints[:labelled, 2] = 2
+    for seed in range(40):
+        box = _close_up(replace(whole, joints=joints), np.random.default_rng(seed))
+        if labelled <= 8:
+            assert box == whole.box
+        x, y, width, height = box
+        assert min(width, height) >= 24
+        inside = (joints[:labelled, :2] >= [x - 1, y - 1]) & (joints[:labelled, :2] <= [x + width + 1, y + height + 1])
+        assert inside.all(axis=1).sum() >= min(labelled, 5)
 
 
 def test_crops_follow_from_the_generator(shards: Path) -> None:

@@ -86,7 +86,7 @@ def _close_up(person: Person, rng: np.random.Generator) -> tuple[float, float, f
     """The box of the topmost joints, as photographs cut people off, or sometimes of the lowest; all, where few are
     labelled."""
     joints = person.joints[person.joints[:, 2] > 0, :2]
-    if len(joints) < 8:
+    if len(joints) <= 8:
         return person.box
     from_top = joints[np.argsort(joints[:, 1])]
     part = (
