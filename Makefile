@@ -1,7 +1,7 @@
 # Everything from nothing but Python 3.11 and make. `make` alone lists the commands.
 
 PYTHON ?= $(or $(shell command -v python3.11),python3)
-EXTRAS := notebooks,devices,test
+EXTRAS := notebooks,devices,evaluate,test
 BIN := .venv/bin
 STAMP := .venv/.installed
 

@@ -7,7 +7,7 @@
 
 A `.onnx`, `.xml` or `.param` file runs in its own runtime, everything else in torch. With `--boxes` (a COCO list of
 detections) there is no one to compare a pose with but COCO's own matching, so only the average precision is given; it
-needs `pip install pycocotools`.
+needs the extra `evaluate`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ else:
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-COURSE_EXTRAS = ("notebooks", "devices", "test")
+COURSE_EXTRAS = ("notebooks", "devices", "evaluate", "test")
 COURSE_NEEDS = ("torch", "numpy", "onnx", "onnxruntime", "matplotlib", "netron", "jupyterlab")
 
 

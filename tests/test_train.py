@@ -388,7 +388,6 @@ def test_evaluate_refuses_what_does_not_go_together(capsys) -> None:
 
 
 def test_average_precision_of_perfect_and_of_shifted_poses(photos: Path) -> None:
-    pytest.importorskip("pycocotools")
     held = json.loads((photos / "people.json").read_text())["annotations"][:3]
     perfect, far = [], []
     for entry in held:
@@ -400,7 +399,6 @@ def test_average_precision_of_perfect_and_of_shifted_poses(photos: Path) -> None
 
 
 def test_evaluate_with_detected_boxes(photos: Path, tmp_path: Path) -> None:
-    pytest.importorskip("pycocotools")
     weights = save_weights(litehrnet.create_model("litehrnet18", 5), tmp_path / "weights.safetensors")
     boxes = [
         {"image_id": 2, "category_id": 1, "bbox": [50, 60, 150, 200], "score": 0.9},
