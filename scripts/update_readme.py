@@ -1,4 +1,4 @@
-"""Write the two made parts of README.md: the table of notebooks, and the measured table.
+"""Write the made parts of README.md: the table of notebooks, and the two measured tables.
 
 python scripts/update_readme.py            # write
 python scripts/update_readme.py --check    # exit code 1 if README.md is not up to date
@@ -15,6 +15,8 @@ from course import ROOT, card, numbered
 
 README = ROOT / "README.md"
 SHOWN = "| 1 | 256x192 | litehrnet18: "  # threads, input and model of the rows that README.md shows
+COLUMNS = ("runtime", "graph", "precision", "ms, 1 thread", "times as fast", "second thread", "file MB", "peak MB")
+COLUMNS += ("mean shift px, renderings", "OKS, renderings")  # of the devices' table
 
 
 def notebooks() -> str:
@@ -46,13 +48,26 @@ def measured() -> str:
     return f"{head}\n\n{shown}\n\nOther sizes, variants and thread counts, and what was tried: [{link}]({link})."
 
 
+def devices() -> str:
+    """The newest dated run in benchmarks/devices/, the columns that matter most."""
+    runs = sorted((ROOT / "benchmarks" / "devices").glob("20[0-9][0-9]-*.md"))
+    if not runs:
+        return "No run is stored yet; `make bench` makes one."
+    lines = [line for line in runs[-1].read_text().splitlines() if line.startswith("|")]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    chosen = [rows[0].index(name) for name in COLUMNS]
+    shown = "\n".join("| " + " | ".join(row[index] for index in chosen) + " |" for row in rows)
+    link = runs[-1].relative_to(ROOT).as_posix()
+    return f"{shown}\n\nHow it was measured, and the rest of the columns: [{link}]({link})."
+
+
 def updated(text: str) -> str:
-    """README.md with both parts written anew.
+    """README.md with all parts written anew.
 
     Raises:
         ValueError: a marker is missing.
     """
-    for name, make in (("notebooks", notebooks), ("measured", measured)):
+    for name, make in (("notebooks", notebooks), ("measured", measured), ("devices", devices)):
         pattern = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
         if not pattern.search(text):
             raise ValueError(f"README.md has no part {name!r}")
