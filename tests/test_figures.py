@@ -116,6 +116,7 @@ OUTCOMES = [
         lambda: draw.two_maps(np.zeros((8, 6)), np.eye(16)),
         lambda: draw.two_maps(np.zeros((8, 6)), np.ones((8, 6))),
         lambda: draw.operators_before_after({"Conv": 3}, {"Conv": 3, "Add": 1}, ("before", "after")),
+        lambda: draw.right_and_wrong(np.zeros((32, 24, 3)), *(np.full((1, 2, 8, 6), v) for v in (1.0, 1.0, 2.0))),
         lambda: draw.parity_chart({"as exported": PARITIES[:1], "tidy": PARITIES[1:]}, 1e-4),
     ],
 )

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from .heatmaps import PHOTO_DPI, _overlay, _scale
 from .style import INK, MUTED, PLAIN_COLOURS, arrow, box, caption, new_figure
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ __all__ = [
     "operators_before_after",
     "outcome_table",
     "parity_chart",
+    "right_and_wrong",
     "stored_exports",
     "two_maps",
 ]
@@ -192,4 +194,28 @@ def parity_chart(results: Mapping[str, Sequence[Parity]], tolerance: float) -> F
     axes.set(xlabel="largest difference / largest value of torch's heatmaps")
     axes.grid(axis="x", color=MUTED, alpha=0.2)
     caption(figure, "Green dots lie below the tolerance: rounding. Red dots lie far above it: another function.")
+    return figure
+
+
+def right_and_wrong(crop: np.ndarray, expected: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Figure:
+    """Heatmaps of PyTorch between those of a right file and of a wrong one, with each file's relative difference.
+
+    Args:
+        crop: (H, W, 3) uint8.
+        expected, right, wrong: heatmaps of PyTorch and of both files, (1, K, h, w).
+    """
+    figure, axes = new_figure(1, 5, size=(8.4, 3.9), dpi=PHOTO_DPI, width_ratios=(5, 1, 5, 1, 5))
+    panels = (("a right file", right, GOOD), ("PyTorch", expected, MUTED), ("a wrong file", wrong, FAILS))
+    for ax, (name, maps, colour) in zip(axes[::2], panels, strict=True):
+        _overlay(ax, crop, maps[0].max(axis=0), _scale(expected))
+        relative = np.abs(maps - expected).max() / np.abs(expected).max()
+        ax.set_title(name if maps is expected else f"{name}: {relative:.0e}", loc="center")
+        ax.set_axis_on()
+        ax.set(xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set(visible=True, color=colour, linewidth=4)
+    for ax, sign, colour in zip(axes[1::2], "=\N{NOT EQUAL TO}", (GOOD, FAILS), strict=True):
+        ax.text(0.5, 0.5, sign, ha="center", va="center", fontsize=36, color=colour)
+        ax.set_axis_off()
+    caption(figure, "The number is the largest difference from PyTorch, relative to the largest value.")
     return figure
