@@ -23,7 +23,9 @@ def main(folder: Path) -> None:
 
     report = stored_report()
     inside = report.notes["inside_onnxruntime"]
-    profiles = {name: inside[key]["by_kind_ms"] for name, key in (("public graph", "public graph"), ("fused", "fused"))}
+    profiles = {
+        name: inside[key]["by_kind_ms"] for name, key in (("public graph", "public graph"), ("fused graph", "fused"))
+    }
     note = f"Lite-HRNet-18 at 256x192, one thread; {report.machine['processor']}, {report.machine['date']}."
     draw.time_by_kind(profiles, note).savefig(folder / "07_make_it_fast.png")
     print(folder / "07_make_it_fast.png")

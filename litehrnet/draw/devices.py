@@ -78,17 +78,16 @@ def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16
     axes.vlines(grid, -0.12, 0.12, color=MUTED, linewidth=1)
     axes.plot(values, np.full(len(values), 0.6), "o", color=VERMILION, label="float")
     axes.plot(rounded, np.zeros(len(values)), "s", color=BLUE, label=f"one of {levels} levels", zorder=3)
-    for value, level in zip(values, rounded, strict=True):
-        clipped = not low - step / 2 <= value <= high + step / 2
-        arrow(axes, (value, 0.53), (level, 0.08), VERMILION if clipped else MUTED)
+    clipped = (values < low - step / 2) | (values > high + step / 2)
+    for value, level, beyond in zip(values, rounded, clipped, strict=True):
+        arrow(axes, (value, 0.53), (level, 0.08), VERMILION if beyond else MUTED)
     for k, value in enumerate(np.sort(values)):
         axes.text(value, 0.72 + 0.2 * (k % 2), f"{value:g}", ha="center", fontsize=9, color=INK)
     axes.set(ylim=(-0.3, 1.15), yticks=[], xlabel="value")
     axes.spines["left"].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    caption(
-        figure, f"Levels lie {step:.3g} apart. Each number goes to the nearest; a red arrow is one that is clipped."
-    )
+    text = f"Levels lie {step:.3g} apart. Each number goes to the nearest."
+    caption(figure, f"{text} A red arrow is one that is clipped." if clipped.any() else text)
     return figure
 
 

@@ -70,7 +70,8 @@ def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") ->
                 continue
             axes.barh(y, width, left=left, color=colour, edgecolor="white", height=0.62, label=kind if y == 0 else None)
             if width > 0.045 * longest:
-                axes.text(left + width / 2, y, f"{width:.1f}", ha="center", va="center", fontsize=9, color=INK)
+                shade = "white" if colour == BLUE else INK
+                axes.text(left + width / 2, y, f"{width:.1f}", ha="center", va="center", fontsize=9, color=shade)
             left += width
         axes.text(left + 0.01 * longest, y, f"{left:.1f} ms", va="center", fontsize=10, color=INK)
     axes.set(
