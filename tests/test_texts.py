@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 def test_readme_tables_are_up_to_date() -> None:
     """The tables are those that `scripts/update_readme.py` writes from the notebooks and the newest benchmark."""
     assert update_readme.updated(README) == README
+
+
+@pytest.mark.parametrize("arguments", [("check",), ("format", "--check")])
+def test_ruff_has_nothing_to_say(arguments: tuple[str, ...]) -> None:
+    """Neither of code nor of notebooks nor of the code in Markdown, as CONTRIBUTING.md promises."""
+    done = subprocess.run(
+        [sys.executable, "-m", "ruff", *arguments, "--no-cache", "."], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_readme_without_its_markers_is_refused() -> None:
