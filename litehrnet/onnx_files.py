@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import onnx
+    from google.protobuf.message import Message
 
 __all__ = ["METADATA_KEY", "Signature", "findings", "found_opset", "read_graph", "signature"]
 
@@ -64,11 +65,28 @@ def read_graph(path: str | Path) -> onnx.ModelProto:
         raise FileNotFoundError(f"no such file: {path}")
     try:
         graph = onnx.load_model_from_string(path.read_bytes())
-    except DecodeError as error:
+        _read_texts(graph)
+    except (DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path.name} is not an ONNX file, or it is damaged ({error})") from error
     if not any(entry.domain in ("", "ai.onnx") for entry in graph.opset_import):
         raise ValueError(f"{path.name} is not an ONNX file, or it is damaged (it names no set of operators)")
     return graph
+
+
+def _read_texts(message: Message) -> None:
+    """Read every name once: protobuf gives one that is not UTF-8 as bytes, or fails when somebody asks for it.
+
+    Raises:
+        UnicodeDecodeError: one is not.
+    """
+    for field, value in message.ListFields():
+        if field.type == field.TYPE_STRING:
+            for text in (value,) if isinstance(value, str | bytes) else value:
+                if isinstance(text, bytes):
+                    text.decode()
+        elif field.type == field.TYPE_MESSAGE:
+            for one in (value,) if hasattr(value, "ListFields") else value:
+                _read_texts(one)
 
 
 def found_opset(graph: onnx.ModelProto) -> int:

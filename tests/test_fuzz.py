@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from tiny import tiny_model
 
 from litehrnet.export import export_onnx
+from litehrnet.onnx_files import read_graph
 
 SECONDS = 240  # for all the cases of one kind; a hang shows as running out of it
 QUICK, MANY = 24, 400
@@ -119,6 +120,17 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("text", [b"variant", b"Conv", b"heatmaps"])
+def test_onnx_with_a_name_that_is_no_text(onnx_file: Path, tmp_path: Path, text: bytes) -> None:
+    """In the metadata, an operator, an output: protobuf itself takes bytes that are not UTF-8 for a name."""
+    content = onnx_file.read_bytes()
+    assert text in content
+    path = tmp_path / "damaged.onnx"
+    path.write_bytes(content.replace(text, b"\xb2" + text[1:], 1))
+    with pytest.raises(ValueError, match=r"damaged\.onnx is not an ONNX file, or it is damaged \('utf-8'"):
+        read_graph(path)
 
 
 @pytest.mark.parametrize("cases", [QUICK, pytest.param(MANY, marks=SLOW)])
