@@ -64,7 +64,9 @@ def run_exporter(
     import onnx
 
     first = next(module.parameters(), torch.zeros(()))
-    # Batch 2 where it may change: torch.export takes a batch of 1 for a constant.
+    # torch.export takes a 1 for a constant: so batch 2 where it may change, and sides of two times 32 or more.
+    if dynamic == "size" and exporter == "dynamo":
+        shape = (shape[0], *(max(side, 64) for side in shape[1:]))
     image = torch.zeros(2 if dynamic else 1, *shape, dtype=first.dtype, device=first.device)
     options = {"input_names": ["image"], "output_names": [output], "opset_version": opset}
     modes = {part: part.training for part in module.modules()}
