@@ -7,6 +7,7 @@ processors (5e-2 off), ncnn 16-bit storage.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import zlib
 from collections.abc import Callable
@@ -66,22 +67,22 @@ def run_openvino(path: Path, threads: int, precision: str) -> tuple[Signature, R
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
     }
-    compiled = {}
+    one_image_apart = told.batch is None and None not in (told.channels, told.height, told.width)
 
-    def request(any_batch: bool) -> object:
-        if any_batch not in compiled:
-            graph = model
-            if not any_batch:
-                graph = model.clone()
-                graph.reshape([1, told.channels, told.height, told.width])
-            compiled[any_batch] = core.compile_model(graph, "CPU", options).create_infer_request()
-        return compiled[any_batch]
+    @functools.cache
+    def request(one_image: bool) -> object:
+        """The compiled graph: for one image, or as the file has it."""
+        graph = model
+        if one_image:
+            graph = model.clone()
+            graph.reshape([1, told.channels, told.height, told.width])
+        return core.compile_model(graph, "CPU", options).create_infer_request()
 
-    free_batch_only = told.batch is None and None not in (told.channels, told.height, told.width)
-    request(any_batch=not free_batch_only)
+    request(one_image_apart)  # compiled while loading, not at the first image
 
     def run(images: np.ndarray) -> np.ndarray:
-        found = request(any_batch=not free_batch_only or len(images) != 1).infer([images])
+        """Heatmaps of images that `load` has checked."""
+        found = request(one_image_apart and len(images) == 1).infer([images])
         return np.array(found[0])  # a copy: the request's own buffer is used again
 
     return told, run
