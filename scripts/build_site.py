@@ -9,6 +9,7 @@ build. The pages ask nobody else for anything. The old site stays until the new 
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import sys
 import tempfile
@@ -18,7 +19,8 @@ from pathlib import Path, PurePosixPath
 
 import jinja2
 from bs4 import BeautifulSoup
-from course import ROOT, Card, card, numbered, read
+from course import DETAILS, ROOT, Card, card, numbered, read
+from PIL import Image
 from website import api, links, maths, pages
 
 TITLE = "Lite-HRNet, step by step"
@@ -122,11 +124,9 @@ class Site:
         for one in cards:
             picture = None
             if one.picture is not None:
-                suffix = one.picture.suffix if isinstance(one.picture, Path) else ".png"
-                picture = f"assets/cards/{one.number}{suffix}"
-                target = self.out / picture
-                target.parent.mkdir(exist_ok=True)
-                target.write_bytes(one.picture.read_bytes() if isinstance(one.picture, Path) else one.picture)
+                picture = f"assets/cards/{one.number}.png"
+                (self.out / picture).parent.mkdir(exist_ok=True)
+                self._detail(one).save(self.out / picture)
             title, sentence = (_inline(text) for text in (one.title, one.sentence))
             link = f"{one.path.stem}.html"
             shown.append({"number": one.number, "minutes": one.minutes, "title": title, "sentence": sentence,
@@ -135,6 +135,15 @@ class Site:
             course=TITLE, cards=shown, lead=self._lead(), picture=self._picture(), more=self.more
         )
         self._write(PurePosixPath("index.html"), TITLE, BeautifulSoup(body, "html.parser"))
+
+    @staticmethod
+    def _detail(one: Card) -> Image.Image:
+        """The part of a notebook's picture that its card shows."""
+        left, top, right, bottom = DETAILS.get(one.number, (0.0, 0.0, 1.0, 1.0))
+        picture = one.picture if isinstance(one.picture, Path) else io.BytesIO(one.picture)
+        with Image.open(picture) as image:
+            box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+            return image.convert("RGB").crop(tuple(round(side) for side in box))
 
     def _lead(self) -> str:
         """The README's first paragraph: what the course is, in its own words."""

@@ -16,6 +16,19 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Part of a notebook's picture that its card shows, as fractions (left, top, right, bottom): the whole is small there.
+DETAILS = {
+    "00": (0.0, 0.0, 0.54, 0.9),
+    "01": (0.385, 0.0, 0.75, 0.62),
+    "02": (0.0, 0.18, 1.0, 0.93),
+    "03": (0.0, 0.0, 0.68, 0.83),
+    "04": (0.5, 0.28, 1.0, 0.95),
+    "05": (0.0, 0.0, 1.0, 0.9),
+    "06": (0.5, 0.0, 1.0, 1.0),
+    "07": (0.0, 0.16, 1.0, 0.93),
+    "08": (0.4, 0.0, 1.0, 0.93),
+}
+
 LIVE_ONLY = "Run the notebook to see Netron's live drawing here."
 
 _IMAGE = re.compile(r"!\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)|<img\b[^>]*?\bsrc=[\"']([^\"']+)[\"'][^>]*>")

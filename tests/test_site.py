@@ -17,7 +17,7 @@ import nbformat
 import pytest
 import run_notebooks
 from bs4 import BeautifulSoup
-from course import LIVE_ONLY, card
+from course import DETAILS, LIVE_ONLY, ROOT, card, numbered
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from website.api import public_modules
 
@@ -323,3 +323,11 @@ def test_the_course_builds_as_stored(tmp_path: Path) -> None:
         assert (site / "api" / f"{module.replace('.', '/')}.html").is_file()
     for page in site.rglob("*.html"):
         assert "<iframe" not in page.read_text()
+
+
+def test_every_card_shows_a_part_of_its_picture() -> None:
+    """Fractions of the picture, left before right and top before bottom, for every notebook of the course."""
+    assert sorted(DETAILS) == [path.name[:2] for path in numbered(ROOT / "notebooks")]
+    for left, top, right, bottom in DETAILS.values():
+        assert 0 <= left < right <= 1
+        assert 0 <= top < bottom <= 1
