@@ -22,13 +22,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 
 import litehrnet
-from litehrnet.bench import machine, median_interval, time_in_turn
+from litehrnet.bench import machine, ratios, time_loaded_anew
 from litehrnet.convert import export_ncnn, export_openvino, ncnn_layers
 from litehrnet.export import export_onnx
 from litehrnet.files import data_path, written_whole
@@ -133,7 +134,7 @@ def judged(entry: Entry, persons: list[Person], reference: np.ndarray | None) ->
     }
 
 
-def alone(entry: Entry, baseline: Entry, size: tuple[int, int], rounds: int) -> dict[str, object]:
+def alone(entry: Entry, baseline: Entry, size: tuple[int, int], sessions: int, rounds: int) -> dict[str, object]:
     """What is measured in a process of its own.
 
     Returns:
@@ -141,14 +142,14 @@ def alone(entry: Entry, baseline: Entry, size: tuple[int, int], rounds: int) -> 
         is silent. "ms_1": median milliseconds at one thread. "ratio_1": times as fast as the baseline, and its
         interval, both run in turn. "two_threads": times as fast as with one thread.
     """
-    command = [sys.executable, __file__, "--alone", *map(str, size), str(rounds)]
+    command = [sys.executable, __file__, "--alone", *map(str, (*size, sessions, rounds))]
     for one in (entry, baseline):
         command += [one.runtime, str(one.source), one.arithmetic]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure_alone(height: str, width: str, rounds: str, *entry_and_baseline: str) -> None:
+def measure_alone(height: str, width: str, sessions: str, rounds: str, *entry_and_baseline: str) -> None:
     """What `alone` runs."""
     (runtime, source, arithmetic), (other, other_source, other_arithmetic) = np.reshape(entry_and_baseline, (2, 3))
     if runtime != "torch":
@@ -160,18 +161,22 @@ def measure_alone(height: str, width: str, rounds: str, *entry_and_baseline: str
     one = load(source, runtime, 1, arithmetic)
     one(images)
     after = memory(status)
-    base = load(other_source, other, 1, other_arithmetic)
-    times = time_in_turn([lambda: one(images), lambda: base(images)], int(rounds))
-    two = load(source, runtime, 2, arithmetic)
+    del one
+
+    def timed(*choices: tuple[str, str, int, str]) -> np.ndarray:
+        loaders = [lambda choice=choice: partial(load(*choice), images) for choice in choices]
+        return time_loaded_anew(loaders, int(sessions), int(rounds))
+
+    times = timed((other_source, other, 1, other_arithmetic), (source, runtime, 1, arithmetic))
     # Threads are made before the clock starts; the one-thread figure is from above, where none of them was there yet.
-    doubled = time_in_turn([lambda: two(images)], int(rounds))
+    doubled = timed((source, runtime, 2, arithmetic))
     print(
         json.dumps(
             {
                 "peak_mb": before and after - before,
-                "ms_1": float(np.median(times[:, 0])) * 1e3,
-                "ratio_1": median_interval(times[:, 1] / times[:, 0]),
-                "two_threads": float(np.median(times[:, 0]) / np.median(doubled)),
+                "ms_1": float(np.median(times[..., 1])) * 1e3,
+                "ratio_1": ratios(times)[1],
+                "two_threads": float(np.median(times[..., 1]) / np.median(doubled)),
             }
         )
     )
@@ -202,7 +207,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
     for entry in entries:
         row = {"runtime": entry.runtime, "graph": entry.graph, "precision": entry.precision}
         row["mb"] = sum(file.stat().st_size for file in entry.files) / 1e6
-        row |= alone(entry, entries[1], size, args.rounds)
+        row |= alone(entry, entries[1], size, args.sessions, args.rounds)
         row["max_rel"] = float(np.abs(entry.run()(image) - expected).max() / np.abs(expected).max())
         for name, persons in sets.items():
             joints, row[name] = judged(entry, persons, references.get(name))
@@ -219,9 +224,10 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
             "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
         },
         "people": {name: len(persons) for name, persons in sets.items()},
+        "sessions": args.sessions,
         "rounds": args.rounds,
         "ncnn_layers": {graph: ncnn_layers(folder / f"{graph}-fp32.ncnn.param") for graph in ncnn},
-        "ncnn_fused_ratio": alone(ncnn["fused"], ncnn["plain"], size, args.rounds)["ratio_1"],
+        "ncnn_fused_ratio": alone(ncnn["fused"], ncnn["plain"], size, args.sessions, args.rounds)["ratio_1"],
         "rows": rows,
     }
 
@@ -233,8 +239,9 @@ HEAD = (
 
 
 HOW = """\
-Each file is run in a process of its own, in turn with ONNX Runtime's plain float32 file, {rounds} rounds, one thread;
-*times as fast* is the median of the rounds' ratios to it, with a 95 % interval. *Second thread* is the speed-up by it,
+Each file is run in a process of its own, in turn with ONNX Runtime's plain float32 file, one thread; both are loaded
+anew {sessions} times and run {rounds} times each time. *Times as fast* is the median over these sessions, each with the
+median of its rounds' ratios, and its 95 % interval. *Second thread* is the speed-up by it,
 and *peak* the memory above everything imported. *Relative difference*, *shift* (in input pixels, all joints)
 and *moved* are against PyTorch in float32; OKS is against the annotated joints of {counts}. int8 was calibrated on
 {calibration} other renderings. fp16 means float16 weights in the file; ncnn may then compute in float16, too; others
@@ -269,7 +276,7 @@ def page(report: dict[str, object], name: str) -> str:
             f"{network['variant']} at {network['size'][0]}x{network['size'][1]} (height x width), weights",
             f"{network['weights']} ({network['sha256'][:8]}). {told['processor']}, {told['system']}; {versions}.",
             "",
-            HOW.format(rounds=report["rounds"], counts=counts, calibration=CALIBRATION),
+            HOW.format(sessions=report["sessions"], rounds=report["rounds"], counts=counts, calibration=CALIBRATION),
             "",
             f"| {' | '.join(head)} |",
             f"|{'---|' * len(head)}",
@@ -307,12 +314,13 @@ def main() -> None:
     parser.add_argument("--size", type=size_of, default=(256, 192), metavar="HxW")
     parser.add_argument("--people", type=Path, metavar="FILE", help="more annotations in COCO's form")
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="their photographs (default: beside the file)")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--sessions", type=int, default=5, help="times that every file is loaded anew")
+    parser.add_argument("--rounds", type=int, default=10, help="times that it is run each time")
     parser.add_argument("--quick", action="store_true", help="few rounds: a test of this program, no result")
     parser.add_argument("--output", type=Path, default=HERE / "devices", help="folder to write to")
     args = parser.parse_args()
     if args.quick:
-        args.rounds = 3
+        args.sessions, args.rounds = 2, 2
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         report = measure(args, Path(folder))

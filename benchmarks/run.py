@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 import litehrnet
-from litehrnet.bench import SPIN_SECONDS, Report, compare, machine, median_interval, public_graph, time_in_turn
+from litehrnet.bench import SPIN_SECONDS, Report, compare, machine, public_graph, ratios, time_loaded_anew
 from litehrnet.convert import export_ncnn
 from litehrnet.draw import speed_bars
 from litehrnet.export import export_onnx
@@ -52,10 +52,10 @@ def used_model(name: str) -> litehrnet.LiteHRNet:
 
 
 class Bench:
-    """One run: a folder for the files, the rounds, and the rows so far."""
+    """One run: a folder for the files, how often each is loaded and run each time, and the rows so far."""
 
-    def __init__(self, folder: Path, rounds: int) -> None:
-        self.folder, self.rounds = folder, rounds
+    def __init__(self, folder: Path, sessions: int, rounds: int) -> None:
+        self.folder, self.sessions, self.rounds = folder, sessions, rounds
         self.report = Report(machine())
         self.models: dict[str, litehrnet.LiteHRNet] = {}
 
@@ -92,10 +92,10 @@ class Bench:
             sources = {graph: self.ncnn(variant, size, graph) for graph in graphs}
         else:
             sources = {graph: self.file(variant, size, graph, runtime) for graph in graphs}
-        runs = {graph: load(source, runtime, threads) for graph, source in sources.items()}
+        loaders = {graph: partial(load, source, runtime, threads) for graph, source in sources.items()}
         files = {graph: source for graph, source in sources.items() if isinstance(source, Path) and runtime != "ncnn"}
-        rounds = self.rounds // 2 if runtime == "torch" else self.rounds
-        rows = compare(runs, images, expected, runtime=runtime, threads=threads, rounds=max(2, rounds), files=files)
+        options = {"sessions": self.sessions, "rounds": self.rounds // 2 if runtime == "torch" else self.rounds}
+        rows = compare(loaders, images, expected, runtime=runtime, threads=threads, files=files, **options)
         rows = [replace(row, name=f"{variant}: {row.name}") for row in rows]
         self.report.rows += rows
         print(Report({}, rows).table().split("\n", 2)[2], flush=True)
@@ -108,12 +108,14 @@ class Bench:
             export_ncnn(made, path, size)
         return path
 
-    def timed(self, calls: dict[str, Callable[[], object]], pause: float = 0.0) -> dict[str, list[float]]:
+    def timed(
+        self, loaders: dict[str, Callable[[], Callable[[], object]]], pause: float = 0.0
+    ) -> dict[str, list[float]]:
         """Name to (milliseconds, times as fast as the first, low, high)."""
-        times = time_in_turn(list(calls.values()), self.rounds, pause=pause)
+        times = time_loaded_anew(list(loaders.values()), self.sessions, self.rounds, pause=pause)
         return {
-            name: [float(np.median(times[:, k])) * 1e3, *median_interval(times[:, 0] / times[:, k])]
-            for k, name in enumerate(calls)
+            name: [float(np.median(times[..., k])) * 1e3, *ratio]
+            for k, (name, ratio) in enumerate(zip(loaders, ratios(times), strict=True))
         }
 
     def tried(self, variant: str, size: tuple[int, int]) -> dict[str, list[float]]:
@@ -129,13 +131,13 @@ class Bench:
             "pooled twice": {"pool_once": False},
             "fuse step summed at full size": {"sum_low": False},
         }
-        calls = {}
+        loaders = {}
         for k, (name, change) in enumerate(changes.items()):
             with torch.no_grad():
                 other = FusedLiteHRNet(self.model(variant), size, replace(fused.recipe, **change)).eval()
             path = export_onnx(other, self.folder / f"tried{k}.onnx", size, exporter="torchscript")
-            calls[name] = self.session_call(path)
-        return self.timed(calls)
+            loaders[name] = partial(self.session_call, path)
+        return self.timed(loaders)
 
     def tried_torch(self, variant: str, size: tuple[int, int]) -> dict[str, list[float]]:
         """What memory order and fusion bring to PyTorch, each without the other."""
@@ -153,7 +155,7 @@ class Bench:
             with torch.inference_mode():
                 return network(images)
 
-        return self.timed({name: partial(call, *choice) for name, choice in choices.items()})
+        return self.timed({name: partial(partial, call, *choice) for name, choice in choices.items()})
 
     def options(self, variant: str, size: tuple[int, int]) -> dict[str, list[float]]:
         """ONNX Runtime's session options on the fused graph."""
@@ -169,8 +171,8 @@ class Bench:
             "optimisations: extended": {"graph_optimization_level": levels.ORT_ENABLE_EXTENDED},
             "optimisations: none": {"graph_optimization_level": levels.ORT_DISABLE_ALL},
         }
-        calls = {name: self.session_call(path, **options) for name, options in settings.items()}
-        return self.timed(calls, pause=SPIN_SECONDS)
+        loaders = {name: partial(self.session_call, path, **options) for name, options in settings.items()}
+        return self.timed(loaders, pause=SPIN_SECONDS)
 
     @staticmethod
     def session_call(path: Path, **options: object) -> Callable[[], object]:
@@ -184,7 +186,7 @@ class Bench:
         told: dict[str, object] = {"peaks": vars(peaks)}
         for graph in (PUBLIC, PLAIN, FUSED):
             path = self.file(variant, size, graph)
-            kernels = profile(path, runs=max(10, 2 * self.rounds))
+            kernels = profile(path, runs=max(10, 2 * self.sessions * self.rounds))
             memory = subprocess.run(
                 [sys.executable, str(HERE / "memory.py"), str(path)], capture_output=True, text=True, check=True
             )
@@ -203,12 +205,13 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one size, few rounds: a test of this program")
-    parser.add_argument("--rounds", type=int, default=150)
+    parser.add_argument("--sessions", type=int, default=9, help="times that every graph is loaded anew")
+    parser.add_argument("--rounds", type=int, default=16, help="times that it is run each time")
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder), 4 if arguments.quick else arguments.rounds)
+        bench = Bench(Path(folder), *((2, 2) if arguments.quick else (arguments.sessions, arguments.rounds)))
         usual = SMALL if arguments.quick else USUAL
         bench.add("litehrnet18", usual, "onnxruntime", (PUBLIC, PLAIN, FUSED, FUSED_8))
         bench.add("litehrnet18", usual, "openvino", (PUBLIC, PLAIN, FUSED))
@@ -249,8 +252,10 @@ def page(report: Report, name: str) -> str:
         f"# Speed, {told['date']}",
         "",
         f"{told['processor']}, {told['system']}; {versions}. One run of `make bench`: graphs are",
-        "run in turn, ratios are medians of the rounds' ratios with a 95 % interval, and each file's heatmaps are",
-        "compared with PyTorch's. The baseline is the public network's graph, with its fuse step run twice.",
+        "run in turn, and loaded anew several times, since where the memory of a loaded graph happens to lie is worth",
+        "some per cent. A ratio is the median over these sessions, each with the median of its rounds' ratios; the",
+        "interval (95 %) is theirs. Each file's heatmaps are compared with PyTorch's. The baseline is the public",
+        "network's graph, with its fuse step run twice.",
         "",
         f"![Times as fast as the public graph]({name}.png)",
         "",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import threading
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 
 from .onnx_files import Signature, signature
 
-__all__ = ["checksum", "ncnn_input", "require", "run_ncnn", "run_openvino"]
+__all__ = ["checksum", "ncnn_input", "read_openvino", "require", "run_ncnn", "run_openvino"]
 
 Run = Callable[[np.ndarray], np.ndarray]
 NCNN_MAGIC = "7767517"
@@ -39,6 +40,20 @@ def require(name: str) -> ModuleType:
         raise ImportError(f"{name} is not installed; install it with: pip install 'litehrnet[devices]'") from error
 
 
+def read_openvino(path: Path) -> tuple[object, Signature]:
+    """OpenVINO's model of an ONNX or .xml file, and what it takes.
+
+    Raises:
+        ImportError: OpenVINO is not installed.
+        ValueError: OpenVINO cannot read the file.
+    """
+    try:
+        model = require("openvino").Core().read_model(path)
+    except RuntimeError as error:
+        raise ValueError(f"OpenVINO cannot read {path.name}: {str(error).strip().splitlines()[-1]}") from error
+    return model, signature(path) if path.suffix == ".onnx" else _openvino_signature(model)
+
+
 def run_openvino(path: Path, threads: int, precision: str) -> tuple[Signature, Run]:
     """OpenVINO on the CPU, from an ONNX file or from OpenVINO's own .xml with its .bin beside it.
 
@@ -54,13 +69,8 @@ def run_openvino(path: Path, threads: int, precision: str) -> tuple[Signature, R
         ImportError: OpenVINO is not installed.
         ValueError: OpenVINO cannot read the file.
     """
-    openvino = require("openvino")
-    core = openvino.Core()
-    try:
-        model = core.read_model(path)
-    except RuntimeError as error:
-        raise ValueError(f"OpenVINO cannot read {path.name}: {str(error).strip().splitlines()[-1]}") from error
-    told = signature(path) if path.suffix == ".onnx" else _openvino_signature(model)
+    model, told = read_openvino(path)
+    core = require("openvino").Core()
     options = {
         "INFERENCE_PRECISION_HINT": precision,
         "INFERENCE_NUM_THREADS": threads,
@@ -79,11 +89,13 @@ def run_openvino(path: Path, threads: int, precision: str) -> tuple[Signature, R
         return core.compile_model(graph, "CPU", options).create_infer_request()
 
     request(one_image_apart)  # compiled while loading, not at the first image
+    lock = threading.Lock()  # callers share one request: without it they would read each other's heatmaps
 
     def run(images: np.ndarray) -> np.ndarray:
         """Heatmaps of images that `load` has checked."""
-        found = request(one_image_apart and len(images) == 1).infer([images])
-        return np.array(found[0])  # a copy: the request's own buffer is used again
+        with lock:
+            found = request(one_image_apart and len(images) == 1).infer([images])
+            return np.array(found[0])  # a copy: the request's own buffer is used again
 
     return told, run
 
@@ -183,8 +195,9 @@ def run_ncnn(path: Path, threads: int, precision: str, size: tuple[int, int] | N
 
 
 def _run_one(net: object, ncnn: ModuleType, source: str, target: str, image: np.ndarray) -> np.ndarray:
+    image = np.ascontiguousarray(image)  # (3, H, W); kept by its name, for ncnn.Mat only borrows the memory
     with net.create_extractor() as extractor:
-        extractor.input(source, ncnn.Mat(np.ascontiguousarray(image)))  # (3, H, W)
+        extractor.input(source, ncnn.Mat(image))
         code, maps = extractor.extract(target)
         if code:
             raise RuntimeError(f"ncnn could not run the network (code {code})")

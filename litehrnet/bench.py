@@ -1,8 +1,12 @@
 """Speed as paired ratios: every model timed in turn, in one run, with the parity of that very file beside it.
 
 Milliseconds depend on the machine, on its load and on the minute. A ratio of two runs that followed each other hardly
-does: whatever slowed one down slowed the other, too. So models are run in turn, once each a round; the ratio is taken
-within each round; and the median of the rounds is given with an interval.
+does: whatever slowed one down slowed the other, too. So models are run in turn, once each a round, and the ratio is
+taken within each round.
+
+Where the memory of a loaded model happens to lie makes it faster or slower for as long as it lives, by up to some per
+cent, and all its rounds agree on that. So models are loaded anew several times; each time gives the median of its
+rounds' ratios; and the median of those is given with an interval.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,9 +34,11 @@ __all__ = [
     "machine",
     "median_interval",
     "public_graph",
+    "ratios",
     "run",
     "stored_report",
     "time_in_turn",
+    "time_loaded_anew",
 ]
 
 SPIN_SECONDS = 0.02  # runtimes' own threads look for work this long before they sleep, and take a core meanwhile
@@ -47,7 +54,7 @@ class Row:
         name: of the model.
         runtime, threads, size: what it ran in; size is (height, width).
         milliseconds: median over the rounds.
-        ratio: how many times faster than the first model: the median of the rounds' ratios.
+        ratio: how many times faster than the first model (`ratios`).
         low, high: 95 % interval of that median.
         max_rel: largest difference from the expected heatmaps, relative to their largest value.
         same_peaks: every heatmap has its peak at the same pixel.
@@ -143,6 +150,50 @@ def time_in_turn(
     return times
 
 
+def time_loaded_anew(
+    loaders: Sequence[Callable[[], Callable[[], object]]],
+    sessions: int = 5,
+    rounds: int = 10,
+    warmup: int = 5,
+    pause: float = 0.0,
+) -> np.ndarray:
+    """`time_in_turn` of models that are loaded anew each time: seconds of each call, (sessions, rounds, len(loaders)).
+
+    Args:
+        loaders: each loads a model and returns what is to be timed.
+        sessions: how often all are loaded, every time in another order.
+        rounds, warmup, pause: of each session, as in `time_in_turn`.
+
+    Raises:
+        ValueError: nothing to run, no sessions or no rounds.
+    """
+    if sessions < 1:
+        raise ValueError(f"timing takes at least one session, got {sessions}")
+    order, times = np.random.default_rng(0), []
+    for _ in range(sessions):
+        loaded = {k: loaders[k]() for k in order.permutation(len(loaders))}
+        times.append(time_in_turn([loaded[k] for k in range(len(loaders))], rounds, warmup, pause))
+        del loaded  # before the next ones are made: their memory, too, would lie elsewhere
+    return np.stack(times)
+
+
+def ratios(times: np.ndarray) -> list[tuple[float, float, float]]:
+    """How many times faster than the first each model is: (median, low, high), with a 95 % interval.
+
+    Each session counts once, with the median of its rounds' ratios, since its rounds share what is particular to it.
+    A single session has no other to be compared with; its interval is that of its rounds.
+
+    Args:
+        times: seconds, (sessions, rounds, models), as `time_loaded_anew` gives them.
+
+    >>> ratios(np.array([[[4.0, 2.0]], [[6.0, 2.0]], [[5.0, 2.0]]]))
+    [(1.0, 1.0, 1.0), (2.5, 2.0, 3.0)]
+    """
+    each = times[:, :, :1] / times
+    each = each[0] if len(each) == 1 else np.median(each, axis=1)
+    return [median_interval(values) for values in each.T]
+
+
 def median_interval(values: np.ndarray) -> tuple[float, float, float]:
     """Median and its 95 % interval from order statistics, which suppose nothing about how the values are spread.
 
@@ -164,33 +215,34 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def compare(
-    runs: Mapping[str, Run],
+    loaders: Mapping[str, Callable[[], Run]],
     images: np.ndarray,
     expected: np.ndarray | None = None,
     *,
     runtime: str,
     threads: int = 1,
-    rounds: int = 50,
+    sessions: int = 5,
+    rounds: int = 10,
     warmup: int = 5,
     files: Mapping[str, Path] | None = None,
 ) -> list[Row]:
     """Time functions of one input in turn, and compare what they answer.
 
     Args:
-        runs: name to function; the first is the baseline of the ratios.
+        loaders: name to what loads a model and returns its function; the first is the baseline of the ratios.
         images: (N, 3, H, W) float32.
         expected: the heatmaps that they should give; the first one's answer by default.
         runtime, threads: for the rows.
-        rounds, warmup: as in `time_in_turn`.
+        sessions, rounds, warmup: as in `time_loaded_anew`.
         files: name to file, for the size in megabytes.
     """
-    answers = {name: run_one(images) for name, run_one in runs.items()}
+    answers = {name: load_one()(images) for name, load_one in loaders.items()}
     expected = next(iter(answers.values())) if expected is None else expected
-    calls = [lambda run_one=run_one: run_one(images) for run_one in runs.values()]
-    times = time_in_turn(calls, rounds, warmup, pause=0.0 if threads == 1 else SPIN_SECONDS)
+    calls = [lambda load_one=load_one: partial(load_one(), images) for load_one in loaders.values()]
+    pause = 0.0 if threads == 1 else SPIN_SECONDS
+    times = time_loaded_anew(calls, sessions, rounds, warmup, pause)
     rows = []
-    for k, (name, answer) in enumerate(answers.items()):
-        ratio, low, high = median_interval(times[:, 0] / times[:, k])
+    for k, ((name, answer), (ratio, low, high)) in enumerate(zip(answers.items(), ratios(times), strict=True)):
         file = (files or {}).get(name)
         rows.append(
             Row(
@@ -198,16 +250,22 @@ def compare(
                 runtime=runtime,
                 threads=threads,
                 size=tuple(images.shape[2:]),
-                milliseconds=float(np.median(times[:, k])) * 1e3,
+                milliseconds=float(np.median(times[..., k])) * 1e3,
                 ratio=ratio,
                 low=low,
                 high=high,
                 max_rel=float(np.abs(answer - expected).max() / np.abs(expected).max()),
                 same_peaks=bool((peaks(answer) == peaks(expected)).all()),
-                megabytes=None if file is None else file.stat().st_size / 1e6,
+                megabytes=None if file is None else megabytes(file),
             )
         )
     return rows
+
+
+def megabytes(file: Path) -> float:
+    """The size of a model's file, and of the .bin file beside it that OpenVINO and ncnn keep the weights in."""
+    files = [file, file.with_suffix(".bin")] if file.suffix in (".xml", ".param") else [file]
+    return sum(each.stat().st_size for each in files) / 1e6
 
 
 def peaks(heatmaps: np.ndarray) -> np.ndarray:
@@ -220,7 +278,8 @@ def run(
     *,
     runtime: str = "onnxruntime",
     threads: int = 1,
-    rounds: int = 50,
+    sessions: int = 5,
+    rounds: int = 10,
     warmup: int = 5,
     size: Sequence[int] | None = None,
 ) -> Report:
@@ -229,15 +288,14 @@ def run(
     Args:
         models: files that the runtime takes (`litehrnet.runtimes.load`), all for the same input.
         runtime, threads: as in `litehrnet.runtimes.load`.
-        rounds, warmup: as in `time_in_turn`.
-        size: (height, width) to run at; by default what the first file says, or 256x192.
+        sessions, rounds, warmup: as in `time_loaded_anew`.
+        size: (height, width) to run at; by default that of the first file (`litehrnet.runtimes.usual_size`).
 
     Raises:
         ValueError: no model, two of the same name, a file that does not take this size, or heatmaps of another shape.
         FileNotFoundError: there is no such file.
     """
-    from .onnx_files import signature
-    from .runtimes import load
+    from .runtimes import load, usual_size
 
     paths = {
         Path(model).name if len({Path(m).name for m in models}) == len(models) else str(model): Path(model)
@@ -245,18 +303,17 @@ def run(
     }
     if not paths or len(paths) != len(models):
         raise ValueError(f"give at least one model, and none twice; got {[str(model) for model in models]}")
-    runs = {name: load(path, runtime, threads) for name, path in paths.items()}
-    first = next(iter(paths.values()))
-    if size is None and first.suffix == ".onnx":
-        told = signature(first)
-        stored = told.metadata.get("size", (256, 192))
-        size = (told.height or stored[0], told.width or stored[1])
-    height, width = check_size(size or (256, 192))
+    given = {"size": size} if runtime == "ncnn" else {}  # for those that do not say theirs
+    loaders = {name: partial(load, path, runtime, threads, **given) for name, path in paths.items()}
+    runs = {name: load_one() for name, load_one in loaders.items()}
+    height, width = check_size(usual_size(next(iter(paths.values()))) if size is None else size)
     images = np.random.default_rng(0).standard_normal((1, 3, height, width)).astype(np.float32)
     shapes = {name: run_one(images).shape for name, run_one in runs.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"these models give heatmaps of different shapes: {shapes}")
-    rows = compare(runs, images, runtime=runtime, threads=threads, rounds=rounds, warmup=warmup, files=paths)
+    del runs
+    options = {"sessions": sessions, "rounds": rounds, "warmup": warmup}
+    rows = compare(loaders, images, runtime=runtime, threads=threads, files=paths, **options)
     return Report(machine(), rows)
 
 

@@ -35,7 +35,8 @@ BUNDLED = {"litehrnet18": "litehrnet18_256x192.safetensors"}
 _CONTAINERS = ("state_dict", "ema", "ema_state_dict", "model", "module")
 _PREFIXES = ("module.", "_orig_mod.")
 _RENAMED = {"keypoint_head.": "head."}
-_IGNORED = ("data_preprocessor.", "ema_backbone_", "ema_keypoint_head_", "ema_head_")  # no weights of the network
+# No weights of the network; the last is of torch's own averaged models.
+_IGNORED = ("data_preprocessor.", "ema_backbone_", "ema_keypoint_head_", "ema_head_", "n_averaged")
 _STAGES = ("backbone.stage0.", "backbone.stage1.", "backbone.stage2.")
 _FINAL = "head.final_layer.weight"
 # What torch's reader was seen to raise on pickles with flipped bits: nearly anything.
@@ -128,8 +129,8 @@ def read_metadata(path: str | Path) -> dict[str, str]:
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
         header = file.read(min(length, path.stat().st_size))
     try:
-        return dict(json.loads(header).get("__metadata__", {}))
-    except ValueError as error:
+        return dict(json.loads(header).get("__metadata__") or {})
+    except (AttributeError, TypeError, ValueError) as error:  # no JSON, or JSON of another form
         raise ValueError(f"{path} is no whole safetensors file: {error}") from error
 
 
@@ -143,13 +144,18 @@ def save_weights(model: LiteHRNet, path: str | Path, **metadata: str) -> Path:
 
     Returns:
         The path.
+
+    Raises:
+        ValueError: a convolution's weight is too large for float16 (65504).
     """
     from safetensors.torch import save
 
-    tensors = {
-        key: (value.half() if value.ndim == 4 else value).detach().cpu().contiguous()
-        for key, value in model.state_dict().items()
-    }
+    tensors = {}
+    for key, value in model.state_dict().items():
+        kept = value.half() if value.ndim == 4 else value.float() if value.is_floating_point() else value
+        if not kept.isfinite().all():
+            raise ValueError(f"{key} reaches {float(value.abs().max()):.3g}, and float16 ends at 65504")
+        tensors[key] = kept.detach().cpu().contiguous()
     metadata = {"variant": model.variant.name, "joints": str(model.num_joints), **metadata}
     with written_whole(path) as temporary:
         temporary.write_bytes(save(tensors, metadata=metadata))
@@ -187,7 +193,8 @@ def _read_file(path: Path) -> object:
         return _read_safetensors(path)
     if head[:2] != b"PK" and head[:1] != b"\x80":  # a zip archive (torch >= 1.6), or a bare pickle
         hint = "a pointer of Git LFS: run `git lfs pull`" if head.startswith(b"version https://git-lfs") else ""
-        hint = hint or ("a web page: the download went wrong" if head.lstrip()[:1] == b"<" else "")
+        page = head.lstrip().lower().startswith((b"<!doctype", b"<html"))
+        hint = hint or ("a web page: the download went wrong" if page else "")
         raise ValueError(f"{path} is no checkpoint but {hint or f'a file that begins with {head[:16]!r}'}")
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
@@ -200,6 +207,11 @@ def _read_file(path: Path) -> object:
             f"torch.save(model.state_dict(), ...) ({_first_line(error)})"
         ) from error
     except _OF_DAMAGED_PICKLES as error:
+        if "TorchScript" in str(error):
+            raise ValueError(
+                f"{path} is a TorchScript program, not a checkpoint; where it came from, save the weights alone with "
+                "torch.save(model.state_dict(), ...)"
+            ) from error
         raise ValueError(_damaged(path, error)) from error
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ._version import __version__
-from .cli_models import DEFAULT_SIZE, fuse_for, load_model, runner, save_picture
+from .cli_models import check_outputs, check_picture, fuse_for, load_model, runner, save_picture
 from .cli_text import Person, as_json, as_table, facts, spinner, takes, worst
 
 
@@ -23,15 +23,27 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 done, 1 an expected error or a file that is not right, 130 interrupted.
     """
-    arguments = _parser().parse_args(arguments)
+    arguments = _parser().parse_args(_with_boxes_joined(sys.argv[1:] if arguments is None else arguments))
     try:
         return arguments.run(arguments)
-    except (ValueError, OSError, ImportError) as error:
+    # RuntimeError is what torch, pnnx and the runtimes raise for what is beyond the machine, or beyond them.
+    except (ValueError, OSError, ImportError, MemoryError, RuntimeError) as error:
         print(f"litehrnet {arguments.command}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"litehrnet {arguments.command}: interrupted", file=sys.stderr)
         return 130
+
+
+def _with_boxes_joined(arguments: Sequence[str]) -> list[str]:
+    """``--box -5,0,300,400`` as ``--box=-5,0,300,400``: argparse takes what begins with a minus for an option."""
+    joined: list[str] = []
+    for argument in map(str, arguments):
+        if joined and joined[-1] == "--box":
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -44,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("weights", help=weights)
     export.add_argument("-o", "--output", type=Path, help="the file to write (default: the checkpoint's name, .onnx)")
     export.add_argument("--model", metavar="NAME", help="the variant it must hold (default: told from the checkpoint)")
-    export.add_argument("--size", type=_size, default=DEFAULT_SIZE, metavar="HxW", help="default: 256x192")
+    export.add_argument("--size", type=_size, metavar="HxW", help="default: 256x192")
     export.add_argument("--dynamic", choices=("batch", "size"), help="free batch, or free batch and size")
     export.add_argument("--exporter", choices=("dynamo", "torchscript"), default="dynamo", help="default: dynamo; "
                         "torchscript gives the same operators in a tenth of the time")  # fmt: skip
@@ -67,20 +79,22 @@ def _parser() -> argparse.ArgumentParser:
 
     predict = commands.add_parser("predict", help="joints of a photograph", description=_predict.__doc__)
     predict.add_argument("photo", type=Path)
-    predict.add_argument("--model", default="litehrnet18", help=f"an ONNX file, or {weights} (default: litehrnet18)")
+    predict.add_argument("--model", default="litehrnet18", help=f"an exported file (.onnx, .xml, .param), or {weights} "
+                         "(default: litehrnet18)")  # fmt: skip
     predict.add_argument("--box", type=_box, action="append", metavar="X,Y,W,H", help="a person, in pixels; may be "
                          "repeated (default: the whole photograph)")  # fmt: skip
     predict.add_argument("--size", type=_size, metavar="HxW", help="input size, where the model leaves it free")
     predict.add_argument("-o", "--output", type=Path, help="draw the joints into this picture")
     predict.add_argument("--json", action="store_true", help="print JSON rather than a table")
-    predict.add_argument("--least-score", type=float, default=0.2, help="draw joints from this score on (default: 0.2)")
+    predict.add_argument("--least-score", type=float, default=0.3, help="draw joints from this score on (default: 0.3)")
     predict.set_defaults(run=_predict)
 
     bench = commands.add_parser("bench", help="how fast files are, side by side", description=_bench.__doc__)
     bench.add_argument("models", nargs="+", metavar="MODEL", help="a file; the first is the baseline")
     bench.add_argument("--runtime", default="onnxruntime", help="torch, onnxruntime (default), openvino or ncnn")
     bench.add_argument("--threads", type=int, default=1, help="default: 1")
-    bench.add_argument("--rounds", type=int, default=50, help="times that every file is run (default: 50)")
+    bench.add_argument("--sessions", type=int, default=5, help="times that every file is loaded anew (default: 5)")
+    bench.add_argument("--rounds", type=int, default=10, help="times that it is run each time (default: 10)")
     bench.add_argument("--size", type=_size, metavar="HxW", help="input size, where the files leave it free")
     bench.add_argument("--json", type=Path, metavar="FILE", help="keep everything as JSON, too")
     bench.set_defaults(run=_bench)
@@ -115,11 +129,13 @@ def _export(args: argparse.Namespace) -> int:
     from .files import written_whole
     from .model import check_size, set_pooling
     from .onnx_files import signature
+    from .runtimes import DEFAULT_SIZE
 
     if args.to != "onnx":
         return _convert(args)
-    size = check_size(args.size)
+    size = check_size(args.size or DEFAULT_SIZE)
     output = args.output or Path(f"{Path(args.weights).stem}.onnx")
+    check_outputs(args.weights, output)
     model = set_pooling(load_model(args.weights, args.model), args.pooling)
     network = fuse_for(model, size, args.dynamic) if args.fused else model
     with written_whole(output) as temporary:
@@ -149,12 +165,14 @@ def _convert(args: argparse.Namespace) -> int:
     from .files import written_whole
     from .fusion import fuse
     from .model import check_size, set_pooling
+    from .runtimes import DEFAULT_SIZE
 
     if args.dynamic or args.exporter != "dynamo" or args.opset != 18:
         raise ValueError(f"--dynamic, --exporter and --opset belong to ONNX files, not to --to {args.to}")
-    size, storage = check_size(args.size), "fp16" if args.fp16 else "fp32"
+    size, storage = check_size(args.size or DEFAULT_SIZE), "fp16" if args.fp16 else "fp32"
     write, suffix = CONVERTERS[args.to]
     output = args.output or Path(f"{Path(args.weights).stem}{suffix}")
+    check_outputs(args.weights, output, output.with_suffix(".bin"))
     model = set_pooling(load_model(args.weights, args.model), args.pooling)
     network = fuse(model, size, target=args.to) if args.fused else model
     with written_whole(output) as temporary:
@@ -185,7 +203,8 @@ def _check(args: argparse.Namespace) -> int:
     graph = read_graph(args.file)
     print(f"{args.file}: {facts(args.file, told)}")
     made = told.metadata
-    print(f"made by litehrnet {made['version']}: {made['variant']}" if made else "made elsewhere")
+    ours = {"version", "variant"} <= made.keys()
+    print(f"made by litehrnet {made['version']}: {made['variant']}" if ours else "made elsewhere")
     print(f"{takes(told)}; input {told.input!r}, output {told.output!r}")
     ok = True
     try:
@@ -221,6 +240,9 @@ def _predict(args: argparse.Namespace) -> int:
     from .heatmaps import COCO_NAMES, COCO_SKELETON, crop_person, decode, to_image, to_input
     from .images import draw_joints, read_image
 
+    if args.output:
+        check_picture(args.output)
+        check_outputs(args.photo, args.output)
     photo = read_image(args.photo)
     run, size = runner(args.model, args.size)
     # A photograph has room around its person already.
@@ -247,7 +269,14 @@ def _bench(args: argparse.Namespace) -> int:
     from . import bench
 
     with spinner("running in turn"):
-        report = bench.run(args.models, runtime=args.runtime, threads=args.threads, rounds=args.rounds, size=args.size)
+        report = bench.run(
+            args.models,
+            runtime=args.runtime,
+            threads=args.threads,
+            sessions=args.sessions,
+            rounds=args.rounds,
+            size=args.size,
+        )
     if args.json:
         report.save(args.json)
     print("\n".join(f"{name}: {value}" for name, value in report.machine.items()))

@@ -12,9 +12,7 @@ if TYPE_CHECKING:
     from .model import LiteHRNet
     from .runtimes import Run
 
-__all__ = ["DEFAULT_SIZE", "fuse_for", "load_model", "runner", "save_picture"]
-
-DEFAULT_SIZE = (256, 192)
+__all__ = ["check_outputs", "check_picture", "fuse_for", "load_model", "runner", "save_picture"]
 
 
 def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
@@ -24,7 +22,7 @@ def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
 
     if variant is not None and variant not in VARIANTS:
         raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}")
-    named = weights in (*BUNDLED, *PUBLIC) and not Path(weights).exists()
+    named = weights in (*BUNDLED, *PUBLIC) and not Path(weights).is_file()
     model = load_pretrained(weights) if named else from_checkpoint(weights)
     if variant is not None and model.variant.name != variant:
         raise ValueError(f"{weights} holds {model.variant.name}, not {variant}")
@@ -42,15 +40,28 @@ def fuse_for(model: LiteHRNet, size: tuple[int, int], dynamic: str | None) -> Fu
 def runner(model: str, size: tuple[int, int] | None) -> tuple[Run, tuple[int, int]]:
     """The model as a function of arrays, and the size to crop for."""
     from .model import check_size
-    from .onnx_files import signature
-    from .runtimes import load
+    from .runtimes import load, runtime_of, usual_size
 
-    if not model.endswith(".onnx"):
-        return load(load_model(model), "torch"), check_size(size or DEFAULT_SIZE)
-    told = signature(model)
-    stored = told.metadata.get("size", DEFAULT_SIZE)
-    wanted = size or (told.height or stored[0], told.width or stored[1])
-    return load(model), check_size(wanted)
+    runtime = runtime_of(model)
+    size = check_size(size or usual_size(model))
+    if runtime == "torch":
+        return load(load_model(model), runtime), size
+    return load(model, runtime, size=size if runtime == "ncnn" else None), size
+
+
+def check_outputs(source: str | Path, *outputs: Path) -> None:
+    """Refuse, before any work, to write over the file that is read."""
+    for output in outputs:
+        if output.exists() and Path(source).exists() and output.samefile(source):
+            raise ValueError(f"{output} is the file that is read; give another name with -o")
+
+
+def check_picture(path: Path) -> None:
+    """Refuse a name whose ending says no kind of picture that Pillow writes."""
+    from PIL import Image
+
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise ValueError(f"{path} has no ending of a kind of picture that can be written, such as .png")
 
 
 def save_picture(picture: np.ndarray, path: Path) -> None:
@@ -59,7 +70,6 @@ def save_picture(picture: np.ndarray, path: Path) -> None:
 
     from .files import written_whole
 
-    if path.suffix.lower() not in Image.registered_extensions():
-        raise ValueError(f"{path} has no ending that says a kind of picture, such as .png")
+    check_picture(path)
     with written_whole(path) as temporary:
         Image.fromarray(picture).save(temporary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import threading
 import time
@@ -85,7 +86,7 @@ def takes(told: Signature) -> str:
 
 def worst(rows: Sequence[Parity]) -> str:
     """The greatest difference of several comparisons."""
-    row = max(rows, key=lambda row: row.max_rel)
+    row = max(rows, key=lambda row: (math.isnan(row.max_rel), row.max_rel))
     peaks = "same peaks" if all(row.same_peaks for row in rows) else "peaks move where torch's values are as high"
     return (
         f"relative difference at most {row.max_rel:.1e} over {len(rows)} inputs "

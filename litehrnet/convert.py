@@ -17,9 +17,9 @@ import torch
 from torch import nn
 
 from .backends import CHECKSUM, HEIGHT, NCNN_MAGIC, WIDTH, checksum, ncnn_input, require
-from .export import Heatmaps, export_onnx
+from .export import Heatmaps, check_float32, export_onnx
 from .files import written_whole
-from .model import check_size, zeros_like_input
+from .model import check_size, eval_mode, zeros_like_input
 from .parity import SEED, TOLERANCES, Parity, compare, heatmaps_of
 
 __all__ = ["CONVERTERS", "STORAGES", "check_conversion", "export_ncnn", "export_openvino", "ncnn_layers"]
@@ -48,12 +48,13 @@ def export_ncnn(
 
     Raises:
         ImportError: pnnx is not installed.
-        ValueError: an illegal size or storage, or a path that does not end in .ncnn.param.
+        ValueError: an illegal size or storage, weights not in float32, or a path that does not end in .ncnn.param.
         RuntimeError: pnnx failed; the message holds its last line.
     """
     size = check_size(size)
     _check_storage(storage)
     path = _check_suffix(path, ".ncnn.param")
+    check_float32(model)
     pnnx = require("pnnx")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -166,7 +167,8 @@ def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         # The graph is meant for this one size.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        return torch.jit.trace(Heatmaps(model).eval(), zeros_like_input(size), check_trace=False)
+        with eval_mode(model):
+            return torch.jit.trace(Heatmaps(model).eval(), zeros_like_input(size), check_trace=False)
 
 
 def _check_storage(storage: str) -> None:

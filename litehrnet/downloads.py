@@ -72,9 +72,9 @@ def fetch(public: PublicFile) -> Path:
                 "delete it and try again"
             )
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     by_hand = f"fetch {public.url} by hand and put it at {path}"
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(public.url, str(path), hash_prefix=public.hash_prefix, progress=True)
     except RuntimeError as error:  # what torch raises for a wrong hash, which a cut connection leads to as well
         raise ValueError(

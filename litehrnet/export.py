@@ -25,7 +25,7 @@ from .files import written_whole
 from .model import LiteHRNet, check_size
 from .onnx_files import METADATA_KEY
 from .parity import Parity, check_parity
-from .pooling import averaging_matrix, check_side, computed_windows, make_pool
+from .pooling import averaging_matrix, check_side, computed_windows, is_exact, make_pool
 
 __all__ = [
     "DYNAMIC",
@@ -84,8 +84,8 @@ def export_onnx(
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
         path: the file to write; it appears when it is whole and has passed onnx's checker, never before.
         size: (height, width) in pixels; what the network is traced at.
-        dynamic: False, nothing may change; "batch", any batch size; "size", any batch and any size whose sides are
-            multiples of 32.
+        dynamic: False, nothing may change; "batch", any batch size; "size", any batch and any size that the network
+            can run (traced at `size`, which must then be of multiples of 32).
         exporter: "dynamo" or "torchscript".
         opset: version of ONNX's operator set, one of `opsets(exporter)`; it is the one in the file.
         fp16: store the weights as float16, for half the file; input, output and arithmetic stay float32. Heatmaps
@@ -165,6 +165,8 @@ def greatest_error(input_size: Sequence[int], output_size: Sequence[int]) -> flo
     >>> greatest_error((64, 48), (8, 6)), round(greatest_error((11, 1), (4, 1)), 3)
     (0.0, 0.4)
     """
+    if all(is_exact(n, m) for n, m in zip(input_size, output_size, strict=True)):
+        return 0.0
     adaptive, computed = [], []
     for n, m in zip(input_size, output_size, strict=True):
         adaptive.append(averaging_matrix(n, m))  # (m, n)
@@ -192,6 +194,16 @@ def describe(model: nn.Module, size: tuple[int, int], dynamic: bool | str) -> di
     }
 
 
+def check_float32(model: nn.Module) -> None:
+    """Refuse, with a ValueError that says what to do, a model whose weights are not float32."""
+    other = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
+    if other:
+        raise ValueError(
+            f"the weights must be torch.float32 to be exported, got {', '.join(map(str, other))}; call model.float(), "
+            "and for a smaller file have the file store them as float16"
+        )
+
+
 def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str, exporter: str) -> None:
     """Refuse what cannot work before the slow part, with the reason and the nearest way."""
     if not hasattr(model, "heatmaps"):
@@ -199,12 +211,7 @@ def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str
             f"{type(model).__name__} has no `heatmaps` method: pass a LiteHRNet or a fused one; for a model of the "
             "public repositories call litehrnet.make_exportable(model) and then torch.onnx.export"
         )
-    other = {parameter.dtype for parameter in model.parameters()} - {torch.float32}
-    if other:
-        raise ValueError(
-            f"the weights must be torch.float32 to be exported, got {', '.join(map(str, other))}; call model.float(), "
-            "and for a smaller file give fp16=True"
-        )
+    check_float32(model)
     fixed = None if getattr(model, "any_size", True) else model.size
     if fixed is not None and tuple(fixed) != size:
         raise ValueError(
@@ -223,8 +230,8 @@ def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str
     if any(side % 32 for side in size):
         nearest = "x".join(str(-(-side // 32) * 32) for side in size)
         raise ValueError(
-            f"a file of dynamic size takes multiples of 32, and is traced at one; {size[0]}x{size[1]} is not: "
-            f"the nearest is {nearest}, or use dynamic='batch'"
+            f"a file of dynamic size is traced at multiples of 32, which {size[0]}x{size[1]} is not: the nearest is "
+            f"{nearest} (the file runs at every size that the network can), or use dynamic='batch'"
         )
     if fixed is not None:
         raise ValueError(

@@ -60,16 +60,21 @@ def make_exportable(module: nn.Module) -> list[str]:
     """
     if _is_public(module):
         raise ValueError(f"a lone {PUBLIC_NAME} cannot be replaced in place; pass the network that holds it")
-    if isinstance(module, LiteHRNet):
-        changed = [name for name, part in module.named_modules() if isinstance(part, CrossResolutionWeighting)]
-        set_pooling(module, "computed")
-        return changed
     parts = dict(module.named_modules())
-    changed = [name for name, part in parts.items() if _is_public(part)]
-    for name in changed:
-        parent, _, child = name.rpartition(".")
-        setattr(parts[parent], child, ExportableWeighting(parts[name]))
-    if not changed and not any(isinstance(part, ExportableWeighting) for part in parts.values()):
+    changed = []
+    for name, part in parts.items():
+        if isinstance(part, LiteHRNet):
+            if part.pooling != "computed":
+                inside = f"{name}." if name else ""
+                changed += [
+                    inside + its for its, own in part.named_modules() if isinstance(own, CrossResolutionWeighting)
+                ]
+            set_pooling(part, "computed")
+        elif _is_public(part) and not isinstance(part, CrossResolutionWeighting):
+            parent, _, child = name.rpartition(".")
+            setattr(parts[parent], child, ExportableWeighting(part))
+            changed.append(name)
+    if not changed and not any(isinstance(part, (LiteHRNet, ExportableWeighting)) for part in parts.values()):
         raise ValueError(
             f"{type(module).__name__} holds no {PUBLIC_NAME}; the naive variants have none and export as they are"
         )

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from . import blocks, onnx_clean, onnx_files
+from .model import eval_mode
 
 if TYPE_CHECKING:
     import onnx
@@ -69,27 +70,21 @@ def run_exporter(
         shape = (shape[0], *(max(side, 64) for side in shape[1:]))
     image = torch.zeros(2 if dynamic else 1, *shape, dtype=first.dtype, device=first.device)
     options = {"input_names": ["image"], "output_names": [output], "opset_version": opset}
-    modes = {part: part.training for part in module.modules()}
-    try:
-        module.eval()
-        with torch.no_grad(), quiet(), _shuffle_by_index(bool(dynamic)):
-            if exporter == "torchscript":
-                buffer = io.BytesIO()
-                axes = {0: "batch"} | ({2: "height", 3: "width"} if dynamic == "size" else {})
-                both = {"image": axes, output: axes} if dynamic else None
-                torch.onnx.export(module, (image,), buffer, dynamo=False, dynamic_axes=both, **options)
-                return onnx.load_model_from_string(buffer.getvalue())
-            dim = torch.export.Dim
-            # As multiples of 32: then every halving inside is provably whole.
-            dims = {0: dim("batch")} | ({2: 32 * dim("h"), 3: 32 * dim("w")} if dynamic == "size" else {})
-            shapes = {"image": dims} if dynamic else None
-            program = torch.onnx.export(
-                module, (image,), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False, **options
-            )
-            return program.model_proto
-    finally:
-        for part, training in modes.items():
-            part.training = training
+    with eval_mode(module), torch.no_grad(), quiet(), _shuffle_by_index(bool(dynamic)):
+        if exporter == "torchscript":
+            buffer = io.BytesIO()
+            axes = {0: "batch"} | ({2: "height", 3: "width"} if dynamic == "size" else {})
+            both = {"image": axes, output: axes} if dynamic else None
+            torch.onnx.export(module, (image,), buffer, dynamo=False, dynamic_axes=both, **options)
+            return onnx.load_model_from_string(buffer.getvalue())
+        dim = torch.export.Dim
+        # As multiples of 32: then every halving inside is provably whole.
+        dims = {0: dim("batch")} | ({2: 32 * dim("h"), 3: 32 * dim("w")} if dynamic == "size" else {})
+        shapes = {"image": dims} if dynamic else None
+        program = torch.onnx.export(
+            module, (image,), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False, **options
+        )
+        return program.model_proto
 
 
 def write(

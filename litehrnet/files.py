@@ -39,16 +39,27 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
     So that a reader never sees half a file, and an older file stays until the new one is whole.
 
+    A link stays one: what it leads to is written.
+
     Raises:
         FileNotFoundError: the folder of `path` does not exist.
         IsADirectoryError: `path` is a folder.
+        ValueError: `path` is a pipe or a device, which a renamed file would replace.
+        OSError: nothing can be written into its folder.
     """
     path = Path(path)
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; give the name of a file in it")
-    with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name  # same name and suffix: writers look at the suffix
+    target = path.resolve()
+    if target.exists() and not target.is_file():
+        raise ValueError(f"cannot write {path}: it is no ordinary file")
+    try:
+        folder = tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=target.parent)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error  # not the temporary folder's name
+    with folder:
+        temporary = Path(folder.name) / path.name  # same name and suffix: writers look at the suffix
         yield temporary
-        temporary.replace(path)
+        temporary.replace(target)

@@ -35,7 +35,8 @@ def read_image(path: str | Path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             return np.array(_to_rgb(ImageOps.exif_transpose(image)))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow's readers raise
+    # What Pillow's readers raise.
+    except (OSError, RuntimeError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = "no reader knows it" if isinstance(error, Image.UnidentifiedImageError) else error
         raise ValueError(f"{path.name} is not a photograph that can be read ({reason})") from error
 

@@ -8,8 +8,9 @@ Sizes are given height before width.
 
 from __future__ import annotations
 
+import contextlib
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -294,6 +295,18 @@ def set_pooling(model: LiteHRNet, pooling: str) -> LiteHRNet:
             module.set_pooling(pooling)
     model.pooling = pooling
     return model
+
+
+@contextlib.contextmanager
+def eval_mode(model: nn.Module) -> Iterator[None]:
+    """Eval mode inside the block; afterwards every part is in its own mode again (a frozen batch norm, too)."""
+    modes = {part: part.training for part in model.modules()}
+    try:
+        model.eval()
+        yield
+    finally:
+        for part, training in modes.items():
+            part.training = training
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -119,6 +119,8 @@ def signature(path: str | Path) -> Signature:
         metadata = json.loads(stored)
     except json.JSONDecodeError as error:
         raise ValueError(f"{path.name}: its metadata {METADATA_KEY!r} is not JSON ({error})") from error
+    if not isinstance(metadata, dict):
+        raise ValueError(f"{path.name}: its metadata {METADATA_KEY!r} is no JSON object but {stored[:40]}")
     opset = found_opset(graph)
     return Signature(inputs[0].name, output.name, batch, channels, height, width, joints, opset, metadata)
 
@@ -156,9 +158,9 @@ def _of_node(node: onnx.NodeProto, fixed: bool) -> Iterator[str]:
     if node.op_type == "AveragePool" and (any(attributes.get("pads", ())) or attributes.get("ceil_mode", 0)):
         yield "AveragePool with padding or ceil_mode"
     if node.op_type == "Resize":
-        mode = attributes.get("mode", b"nearest").decode()
-        place = attributes.get("coordinate_transformation_mode", b"half_pixel").decode()
-        rounding = attributes.get("nearest_mode", b"round_prefer_floor").decode()
+        usual = {"mode": b"nearest", "coordinate_transformation_mode": b"half_pixel"}
+        usual["nearest_mode"] = b"round_prefer_floor"
+        mode, place, rounding = ((attributes.get(key) or value).decode() for key, value in usual.items())
         if mode == "nearest" and (place, rounding) not in _NEAREST:
             yield f"nearest Resize with {place} and {rounding}; torch's is asymmetric and floor"
         if mode == "linear" and place != "align_corners":

@@ -221,7 +221,9 @@ class ExactAvgPool(nn.Module):
         super().__init__()
 
     def forward(self, x: Tensor, output_size: tuple[int, int]) -> Tensor:
-        """(N, C, H, W) to (N, C, *output_size)."""
+        """(N, C, H, W), floating point, to (N, C, *output_size)."""
+        if not x.is_floating_point():
+            raise ValueError(f"an average of whole numbers is seldom one: pool a floating-point map, not {x.dtype}")
         rows, columns = (
             torch.from_numpy(averaging_matrix(int(n), int(m))).to(x)  # (out, in)
             for n, m in zip(x.shape[-2:], output_size, strict=True)

@@ -19,6 +19,7 @@ import numpy as np
 
 from .files import written_whole
 from .onnx_files import METADATA_KEY, signature
+from .runtimes import check_array
 
 if TYPE_CHECKING:
     import onnx
@@ -55,7 +56,7 @@ def conv_kinds(graph: onnx.ModelProto) -> dict[str, str]:
         groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
         if node.output[0] in outputs:
             kind = "final"
-        elif groups > 1 and groups == weights[node.input[1]][0]:
+        elif groups > 1 and groups == weights.get(node.input[1], (groups,))[0]:
             kind = "depthwise"
         elif node.input[0] == image:
             kind = "first"
@@ -129,8 +130,8 @@ def quantize_int8(
         `path`.
 
     Raises:
-        ValueError: no images, an unknown kind, method or choice of operators, choices that do not go together, or a
-            graph without anything to quantise.
+        ValueError: no images or one that the file does not take, a file that is not in float32, an unknown kind, method
+            or choice of operators, choices that do not go together, or a graph without anything to quantise.
     """
     import onnx
     from onnxruntime import quantization
@@ -146,6 +147,11 @@ def quantize_int8(
     if not images:
         raise ValueError("int8 needs calibration images, and there are none")
     told = signature(source)
+    stored = told.metadata.get("weights", "float32")
+    if stored != "float32":
+        raise ValueError(f"{Path(source).name} holds {stored} weights; int8 is made from the float32 file")
+    for image in images:
+        check_array(image, told)
     path = Path(path)
     with tempfile.TemporaryDirectory() as folder, written_whole(path) as temporary:
         prepared = Path(folder) / "prepared.onnx"

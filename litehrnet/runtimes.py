@@ -6,6 +6,7 @@ not made for.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +15,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from .backends import run_ncnn, run_openvino
-from .model import check_size
+from .backends import ncnn_input, read_openvino, run_ncnn, run_openvino
+from .model import check_size, eval_mode
 from .onnx_files import Signature, signature
 
-__all__ = ["RUNTIMES", "Runtime", "load"]
+__all__ = ["RUNTIMES", "Runtime", "load", "runtime_of", "usual_size"]
 
 Run = Callable[[np.ndarray], np.ndarray]
 Model = str | Path | nn.Module
+DEFAULT_SIZE = (256, 192)
+SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".param": "ncnn"}
 
 
 def load(
@@ -63,6 +66,32 @@ def load(
     return entry.make(model, threads, precision, size)
 
 
+def runtime_of(model: str | Path) -> str:
+    """The runtime that a file is made for, told from how its name ends; "torch", for a checkpoint, if by nothing else.
+
+    >>> runtime_of("my.onnx"), runtime_of("my.ncnn.param"), runtime_of("my.pth")
+    ('onnxruntime', 'ncnn', 'torch')
+    """
+    return SUFFIXES.get(Path(model).suffix, "torch")
+
+
+def usual_size(model: str | Path) -> tuple[int, int]:
+    """The (height, width) that a file takes; where it leaves a side free, the one it was made at, or 256x192.
+
+    Raises:
+        FileNotFoundError, ValueError, ImportError: as `load`.
+    """
+    path, runtime = Path(model), runtime_of(model)
+    if runtime == "torch":
+        return DEFAULT_SIZE
+    path = _file(path)
+    if runtime == "ncnn":
+        return ncnn_input(path) or DEFAULT_SIZE
+    told = signature(path) if runtime == "onnxruntime" else read_openvino(path)[1]
+    height, width = told.metadata.get("size", DEFAULT_SIZE)
+    return told.height or height, told.width or width
+
+
 def check_array(images: np.ndarray, told: Signature | None = None) -> None:
     """Refuse an array that the network, or this file, cannot take.
 
@@ -96,15 +125,17 @@ def _torch(model: Model, threads: int, precision: str, size: Sequence[int] | Non
         from .checkpoints import from_checkpoint
 
         model = from_checkpoint(model)
-    model = model.eval()
-    first = next(model.parameters())
+    first, parts = next(model.parameters()), list(model.modules())
 
     def run(images: np.ndarray) -> np.ndarray:
         check_array(images)
+        # Torch takes no reversed array, and warns of one that is only to be read.
+        images = np.require(images, requirements=["C", "W"])
+        mode = eval_mode(model) if any(part.training for part in parts) else contextlib.nullcontext()
         before = torch.get_num_threads()
         try:
             torch.set_num_threads(threads)
-            with torch.inference_mode():
+            with mode, torch.inference_mode():
                 return model(torch.from_numpy(images).to(first)).float().cpu().numpy()
         finally:
             torch.set_num_threads(before)

@@ -25,9 +25,8 @@ from training.people import COCO, CocoPeople, JointSet, People, open_people, rea
 
 from litehrnet.heatmaps import crop_person, decode, read_image, to_image, to_input
 from litehrnet.model import check_size
-from litehrnet.runtimes import load
+from litehrnet.runtimes import load, runtime_of
 
-RUNTIMES = {".onnx": "onnxruntime", ".xml": "openvino", ".param": "ncnn"}
 SHARE = 0.05  # of the crop's height: 12.8 pixels of 256
 TRUSTED = 0.2  # joints below this score do not count for a pose's score, as in the public code
 
@@ -129,7 +128,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     args = parse(arguments)
     joint_set = read_joint_set(args.joints) if args.joints else COCO
     size = check_size([int(side) for side in args.size.lower().split("x")])
-    network = load(args.model, RUNTIMES.get(args.model.suffix, "torch"), threads=args.threads)
+    network = load(args.model, runtime_of(args.model), threads=args.threads)
     numbers: dict[str, float] = {}
     poses: list[dict] = []
     if args.boxes:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from litehrnet import bench, profiling
-from litehrnet.bench import Report, compare, median_interval, public_graph, time_in_turn
+from litehrnet.bench import Report, compare, median_interval, public_graph, ratios, time_in_turn, time_loaded_anew
 
 SIZE = (64, 32)
 
@@ -28,6 +28,40 @@ def test_nothing_to_time_is_refused():
         time_in_turn([], rounds=5)
     with pytest.raises(ValueError, match="got 1 and 0"):
         time_in_turn([int], rounds=0)
+
+
+def test_every_session_loads_anew_in_another_order():
+    loaded, alive = [], []
+
+    def loader(name):
+        def load_one():
+            loaded.append(name)
+            return lambda: alive.append(name)
+
+        return load_one
+
+    times = time_loaded_anew([loader("a"), loader("b"), loader("c")], sessions=6, rounds=2, warmup=0)
+    assert times.shape == (6, 2, 3)
+    assert (times > 0).all()
+    orders = {"".join(loaded[k : k + 3]) for k in range(0, 18, 3)}
+    assert all(sorted(order) == list("abc") for order in orders) and len(orders) > 1
+    assert "".join(alive) == "abccba" * 6
+    with pytest.raises(ValueError, match="at least one session, got 0"):
+        time_loaded_anew([loader("a")], sessions=0)
+    with pytest.raises(ValueError, match="got 0 and 10"):
+        time_loaded_anew([])
+
+
+def test_the_interval_holds_what_differs_from_session_to_session():
+    """Rounds agree within a session that memory has made slow; an interval over the rounds would not know of it."""
+    rng = np.random.default_rng(0)
+    luck = np.ones((9, 1, 2))
+    luck[:, 0, 1] = rng.permutation([0.95] * 4 + [1.05] * 5)
+    times = luck * rng.normal(1.0, 0.001, (9, 50, 2))
+    (_, (ratio, low, high)) = ratios(times)
+    assert low < 0.96 and high > 1.04 and low <= ratio <= high
+    (_, (_, low, high)) = ratios(times[:1])
+    assert high - low < 0.002
 
 
 def test_the_interval_covers_the_true_median_nineteen_times_out_of_twenty():
@@ -61,7 +95,8 @@ def test_a_ratio_says_how_many_times_faster():
         return run_one
 
     images = np.ones((1, 1, 2, 2), np.float32)
-    slow, fast = compare({"slow": wait(0.01), "fast": wait(0.002)}, images, runtime="torch", rounds=9, warmup=0)
+    loaders = {"slow": lambda: wait(0.01), "fast": lambda: wait(0.002)}
+    slow, fast = compare(loaders, images, runtime="torch", sessions=3, rounds=3, warmup=0)
     assert slow.ratio == slow.low == slow.high == 1
     assert 2 < fast.ratio < 8
     assert fast.milliseconds < slow.milliseconds
@@ -71,7 +106,7 @@ def test_parity_stands_beside_each_model():
     images = np.random.default_rng(0).standard_normal((1, 2, 3, 3)).astype(np.float32)
     largest = np.abs(images).max()
     rows = compare(
-        {"right": lambda x: x, "off": lambda x: x + 0.01 * largest, "wrong": lambda x: -x},
+        {"right": lambda: lambda x: x, "off": lambda: lambda x: x + 0.01 * largest, "wrong": lambda: lambda x: -x},
         images,
         runtime="torch",
         rounds=2,
@@ -125,7 +160,7 @@ def test_files_are_compared_with_the_first(exported, tmp_path):
 
 def test_a_report_comes_back_as_it_was_saved(tmp_path):
     images = np.ones((1, 1, 2, 2), np.float32)
-    rows = compare({"a": lambda x: x, "b": lambda x: x}, images, runtime="torch", rounds=3)
+    rows = compare(dict.fromkeys("ab", lambda: lambda x: x), images, runtime="torch", rounds=3)
     report = Report({"processor": "p"}, rows, {"roofline": {"gmacs": 1.5}})
     assert Report.load(report.save(tmp_path / "report.json")) == report
     assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["size"] == [2, 2]
@@ -133,7 +168,7 @@ def test_a_report_comes_back_as_it_was_saved(tmp_path):
 
 def test_the_table_has_a_line_a_row_and_a_cell_a_column():
     images = np.ones((1, 1, 2, 2), np.float32)
-    report = Report({}, compare({"a": lambda x: x, "b": lambda x: x}, images, runtime="torch", rounds=3))
+    report = Report({}, compare(dict.fromkeys("ab", lambda: lambda x: x), images, runtime="torch", rounds=3))
     lines = report.table().splitlines()
     assert len(lines) == 4
     assert len({line.count("|") for line in lines}) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import http.server
 import json
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from reference import reference_model
 
@@ -101,6 +103,31 @@ def test_counters_that_old_files_lack_and_buffers_of_trainers(source, state, tmp
     old = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     torch.save({**old, "data_preprocessor.mean": torch.zeros(3), "ema_backbone_stem_conv1": torch.zeros(1)}, path)
     assert same(litehrnet.from_checkpoint(path), source)
+    torch.save(torch.optim.swa_utils.AveragedModel(source).state_dict(), path)
+    assert same(litehrnet.from_checkpoint(path), source)
+
+
+def test_what_float16_cannot_hold_is_not_written(source, tmp_path: Path) -> None:
+    model = copy.deepcopy(source)
+    with torch.no_grad():
+        model.head.final_layer.weight[0, 0] = 7e4
+    with pytest.raises(ValueError, match=r"head.final_layer.weight reaches 7e\+04, and float16 ends at 65504"):
+        save_weights(model, tmp_path / "m.safetensors")
+    assert list(tmp_path.iterdir()) == []
+    for kind in (torch.float64, torch.float16):
+        read = safetensors.torch.load_file(save_weights(copy.deepcopy(source).to(kind), tmp_path / "m.safetensors"))
+        assert {value.dtype for value in read.values() if value.ndim < 4} == {torch.float32, torch.int64}
+
+
+@pytest.mark.parametrize("header", ["[]", "3", '{"__metadata__": null}', '{"__metadata__": 5}'])
+def test_metadata_of_another_form(tmp_path: Path, header: str) -> None:
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(len(header).to_bytes(8, "little") + header.encode())
+    if "null" in header:
+        assert read_metadata(path) == {}
+    else:
+        with pytest.raises(ValueError, match="no whole safetensors file"):
+            read_metadata(path)
 
 
 def test_half_precision_is_read(source, state, tmp_path: Path) -> None:
@@ -198,6 +225,8 @@ def broken_files() -> dict[str, tuple[Callable[[Path, dict], None], str]]:
         "nothing": (text(b""), "is empty"),
         "text": (text(b"hello, these are not weights"), "no checkpoint"),
         "web page": (text(b"<!DOCTYPE html><html>404</html>"), "a web page"),
+        "OpenVINO": (text(b"<?xml version='1.0'?><net name='m'/>"), "a file that begins with b'<?xml"),
+        "TorchScript": (lambda path, s: torch.jit.script(torch.nn.ReLU()).save(path), "a TorchScript program"),
         "lfs": (text(b"version https://git-lfs.github.com/spec/v1\noid sha256:1"), "git lfs pull"),
         "empty dict": (saved({}), "empty state dict"),
         "empty inside": (saved({"state_dict": {}}), "empty state dict"),

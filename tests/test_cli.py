@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from PIL import Image
 from reference import reference_model
 
 import litehrnet
-from litehrnet import cli, parity
+from litehrnet import cli, files, parity
 from litehrnet.files import data_path
 from litehrnet.heatmaps import COCO_NAMES
 from litehrnet.images import draw_joints, read_image
@@ -185,6 +186,19 @@ class TestCheck:
         code, out, _ = run("check", "odd.onnx")
         assert code == 0 and "note: nearest Resize with asymmetric and ceil" in out
 
+    @pytest.mark.parametrize("metadata", ["5", "[]", "null", '"x"', '{"weights": "int8"}'])
+    def test_metadata_of_others(
+        self, run: Callable, exported: Callable, checkpoint: Path, tmp_path: Path, metadata: str
+    ) -> None:
+        graph = onnx.load(exported()[1])
+        onnx.helper.set_model_props(graph, {"litehrnet": metadata})
+        onnx.save(graph, tmp_path / "m.onnx")
+        code, out, err = run("check", "m.onnx", "--checkpoint", checkpoint)
+        if metadata.startswith("{"):
+            assert code == 0 and "made elsewhere" in out
+        else:
+            assert code == 1 and "is no JSON object" in err
+
     def test_no_onnx_file(self, run: Callable) -> None:
         code, out, err = run("check", PHOTO)
         assert (code, out) == (1, "") and "is not an ONNX file" in err
@@ -234,12 +248,85 @@ class TestPredict:
         code, out, err = run("predict", "--size", "32x32", *arguments)
         assert (code, out, left()) == (1, "", []) and words in err and len(err.splitlines()) == 1
 
+    def test_a_box_may_begin_outside(self, run: Callable, ours: Path) -> None:
+        together = run("predict", PHOTO, "--model", ours, "--box=-5,0,300,400", "--json")
+        apart = run("predict", PHOTO, "--model", ours, "--box", "-5,0,300,400", "--json")
+        assert together[0] == 0 and apart == together
+
+    def test_what_is_beyond_the_machine_is_one_sentence(
+        self, run: Callable, ours: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for error in (MemoryError("Unable to allocate 143 TiB"), RuntimeError("you tried to allocate 143 TiB")):
+
+            def fail(*_: object, error: Exception = error) -> None:
+                raise error
+
+            monkeypatch.setattr(cli, "runner", fail)
+            code, _, err = run("predict", PHOTO, "--model", ours)
+            assert (code, err) == (1, f"litehrnet predict: {error}\n")
+
     def test_a_box_that_is_none_is_a_wrong_call(self, run: Callable) -> None:
         assert run("predict", PHOTO, "--box", "1,2,3")[0] == 2
 
 
 MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I")
 SUFFIXES = {"CMYK": "jpg", "YCbCr": "tiff", "HSV": None, "LAB": "tiff"}
+
+
+class TestWhatIsWritten:
+    """Never over what is read, never over what is no file, and a link stays a link."""
+
+    def test_a_checkpoint_outlives_its_export(self, run: Callable, checkpoint: Path) -> None:
+        for name, options in {
+            "model.onnx": (),
+            "weights.xml": ("--to", "openvino"),
+            "pytorch_model.bin": ("--to", "openvino"),
+            "other.pth": ("-o", "other.pth"),
+            "again.pth": ("-o", "./again.pth"),
+        }.items():
+            shutil.copy(checkpoint, name)
+            code, _, err = run("export", name, "--size", "64x32", *options)
+            assert (code, err.count("\n")) == (1, 1) and "is the file that is read" in err
+            assert Path(name).read_bytes() == checkpoint.read_bytes()
+        Path("link.onnx").symlink_to("other.pth")
+        assert "is the file that is read" in run("export", "other.pth", "-o", "link.onnx")[2]
+
+    def test_a_photograph_outlives_its_drawing(self, run: Callable, ours: Path) -> None:
+        shutil.copy(PHOTO, "photo.jpg")
+        code, _, err = run("predict", "photo.jpg", "--model", ours, "-o", "photo.jpg")
+        assert code == 1 and "is the file that is read" in err
+        assert Path("photo.jpg").read_bytes() == PHOTO.read_bytes()
+
+    @pytest.mark.parametrize("ending", ["psd", "fli", "xpm", "onnx", ""])
+    def test_a_picture_has_an_ending_that_can_be_written(self, run: Callable, ours: Path, ending: str) -> None:
+        code, _, err = run("predict", PHOTO, "--model", ours, "-o", f"out.{ending}".rstrip("."))
+        assert code == 1 and "kind of picture that can be written" in err
+        assert list(Path().iterdir()) == []
+
+    def test_a_link_stays_and_what_it_leads_to_is_written(self, run: Callable, ours: Path) -> None:
+        Path("there").mkdir()
+        Path("there/real.png").write_bytes(b"old")
+        Path("link.png").symlink_to("there/real.png")
+        assert run("predict", PHOTO, "--model", ours, "-o", "link.png")[0] == 0
+        assert Path("link.png").is_symlink()
+        assert read_image("there/real.png").shape == read_image(PHOTO).shape
+        assert [path.name for path in Path("there").iterdir()] == ["real.png"]
+
+    def test_a_pipe_is_refused(self, run: Callable, ours: Path) -> None:
+        os.mkfifo("pipe.png")
+        code, _, err = run("predict", PHOTO, "--model", ours, "-o", "pipe.png")
+        assert code == 1 and "cannot write pipe.png: it is no ordinary file" in err
+        assert Path("pipe.png").is_fifo()
+
+    def test_a_folder_that_takes_nothing_is_named_by_the_file(
+        self, run: Callable, ours: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(**_: object) -> None:
+            raise PermissionError(13, "Permission denied", "/somewhere/.temporary")
+
+        monkeypatch.setattr(files.tempfile, "TemporaryDirectory", refuse)
+        code, _, err = run("predict", PHOTO, "--model", ours, "-o", "out.png")
+        assert code == 1 and "Permission denied: 'out.png'" in err and "temporary" not in err
 
 
 class TestReadImage:

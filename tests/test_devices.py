@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny import tiny_model
 
 import litehrnet
-from litehrnet import backends, cli
+from litehrnet import backends, bench, cli
 from litehrnet.convert import CONVERTERS, check_conversion, export_ncnn, export_openvino, ncnn_layers
 from litehrnet.fusion import fuse
 from litehrnet.quantize import KEEP_FLOAT, conv_kinds, quantize_int8, select_convs
-from litehrnet.runtimes import load
+from litehrnet.runtimes import load, runtime_of, usual_size
 
 SIZE = (64, 32)
 MISSING = [name for name in ("ncnn", "pnnx", "openvino") if importlib.util.find_spec(name) is None]
@@ -403,3 +406,98 @@ def test_export_to_a_runtime_refuses_and_leaves_nothing(
     assert cli.main([*base, "-o", str(tmp_path / "my.ncnn.param")]) == 1
     assert "pip install 'litehrnet[devices]'" in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["my.pth"]
+
+
+# Arrays and callers of every kind
+
+VIEWS = {
+    "reversed": lambda x: x[..., ::-1],
+    "in Fortran's order": np.asfortranarray,
+    "channels last in memory": lambda x: np.ascontiguousarray(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
+    "every other image": lambda x: np.concatenate([x, -x])[::2],
+}
+
+
+@pytest.mark.parametrize("view", VIEWS)
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino", "ncnn"])
+def test_how_an_array_lies_in_memory_makes_no_difference(
+    converted: Callable, exported: Callable, runtime: str, view: str
+) -> None:
+    source = {"torch": exported()[0], "onnxruntime": exported(dynamic="size")[1]}.get(runtime)
+    run = load(source or converted(runtime), runtime)
+    array = VIEWS[view](images(2))
+    array.setflags(write=False)
+    expected = run(array.copy(order="C"))
+    for _ in range(3):  # freed memory may hold the right numbers for a while
+        np.testing.assert_array_equal(run(array), expected)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino", "ncnn"])
+def test_threads_that_share_a_function_get_their_own_heatmaps(
+    converted: Callable, exported: Callable, runtime: str
+) -> None:
+    source = {"torch": exported()[0], "onnxruntime": exported()[1]}.get(runtime)
+    run = load(source or converted(runtime), runtime)
+    own = [images(seed=seed) for seed in range(4)]
+    expected = [run(x) for x in own]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(run, own * 25))
+    wrong = [k for k, maps in enumerate(found) if difference(maps, expected[k % 4]) > 1e-5]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino", "ncnn"])
+def test_a_file_tells_its_runtime_and_its_size(converted: Callable, exported: Callable, runtime: str) -> None:
+    path = {"torch": Path("my.pth"), "onnxruntime": exported()[1]}.get(runtime) or converted(runtime)
+    assert runtime_of(path) == runtime
+    assert usual_size(path) == ((256, 192) if runtime == "torch" else SIZE)
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "ncnn"])
+def test_predict_takes_converted_files(
+    converted: Callable, exported: Callable, capsys: pytest.CaptureFixture, runtime: str
+) -> None:
+    photo, found = str(litehrnet.files.data_path("astronaut.jpg")), []
+    for model in (exported()[1], converted(runtime)):
+        assert cli.main(["predict", photo, "--model", str(model), "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert tuple(told["input_size"]) == SIZE
+        found.append([(joint["x"], joint["y"]) for joint in told["people"][0]["joints"]])
+    np.testing.assert_allclose(*found, atol=1)
+
+
+def test_converting_leaves_every_mode_and_takes_float32_only(tmp_path: Path) -> None:
+    model = tiny_model().train()
+    model.backbone.stem.conv1.bn.eval()
+    modes = [part.training for part in model.modules()]
+    export_ncnn(model, tmp_path / "m.ncnn.param", (32, 32))
+    assert [part.training for part in model.modules()] == modes
+    for half in (model.double(), model.half()):
+        with pytest.raises(ValueError, match=r"must be torch\.float32 to be exported"):
+            export_ncnn(half, tmp_path / "half.ncnn.param", (32, 32))
+
+
+@pytest.mark.parametrize("runtime", ["openvino", "ncnn"])
+def test_bench_runs_a_file_at_its_own_size_and_counts_its_weights(converted: Callable, runtime: str) -> None:
+    path = converted(runtime)
+    (row,) = bench.run([path], runtime=runtime, sessions=1, rounds=2).rows
+    assert row.size == SIZE
+    assert row.megabytes == pytest.approx((path.stat().st_size + path.with_suffix(".bin").stat().st_size) / 1e6)
+    assert row.megabytes > 2
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("one stacked array", lambda x: x[0], r"shape \(N, 3, H, W\)"),
+        ("float64", lambda x: x.astype(np.float64), "float32"),
+        ("another size", lambda x: np.zeros((1, 3, 96, 32), np.float32), "height 64 only"),
+        ("NaN", lambda x: np.full_like(x, np.nan), "not finite"),
+    ],
+)
+def test_calibration_images_are_checked_like_any(
+    exported: Callable, tmp_path: Path, name: str, change: Callable, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        quantize_int8(exported()[1], tmp_path / "q.onnx", [images(), change(images())])
+    assert list(tmp_path.iterdir()) == []

@@ -22,7 +22,7 @@ from reference import reference_model
 from tiny import tiny_model
 
 import litehrnet
-from litehrnet import blocks, export, exporters, onnx_clean, onnx_files, parity
+from litehrnet import blocks, cli_text, export, exporters, onnx_clean, onnx_files, parity
 from litehrnet.export import check_parity, export_onnx, export_pooling, greatest_error
 from litehrnet.fusion import fuse
 from litehrnet.graph import summary
@@ -220,8 +220,10 @@ class TestCompare:
     def test_values_that_are_not_finite_are_not_ok(self, bad: float) -> None:
         theirs = self.MAPS.copy()
         theirs[1, 2, 3, 4] = bad
-        assert not parity.compare(self.MAPS, theirs, (32, 24)).ok
-        assert not parity.compare(theirs, theirs, (32, 24)).ok
+        for ours, other in ((self.MAPS, theirs), (theirs, theirs), (theirs, self.MAPS), (-theirs, self.MAPS)):
+            row = parity.compare(ours, other, (32, 24))
+            assert not row.ok and not row.max_rel <= 1
+        assert "at most nan" in cli_text.worst([parity.compare(self.MAPS, self.MAPS, (32, 24)), row])
 
     def test_other_shape(self) -> None:
         with pytest.raises(ValueError, match=r"\(2, 2, 8, 6\).*\(2, 3, 8, 6\)"):
@@ -312,7 +314,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
     def test_other_weights_than_float32(self, tmp_path: Path, dtype: torch.dtype) -> None:
-        with pytest.raises(ValueError, match=r"float32.*model.float\(\).*fp16=True"):
+        with pytest.raises(ValueError, match=r"float32.*model.float\(\).*store them as float16"):
             export_onnx(tiny_model().to(dtype), tmp_path / "m.onnx", (64, 32))
 
     def test_missing_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

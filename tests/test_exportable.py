@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 import litehrnet
 from litehrnet import blocks
+from litehrnet.export import check_parity, export_onnx
 from litehrnet.exportable import ExportableWeighting
 from litehrnet.exporters import quiet
 
@@ -109,7 +110,17 @@ def test_every_mode_stays() -> None:
 def test_our_own_model() -> None:
     model = tiny_model("adaptive")
     assert len(litehrnet.make_exportable(model)) == 3 and model.pooling == "computed"
+    assert litehrnet.make_exportable(model) == []
     assert litehrnet.make_exportable(litehrnet.create_model("naive_litehrnet18")) == []
+
+
+def test_our_own_model_inside_another(tmp_path: Path) -> None:
+    inner = tiny_model("adaptive")
+    changed = litehrnet.make_exportable(nn.Sequential(nn.Identity(), inner))
+    assert len(changed) == 3 and all(name.startswith("1.backbone.stage") for name in changed)
+    assert inner.pooling == "computed"
+    path = export_onnx(inner, tmp_path / "m.onnx", (32, 32), dynamic="batch", exporter="torchscript")
+    assert all(row.ok for row in check_parity(inner, path))
 
 
 def test_fixed_size_file_asks_for_no_pooling_size(tmp_path: Path) -> None:

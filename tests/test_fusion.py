@@ -111,6 +111,20 @@ def test_a_batch_norm_disappears_into_its_convolution(options, affine):
         assert_same(folded_conv(conv, norm.eval())(x), norm(conv(x)))
 
 
+@pytest.mark.parametrize("options", [{"padding": 2, "dilation": 2}, {"padding": 1, "padding_mode": "reflect"}])
+def test_a_folded_convolution_keeps_what_ours_never_use(options):
+    conv, norm = nn.Conv2d(3, 4, 3, **options).double(), nn.BatchNorm2d(4).double()
+    x = torch.randn(2, 3, 9, 8, dtype=torch.float64)
+    with torch.no_grad():
+        norm(conv(x))  # used statistics
+        assert_same(folded_conv(conv, norm.eval())(x), norm(conv(x)))
+
+
+def test_a_network_is_fused_where_it_lies():
+    fused = fuse(litehrnet.create_model("litehrnet18").to("meta"), (64, 32))
+    assert {parameter.device.type for parameter in fused.parameters()} == {"meta"}
+
+
 def test_a_batch_norm_without_statistics_is_refused():
     with pytest.raises(ValueError, match="depends on the batch"):
         folded_conv(nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2, track_running_stats=False))

@@ -53,6 +53,18 @@ def test_torch_takes_a_checkpoint(tmp_path: Path) -> None:
     assert load(data_path("litehrnet18_256x192.safetensors"), "torch")(images(1, 3, 32, 32)).shape == (1, 17, 8, 8)
 
 
+def test_torch_runs_in_eval_mode_and_leaves_every_mode() -> None:
+    model, x = tiny_model(), images(2, 3, 32, 32)
+    expected = load(model, "torch")(x)
+    state = {key: value.clone() for key, value in model.state_dict().items()}
+    model.train().backbone.stem.conv1.bn.eval()
+    modes = [part.training for part in model.modules()]
+    for run in (load(model, "torch"), load(model, "torch", threads=2)):
+        np.testing.assert_allclose(run(x), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    assert [part.training for part in model.modules()] == modes
+    assert all(torch.equal(state[key], value) for key, value in model.state_dict().items())
+
+
 def test_torch_leaves_the_number_of_threads_alone() -> None:
     before = torch.get_num_threads()
     load(tiny_model(), "torch", threads=before + 1)(images(1, 3, 32, 32))

@@ -42,7 +42,7 @@ __all__ = [
     "two_runtimes",
 ]
 
-HOLLOW_BELOW = 0.2  # from this score on `litehrnet predict` draws a joint, too
+HOLLOW_BELOW = 0.3  # the usual threshold; from this score on `litehrnet predict` draws a joint, too
 HEAT = "magma"
 PHOTO_DPI = 80  # photographs make large PNGs, and a notebook stores them all
 

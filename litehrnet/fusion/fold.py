@@ -43,10 +43,10 @@ def folded_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 
 
 def filled_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor, groups: int = 1) -> nn.Conv2d:
-    """A convolution with the stride, padding and precision of `like`, and these weights.
+    """A convolution with the stride, padding, dilation and precision of `like`, and these weights.
 
     Args:
-        like: where stride, padding and dtype come from.
+        like: where all but the weights comes from.
         weight: (out, in / groups, kh, kw).
         bias: (out,).
         groups: of channels; as many as channels for a depthwise convolution.
@@ -59,7 +59,9 @@ def filled_conv(like: nn.Conv2d, weight: Tensor, bias: Tensor, groups: int = 1) 
         tuple(weight.shape[2:]),
         like.stride,
         like.padding,
-        groups=groups,
+        like.dilation,
+        groups,
+        padding_mode=like.padding_mode,
         dtype=like.weight.dtype,
         device=like.weight.device,
     )

@@ -129,7 +129,7 @@ def pointwise(
     layout, scales = columns if isinstance(columns, tuple) else (columns, None)
     weight = _gathered(_gathered(conv.weight.double(), layout.numbers, 1), rows.numbers, 0)
     scales = torch.full((layout.width,), layout.scale, dtype=torch.float64) if scales is None else scales
-    weight = weight * scales[None, :, None, None] * (factor / rows.scale)
+    weight = weight * scales.to(weight.device)[None, :, None, None] * (factor / rows.scale)
     bias = _gathered(conv.bias.double() * (factor / rows.scale), rows.numbers, 0, dead_bias)
     return filled_conv(conv, weight, bias)
 
