@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import pickle
 import struct
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -197,7 +198,10 @@ def _read_file(path: Path) -> object:
         hint = hint or ("a web page: the download went wrong" if page else "")
         raise ValueError(f"{path} is no checkpoint but {hint or f'a file that begins with {head[:16]!r}'}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # Refused below, in our own words.
+            warnings.filterwarnings("ignore", message=".*looks like a TorchScript archive", category=UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "Unsupported" not in str(error) and "GLOBAL" not in str(error) and "weights_only" not in str(error).lower():
             raise ValueError(_damaged(path, error)) from error

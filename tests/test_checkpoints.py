@@ -225,7 +225,7 @@ def broken_files() -> dict[str, tuple[Callable[[Path, dict], None], str]]:
         "nothing": (text(b""), "is empty"),
         "text": (text(b"hello, these are not weights"), "no checkpoint"),
         "web page": (text(b"<!DOCTYPE html><html>404</html>"), "a web page"),
-        "OpenVINO": (text(b"<?xml version='1.0'?><net name='m'/>"), "a file that begins with b'<?xml"),
+        "OpenVINO": (text(b"<?xml version='1.0'?><net name='m'/>"), "no checkpoint but a file that begins with"),
         "TorchScript": (lambda path, s: torch.jit.script(torch.nn.ReLU()).save(path), "a TorchScript program"),
         "lfs": (text(b"version https://git-lfs.github.com/spec/v1\noid sha256:1"), "git lfs pull"),
         "empty dict": (saved({}), "empty state dict"),
@@ -241,6 +241,8 @@ def broken_files() -> dict[str, tuple[Callable[[Path, dict], None], str]]:
     }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("kind", broken_files())
 def test_broken_files_each_get_their_sentence(state, tmp_path: Path, kind: str) -> None:
     make, part = broken_files()[kind]
