@@ -93,7 +93,7 @@ class Bench:
         else:
             sources = {graph: self.file(variant, size, graph, runtime) for graph in graphs}
         loaders = {graph: partial(load, source, runtime, threads) for graph, source in sources.items()}
-        files = {graph: source for graph, source in sources.items() if isinstance(source, Path) and runtime != "ncnn"}
+        files = {graph: source for graph, source in sources.items() if isinstance(source, Path)}
         options = {"sessions": self.sessions, "rounds": self.rounds // 2 if runtime == "torch" else self.rounds}
         rows = compare(loaders, images, expected, runtime=runtime, threads=threads, files=files, **options)
         rows = [replace(row, name=f"{variant}: {row.name}") for row in rows]

@@ -111,13 +111,14 @@ def _around(side: int) -> str:
     return f"{below} and {below + SIZE_STEP}" if below > 0 else str(SIZE_STEP)
 
 
-def check_images(images: Tensor) -> None:
-    """Refuse, before any work, a tensor that the network cannot run on.
+def check_images(images: Tensor, dtype: torch.dtype) -> None:
+    """Refuse, before any work, a tensor that a network with weights of this dtype cannot run on.
 
     Values are not looked at: that would tie an exported graph to the traced image. `to_input` refuses NaN.
 
     Raises:
-        ValueError: not (N, 3, H, W), not floating point, or a size that `check_size` refuses.
+        ValueError: not (N, 3, H, W), not floating point or (but under autocast) not of the weights' dtype, or a size
+            that `check_size` refuses.
     """
     shape = tuple(images.shape)
     if len(shape) != 4:
@@ -128,6 +129,8 @@ def check_images(images: Tensor) -> None:
         raise ValueError(
             f"images must be floating point and normalised (litehrnet.heatmaps.to_input), got {images.dtype}"
         )
+    if images.dtype != dtype and not torch.is_autocast_enabled(images.device.type):
+        raise ValueError(f"images are {images.dtype} and the weights {dtype}; call images.to({dtype})")
     check_size(shape[2:])
 
 
@@ -256,7 +259,7 @@ class LiteHRNet(nn.Module):
         Raises:
             ValueError: the rank, the channels, the dtype or the size is not one that the network can run.
         """
-        check_images(images)
+        check_images(images, self.head.final_layer.weight.dtype)
         return self.heatmaps(images)
 
 

@@ -191,7 +191,7 @@ def _file(model: str | Path | nn.Module) -> Path:
         raise ValueError("this runtime takes a file, not a torch module; export it first (litehrnet export)")
     path = Path(model)
     if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+        raise FileNotFoundError(f"{path} is a folder, not a model's file" if path.is_dir() else f"no such file: {path}")
     return path
 
 

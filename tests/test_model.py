@@ -140,10 +140,21 @@ def test_every_side_is_legal_or_fails_in_the_network() -> None:
         (torch.zeros(1, 4, 64, 64), "3 channels"),
         (torch.zeros(1, 64, 64, 3), "3 channels"),
         (torch.zeros(1, 3, 64, 64, dtype=torch.uint8), "floating point"),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.float64), "images are torch.float64 and the weights torch.float32"),
+        (torch.zeros(1, 3, 64, 64, dtype=torch.float16), "call images.to(torch.float32)"),
     ],
 )
 def test_other_tensors_are_refused(images: torch.Tensor, part: str) -> None:
     assert part in refused(images)
+
+
+def test_autocast_and_other_weights_may_be_of_another_dtype() -> None:
+    model, images = litehrnet.create_model("litehrnet18"), torch.zeros(1, 3, 64, 32)
+    with torch.inference_mode():
+        with torch.autocast("cpu", torch.bfloat16):
+            assert model(images).dtype == model(images.bfloat16()).dtype == torch.bfloat16
+        for dtype in (torch.float64, torch.bfloat16):
+            assert model.to(dtype)(images.to(dtype)).dtype == dtype
 
 
 @pytest.mark.parametrize("size", [(256,), (256, 192, 3), (256.0, 192), "256x192", (True, 32), (0, 32), (-32, 32)])

@@ -195,3 +195,11 @@ def test_error_of_the_runtime_becomes_ours(tmp_path: Path) -> None:
 def test_names_elsewhere_may_differ(tmp_path: Path) -> None:
     x = images(2, 3, 32, 64)
     assert np.array_equal(load(small_graph(tmp_path / "m.onnx", ["n", 3, "h", "w"]))(x), np.maximum(x, 0))
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "ncnn"])
+def test_a_folder_is_called_one(tmp_path: Path, runtime: str) -> None:
+    with pytest.raises(FileNotFoundError, match="is a folder"):
+        load(tmp_path, runtime)
+    with pytest.raises(FileNotFoundError, match="no such file"):
+        load(tmp_path / "m.onnx", runtime)

@@ -105,7 +105,7 @@ class FusedLiteHRNet(nn.Module):
         Raises:
             ValueError: the rank, the channels, the dtype or the size is not one that the network can run.
         """
-        check_images(images)
+        check_images(images, self.final.weight.dtype)
         return self.heatmaps(images)
 
 
