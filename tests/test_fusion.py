@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import operator
 from itertools import permutations
 
 import pytest
@@ -27,13 +28,25 @@ from litehrnet.fusion.exchange import FusedFuseStep, FusedHead, FusedStem, Fused
 from litehrnet.fusion.fold import folded_conv
 from litehrnet.fusion.layout import ALWAYS_ONE, DEAD, Layout, depthwise, joined, pointwise
 from litehrnet.fusion.recipe import Recipe
-from litehrnet.fusion.rewrites import average_of_averages, delayed_product, spread, sum_large, sum_small
+from litehrnet.fusion.rewrites import (
+    average_of_averages,
+    delayed_product,
+    spread,
+    sum_large,
+    sum_small,
+    with_upsampled,
+)
 from litehrnet.model import Transition
 from litehrnet.profiling import reorders
 
 SIZE = (64, 96)
 PADDED = Recipe(block=16, equal_shapes=True)
-RECIPES = {"padded": PADDED, "narrow": Recipe(), "nothing": Recipe(False, False, False, False)}
+RECIPES = {
+    "padded": PADDED,
+    "narrow": Recipe(),
+    "rows": Recipe(by_rows=True),
+    "nothing": Recipe(False, False, False, False),
+}
 
 
 def use(module: nn.Module, seed: int = 0) -> nn.Module:
@@ -231,7 +244,18 @@ def test_small_sums_are_large_sums(count):
     terms = [torch.randn(2, 3, 16 >> k, 8 >> k, dtype=torch.float64) for k in range(count)]
     expected = sum(upsample_nearest(term, 2 ** (k + 1)) for k, term in enumerate(terms))
     assert_same(sum_large(terms), expected)
-    assert_same(sum_small(terms), expected)
+    for by_rows in (False, True):
+        assert_same(upsample_nearest(sum_small(terms, by_rows), 2), expected)
+
+
+@pytest.mark.parametrize("operation", [operator.mul, operator.add])
+@pytest.mark.parametrize("ratio", [1, 2, 4, 8])
+def test_an_upsampled_map_is_met_row_by_row(operation, ratio):
+    x, small = torch.randn(3, 5, 3 * ratio, 2 * ratio), torch.randn(3, 5, 3, 2)
+    for by_rows in (False, True):
+        assert torch.equal(
+            with_upsampled(operation, x, small, ratio, by_rows), operation(x, upsample_nearest(small, ratio))
+        )
 
 
 def test_a_spread_weight_multiplies_like_a_broadcast_one():
@@ -404,7 +428,9 @@ def test_the_module_says_what_it_is():
     model = litehrnet.create_model("litehrnet30")
     fused, free = fuse(model, SIZE), fuse(model, SIZE, target="openvino")
     assert (fused.fused, fused.size, fused.pooling, fused.num_joints) == (True, SIZE, "computed", 17)
-    assert free.size is None
+    assert free.size is None and free.any_size
+    tied = fuse(model, SIZE, target="ncnn")
+    assert tied.size == SIZE and not tied.any_size
     assert fused.variant is model.variant
     assert not fused.training
     with pytest.raises(ValueError, match="128 and 160"):

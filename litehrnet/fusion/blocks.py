@@ -5,16 +5,17 @@ Feature maps are (N, C, H, W) in memory layouts (`litehrnet.fusion.layout`); bra
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConditionalChannelWeighting, ShuffleUnit, channel_shuffle, upsample_nearest
+from ..blocks import ConditionalChannelWeighting, ShuffleUnit, channel_shuffle
 from .layout import ALWAYS_ONE, Layout, depthwise, joined, pointwise
 from .recipe import Recipe
-from .rewrites import average_of_averages, delayed_product, spread
+from .rewrites import average_of_averages, delayed_product, spread, with_upsampled
 
 __all__ = ["Branches", "FusedShuffleUnit", "FusedWeighting"]
 
@@ -91,7 +92,7 @@ class FusedWeighting(nn.Module):
         pooled = self.pool(state.maps) if state.pooled is None else state.pooled
         weights = self.weights(pooled, state.pending)
         maps = [
-            conv(x * upsample_nearest(a, ratio))
+            conv(with_upsampled(operator.mul, x, a, ratio, self.recipe.by_rows))
             for conv, x, a, ratio in zip(self.depthwise, state.maps, weights, self.ratios, strict=True)
         ]
         # Nobody reads the pooled maps after the last block.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -13,7 +14,7 @@ from ..model import Transition
 from .blocks import Branches
 from .layout import Layout, depthwise, joined, pointwise
 from .recipe import Recipe
-from .rewrites import spread, sum_large, sum_small
+from .rewrites import spread, sum_large, sum_small, with_upsampled
 
 __all__ = ["FusedFuseStep", "FusedHead", "FusedStem", "FusedTransition"]
 
@@ -140,8 +141,10 @@ class FusedFuseStep(nn.Module):
         for i, (ups, downs) in enumerate(zip(self.ups, self.downs, strict=True)):
             y = maps[i]
             smaller = [conv(x) for conv, x in zip(ups, maps[i + 1 :], strict=True)]
-            if smaller:
-                y = y + (sum_small if self.recipe.sum_low else sum_large)(smaller)
+            if smaller and self.recipe.sum_low:
+                y = with_upsampled(operator.add, y, sum_small(smaller, self.recipe.by_rows), 2, self.recipe.by_rows)
+            elif smaller:
+                y = y + sum_large(smaller)
             for j, down in enumerate(downs):
                 y = down(maps[j]) + y
             if i == 0:

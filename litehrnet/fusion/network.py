@@ -66,7 +66,7 @@ class FusedLiteHRNet(nn.Module):
     def __init__(self, model: LiteHRNet, size: tuple[int, int], recipe: Recipe) -> None:
         super().__init__()
         self.variant, self.num_joints, self.pooling = model.variant, model.num_joints, "computed"
-        self.size = size if recipe.equal_shapes else None
+        self.size = size if recipe.equal_shapes or recipe.by_rows else None
         self.recipe = recipe
         backbone = fold_batch_norms(model).backbone
         self.stem = FusedStem(backbone.stem, recipe)
@@ -88,7 +88,7 @@ class FusedLiteHRNet(nn.Module):
     @property
     def any_size(self) -> bool:
         """Whether it can be exported with a dynamic size: nothing in it holds the size it was built for."""
-        return not self.recipe.equal_shapes
+        return self.size is None
 
     def heatmaps(self, images: Tensor) -> Tensor:
         """The network without the check of its input, which is what gets exported; shapes as `forward`."""
@@ -123,8 +123,9 @@ def fuse(
         model: a trained network, any variant.
         size: (height, width) that an exported file is meant for. In PyTorch the result takes every legal size.
         target: the runtime to please. "onnxruntime" pads every width to a multiple of `block` and multiplies equal
-            shapes only, which ties an exported file to `size`; "openvino" and "ncnn" are faster without either, and
-            leave the size open; so does "torch", which runs in PyTorch with channels last in memory.
+            shapes only, which ties an exported file to `size`; so does "ncnn", which is faster without either, but
+            with upsampled maps met row by row. "openvino" leaves the size open, and so does "torch", which runs in
+            PyTorch with channels last in memory.
         block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.
         until: the last rewrite to apply, one of `REWRITES`, for looking at one after the other.
 

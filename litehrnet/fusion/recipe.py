@@ -21,6 +21,7 @@ class Recipe:
         sum_low: sum the fuse step where it is small, and upsample step by step.
         block: every width is a multiple of it, with dead channels; 1 adds none.
         equal_shapes: repeat a weight to the full map before a product, where broadcasting would do.
+        by_rows: multiply and add upsampled maps row by row (`litehrnet.fusion.rewrites.with_upsampled`).
         channels_last: keep maps with their channels side by side in memory, as PyTorch's CPU kernels like them.
     """
 
@@ -30,6 +31,7 @@ class Recipe:
     sum_low: bool = True
     block: int = 1
     equal_shapes: bool = False
+    by_rows: bool = False
     channels_last: bool = False
 
 
@@ -44,8 +46,9 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
     Raises:
         ValueError: one of them is not known.
 
-    >>> recipe_for("onnxruntime", 16, until="follow")
-    Recipe(follow=True, delay=False, pool_once=False, sum_low=False, block=1, equal_shapes=False, channels_last=False)
+    >>> recipe = recipe_for("onnxruntime", 16, until="follow")
+    >>> recipe.follow, recipe.delay, recipe.pool_once, recipe.sum_low, recipe.block, recipe.equal_shapes
+    (True, False, False, False, 1, False)
     """
     if target not in TARGETS:
         raise ValueError(f"unknown target {target!r}; choose one of {', '.join(map(repr, TARGETS))}")
@@ -56,7 +59,7 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
     best = {
         "onnxruntime": Recipe(block=block, equal_shapes=True),
         "openvino": Recipe(),
-        "ncnn": Recipe(),
+        "ncnn": Recipe(by_rows=True),
         "torch": Recipe(channels_last=True),
     }
     off = REWRITES[REWRITES.index(until) + 1 :] if until else ()

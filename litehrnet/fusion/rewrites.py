@@ -5,14 +5,15 @@ Those that concern weights are `litehrnet.fusion.fold.folded_conv` and `litehrne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..blocks import upsample_nearest
 
-__all__ = ["average_of_averages", "delayed_product", "spread", "sum_large", "sum_small"]
+__all__ = ["average_of_averages", "delayed_product", "spread", "sum_large", "sum_small", "with_upsampled"]
 
 
 def delayed_product(small: Tensor, pending: Tensor | None) -> Tensor:
@@ -51,15 +52,43 @@ def sum_large(terms: Sequence[Tensor]) -> Tensor:
     return sum(upsample_nearest(x, 2 ** (k + 2)) for k, x in enumerate(terms[1:])) + upsample_nearest(terms[0], 2)
 
 
-def sum_small(terms: Sequence[Tensor]) -> Tensor:
-    """`sum_large`, where it is small: ``U(terms[0] + U(terms[1] + U(terms[2])))``, with U upsampling by 2.
+def sum_small(terms: Sequence[Tensor], by_rows: bool = False) -> Tensor:
+    """``s = terms[0] + U(terms[1] + U(terms[2]))``, with U upsampling by 2: `sum_large` is ``U(s)``.
 
     Nearest upsampling composes, ``U2 = U U``, and is linear, ``U(a) + U(b) = U(a + b)``.
     """
     total = terms[-1]
     for term in reversed(terms[:-1]):
-        total = term + upsample_nearest(total, 2)
-    return upsample_nearest(total, 2)
+        total = with_upsampled(operator.add, term, total, 2, by_rows)
+    return total
+
+
+def with_upsampled(
+    operation: Callable[[Tensor, Tensor], Tensor], x: Tensor, small: Tensor, ratio: int, by_rows: bool = False
+) -> Tensor:
+    """``operation(x, up(small))`` of a product or a sum, with `up` nearest upsampling.
+
+    By rows, ``up(small)`` is never written down whole. Its rows come in groups of `ratio` equal ones, so `small` is
+    only widened, and each of its rows is broadcast to the group of rows of x that it stands for::
+
+        up(small)[r * i + k] = widened(small)[i]        for k = 0 .. r - 1
+
+    The size is then a constant of a traced graph.
+
+    Args:
+        operation: of two tensors of equal shapes, value by value.
+        x: (N, C, H, W).
+        small: (N, C, H / ratio, W / ratio).
+        ratio: whole.
+        by_rows: where the runtime broadcasts faster than it upsamples.
+    """
+    if ratio == 1 or not by_rows:
+        return operation(x, upsample_nearest(small, ratio))
+    channels, height, width = (int(side) for side in x.shape[1:])
+    rows = F.interpolate(small, scale_factor=(1.0, float(ratio)), mode="nearest")
+    groups = x.reshape(-1, channels, height // ratio, ratio, width)
+    met = operation(groups, rows.reshape(-1, channels, height // ratio, 1, width))
+    return met.reshape(-1, channels, height, width)
 
 
 def spread(weights: Tensor, like: Tensor, equal_shapes: bool) -> Tensor:
