@@ -18,7 +18,9 @@ import pytest
 import run_notebooks
 from bs4 import BeautifulSoup
 from course import DETAILS, LIVE_ONLY, ROOT, card, numbered
+from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from website import maths
 from website.api import public_modules
 
 # The smallest picture there is: one white pixel.
@@ -331,3 +333,11 @@ def test_every_card_shows_a_part_of_its_picture() -> None:
     for left, top, right, bottom in DETAILS.values():
         assert 0 <= left < right <= 1
         assert 0 <= top < bottom <= 1
+
+
+def test_the_font_of_formulas_can_draw_a_root(tmp_path: Path) -> None:
+    """No formula's text holds the sign: the browser draws it, from the font, or leaves it out without a word."""
+    maths.write_font(tmp_path / "m.woff", set("x"))
+    drawn = TTFont(tmp_path / "m.woff").getBestCmap()
+    assert {ord("x"), ord("\N{SQUARE ROOT}"), ord("\N{MINUS SIGN}")} <= drawn.keys()
+    assert ord("\N{INTEGRAL}") not in drawn
