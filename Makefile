@@ -30,8 +30,8 @@ $(STAMP): pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 tutorial: $(STAMP)  ## execute every notebook, write build/site/ and build/models/
-	$(BIN)/python scripts/run_notebooks.py
-	$(BIN)/python scripts/build_site.py
+	$(BIN)/python tools/run_notebooks.py
+	$(BIN)/python tools/build_site.py
 
 test: $(STAMP)  ## the tests, the doctests and the notebooks; not what is marked slow
 	$(PYTEST) -m "not slow"
@@ -43,9 +43,9 @@ lab: $(STAMP)  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb
 
 refresh: $(STAMP)  ## execute the notebooks in place and store their outputs, link the glossary, write the README's tables
-	$(BIN)/python scripts/link_glossary.py
-	$(BIN)/python scripts/run_notebooks.py --in-place
-	$(BIN)/python scripts/update_readme.py
+	$(BIN)/python tools/link_glossary.py
+	$(BIN)/python tools/run_notebooks.py --in-place
+	$(BIN)/python tools/update_readme.py
 
 bench: $(STAMP)  ## measure speed and parity on this machine, write benchmarks/
 	$(BIN)/python benchmarks/run.py

@@ -29,13 +29,13 @@ import numpy as np
 import torch
 
 import litehrnet
-from litehrnet.bench import machine, ratios, time_loaded_anew
-from litehrnet.convert import export_ncnn, export_openvino, ncnn_layers
 from litehrnet.export import export_onnx
+from litehrnet.export.convert import export_ncnn, export_openvino, ncnn_layers
+from litehrnet.export.int8 import quantize_int8
 from litehrnet.files import data_path, written_whole
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
-from litehrnet.quantize import quantize_int8
+from litehrnet.measure.bench import machine, ratios, time_loaded_anew
 from litehrnet.runtimes import RUNTIMES, load
 
 HERE = Path(__file__).resolve().parent

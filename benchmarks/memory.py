@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from litehrnet.profiling import make_session, random_input
+from litehrnet.measure.profile import make_session, random_input
 
 
 def peak() -> float:

@@ -21,13 +21,13 @@ import numpy as np
 import torch
 
 import litehrnet
-from litehrnet.bench import SPIN_SECONDS, Report, compare, machine, public_graph, ratios, time_loaded_anew
-from litehrnet.convert import export_ncnn
-from litehrnet.draw import speed_bars
+from litehrnet.course.draw import speed_bars
 from litehrnet.export import export_onnx
+from litehrnet.export.convert import export_ncnn
 from litehrnet.fusion import fuse
 from litehrnet.fusion.network import FusedLiteHRNet
-from litehrnet.profiling import by_kind, make_session, measure_peaks, profile, random_input, reorders
+from litehrnet.measure.bench import SPIN_SECONDS, Report, compare, machine, public_graph, ratios, time_loaded_anew
+from litehrnet.measure.profile import by_kind, make_session, measure_peaks, profile, random_input, reorders
 from litehrnet.runtimes import load
 
 HERE = Path(__file__).resolve().parent

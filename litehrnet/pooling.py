@@ -15,12 +15,12 @@ Sizes are given height before width.
 
 from __future__ import annotations
 
-import operator
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from .sizes import check_side
 
 __all__ = [
     "POOLING_MODES",
@@ -36,28 +36,6 @@ __all__ = [
 ]
 
 POOLING_MODES = ("adaptive", "computed", "exact")
-
-
-def check_side(value: object, name: str) -> int:
-    """Return `value` as an int, or say in one sentence why it is no number of pixels.
-
-    Accepts Python ints and NumPy integers. Refuses bools, floats and anything below 1.
-
-    Raises:
-        ValueError: `value` is not an integer, or is below 1.
-
-    >>> check_side(12, "input")
-    12
-    """
-    try:
-        number = operator.index(value)
-    except TypeError:
-        number = None
-    if number is None or isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name} must be an integer number of pixels, got {value!r} ({type(value).__name__})")
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1 pixel, got {number}")
-    return number
 
 
 def pool_params(input_size: int, output_size: int) -> tuple[int, int]:

@@ -9,8 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet import bench, profiling
-from litehrnet.bench import Report, compare, median_interval, public_graph, ratios, time_in_turn, time_loaded_anew
+from litehrnet.measure import bench
+from litehrnet.measure import profile as profiling
+from litehrnet.measure.bench import (
+    Report,
+    compare,
+    median_interval,
+    public_graph,
+    ratios,
+    time_in_turn,
+    time_loaded_anew,
+)
 
 SIZE = (64, 32)
 

@@ -18,8 +18,9 @@ import torch
 from reference import reference_model
 
 import litehrnet
-from litehrnet import checkpoints, downloads
+from litehrnet.checkpoints import public as downloads
 from litehrnet.checkpoints import read_metadata, save_weights
+from litehrnet.checkpoints import reading as checkpoints
 from litehrnet.files import data_path
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
 

@@ -22,11 +22,13 @@ from PIL import Image
 from reference import reference_model
 
 import litehrnet
-from litehrnet import cli, files, parity
+from litehrnet import files
+from litehrnet.cli import commands as cli
 from litehrnet.files import data_path
 from litehrnet.heatmaps import COCO_NAMES
 from litehrnet.images import draw_joints, read_image
-from litehrnet.onnx_files import signature
+from litehrnet.runtimes import parity
+from litehrnet.runtimes.onnx_files import signature
 
 PHOTO = data_path("astronaut.jpg")
 FAST = ("--exporter", "torchscript", "--size", "64x32")

@@ -31,7 +31,7 @@ def rows() -> dict[str, re.Match[str]]:
 
 
 def test_the_map_is_what_the_script_writes() -> None:
-    assert update_map.updated(text_of_the_map()) == text_of_the_map(), "run scripts/update_map.py"
+    assert update_map.updated(text_of_the_map()) == text_of_the_map(), "run tools/update_map.py"
 
 
 @pytest.mark.parametrize("text", ["no table", "| a |\n\n| b |"])

@@ -15,11 +15,12 @@ import torch
 from tiny import tiny_model
 
 import litehrnet
-from litehrnet import backends, bench, cli
-from litehrnet.convert import CONVERTERS, check_conversion, export_ncnn, export_openvino, ncnn_layers
+from litehrnet.cli import commands as cli
+from litehrnet.export.convert import CONVERTERS, check_conversion, export_ncnn, export_openvino, ncnn_layers
+from litehrnet.export.int8 import KEEP_FLOAT, conv_kinds, quantize_int8, select_convs
 from litehrnet.fusion import fuse
-from litehrnet.quantize import KEEP_FLOAT, conv_kinds, quantize_int8, select_convs
-from litehrnet.runtimes import load, runtime_of, usual_size
+from litehrnet.measure import bench
+from litehrnet.runtimes import backends, load, runtime_of, usual_size
 
 SIZE = (64, 32)
 MISSING = [name for name in ("ncnn", "pnnx", "openvino") if importlib.util.find_spec(name) is None]
@@ -139,7 +140,7 @@ def test_what_ncnn_makes_of_the_graph(converted: Callable) -> None:
 def test_a_failed_conversion_leaves_the_old_files(converted: Callable, tmp_path: Path, monkeypatch) -> None:
     from subprocess import CompletedProcess
 
-    from litehrnet import convert
+    from litehrnet.export import convert
 
     target = tmp_path / "net.ncnn.param"
     target.write_text("the old file")
@@ -331,7 +332,7 @@ def test_int8_changes_only_what_it_says(quantized: Path, exported: Callable) -> 
 
 
 def test_int8_stays_near_and_says_so(quantized: Path, exported: Callable) -> None:
-    from litehrnet.onnx_files import signature
+    from litehrnet.runtimes.onnx_files import signature
 
     source = exported("litehrnet18")[1]
     expected, got = load(source)(images(seed=9)), load(quantized)(images(seed=9))

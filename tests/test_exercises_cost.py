@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from solved import solutions, stub
 
-from litehrnet.exercises import check_block_saving, check_conv_macs, check_fuse_macs
+from litehrnet.course.exercises import check_block_saving, check_conv_macs, check_fuse_macs
 
 
 def solve_conv(in_channels, out_channels, kernel, stride, groups, size):

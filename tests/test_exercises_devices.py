@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from solved import solutions, stub
 
-from litehrnet.exercises import check_choose, check_round_trip, check_shift_in_photo
+from litehrnet.course.exercises import check_choose, check_round_trip, check_shift_in_photo
 
 CHECKS = {"round_trip": check_round_trip, "shift_in_photo": check_shift_in_photo, "choose": check_choose}
 

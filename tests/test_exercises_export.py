@@ -13,7 +13,7 @@ from solved import solutions, stub
 from torch import nn
 from torch.nn import functional as F
 
-from litehrnet.exercises import check_count_adds, check_find_wrong_sizes, check_old_exporter_says
+from litehrnet.course.exercises import check_count_adds, check_find_wrong_sizes, check_old_exporter_says
 
 CHECKS = {
     "old_exporter_says": check_old_exporter_says,

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet import cli, draw
-from litehrnet.exercises import (
+from litehrnet.cli import commands as cli
+from litehrnet.course import draw
+from litehrnet.course.exercises import (
     check_flip_back,
     check_heatmap_size,
     check_joint_loss,

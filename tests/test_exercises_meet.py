@@ -6,7 +6,7 @@ import pytest
 import torch
 from solved import solutions, stub
 
-from litehrnet.exercises import check_block_parameters, check_fuse_two, check_shuffle_order
+from litehrnet.course.exercises import check_block_parameters, check_fuse_two, check_shuffle_order
 
 
 def solve_shuffle(channels, groups):

@@ -7,7 +7,7 @@ import torch
 from solved import solutions, stub
 from torch.nn import functional as F
 
-from litehrnet.exercises import check_exact_outputs, check_pool_any, check_smallest_exact_input
+from litehrnet.course.exercises import check_exact_outputs, check_pool_any, check_smallest_exact_input
 
 CHECKS = {
     "exact_outputs": check_exact_outputs,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from solved import solutions, stub
 
-from litehrnet.exercises import check_fold_norm, check_follow_shuffles, check_least_time
+from litehrnet.course.exercises import check_fold_norm, check_follow_shuffles, check_least_time
 
 CHECKS = {
     "fold_norm": check_fold_norm,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from solved import solutions, stub
 
-from litehrnet.exercises import check_same_peaks, check_untested
+from litehrnet.course.exercises import check_same_peaks, check_untested
 
 CHECKS = {"same_peaks": check_same_peaks, "untested": check_untested}
 

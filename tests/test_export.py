@@ -22,14 +22,18 @@ from reference import reference_model
 from tiny import tiny_model
 
 import litehrnet
-from litehrnet import blocks, cli_text, export, exporters, onnx_clean, onnx_files, parity
+from litehrnet import blocks
+from litehrnet.cli import text as cli_text
+from litehrnet.course.netron import summary
 from litehrnet.export import check_parity, export_onnx, export_pooling, greatest_error
+from litehrnet.export import cleaning as onnx_clean
+from litehrnet.export import network as export
+from litehrnet.export import torch_exporters as exporters
 from litehrnet.fusion import fuse
-from litehrnet.graph import summary
 from litehrnet.heatmaps import MEAN, STD, crop_person, to_input
 from litehrnet.images import read_image
 from litehrnet.pooling import adaptive_windows, computed_windows, is_exact
-from litehrnet.runtimes import load
+from litehrnet.runtimes import load, onnx_files, parity
 
 Exported = Callable[..., tuple[litehrnet.LiteHRNet, Path]]
 KINDS = (False, "batch", "size")
@@ -237,7 +241,7 @@ class TestOpsets:
 
     @pytest.mark.slow
     def test_every_row_of_the_stored_table(self, root: Path, tmp_path: Path) -> None:
-        script = [sys.executable, root / "scripts" / "export_table.py"]
+        script = [sys.executable, root / "tools" / "export_table.py"]
         subprocess.run([*script, "--tables", "opsets", "--size", "64x32", "--output", tmp_path], check=True)
         made, stored = (
             [row for row in json.loads(max(folder.glob("*.json")).read_text())["rows"] if row["table"] == "opsets"]

@@ -18,8 +18,8 @@ from torch.nn import functional as F
 import litehrnet
 from litehrnet import blocks
 from litehrnet.export import check_parity, export_onnx
-from litehrnet.exportable import ExportableWeighting
-from litehrnet.exporters import quiet
+from litehrnet.export.public_models import ExportableWeighting
+from litehrnet.export.torch_exporters import quiet
 
 
 def looks_public(convolutions: nn.Module) -> nn.Module:

@@ -17,14 +17,14 @@ from matplotlib.text import Text
 from PIL import Image
 
 from litehrnet.export import export_pooling
-from litehrnet.parity import Parity
+from litehrnet.runtimes.parity import Parity
 
 matplotlib.use("Agg")
-from litehrnet import draw
+from litehrnet.course import draw
 
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "notebooks" / "figures"
-REDRAW = "run scripts/netron_pictures.py, look at the picture, and commit it"
+REDRAW = "run tools/netron_pictures.py, look at the picture, and commit it"
 
 
 @pytest.fixture(autouse=True)

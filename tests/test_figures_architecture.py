@@ -16,7 +16,7 @@ from litehrnet.blocks import FuseStep
 from litehrnet.complexity import count, readme_count
 
 matplotlib.use("Agg")
-from litehrnet import draw
+from litehrnet.course import draw
 
 SIZE = (256, 192)
 

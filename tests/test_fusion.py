@@ -36,8 +36,8 @@ from litehrnet.fusion.rewrites import (
     sum_small,
     with_upsampled,
 )
+from litehrnet.measure.profile import reorders
 from litehrnet.model import Transition
-from litehrnet.profiling import reorders
 
 SIZE = (64, 96)
 PADDED = Recipe(block=16, equal_shapes=True)
@@ -474,7 +474,7 @@ def test_onnx_runtime_moves_nothing_and_the_file_stays_small(exported, tmp_path)
 
 
 def test_a_graph_for_openvino_takes_every_size(exported, tmp_path):
-    from litehrnet.parity import check_parity
+    from litehrnet.runtimes.parity import check_parity
 
     model, _ = exported(size=(64, 32))
     fused = fuse(model, (64, 32), target="openvino")

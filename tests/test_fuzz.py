@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from tiny import tiny_model
 
 from litehrnet.export import export_onnx
-from litehrnet.onnx_files import read_graph
+from litehrnet.runtimes.onnx_files import read_graph
 
 SECONDS = 240  # for all the cases of one kind; a hang shows as running out of it
 QUICK, MANY = 24, 400
@@ -157,7 +157,7 @@ def test_whole_files_load(onnx_file: Path, checkpoints: dict[str, Path]) -> None
 def test_the_command_line_ends_with_one_sentence(
     onnx_file: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from litehrnet import cli
+    from litehrnet.cli import commands as cli
     from litehrnet.files import data_path
 
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from litehrnet import graph
+from litehrnet.course import netron as graph
 from litehrnet.export import export_pooling
 
 

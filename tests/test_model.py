@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 import litehrnet
 from litehrnet.blocks import FuseStep
-from litehrnet.model import check_size, count_parameters, is_legal_side
+from litehrnet.model import count_parameters
+from litehrnet.sizes import check_size, is_legal_side
 
 NAMES = list(litehrnet.VARIANTS)
 RUNNING_SIZES = (

@@ -266,7 +266,8 @@ def test_spelling(tmp_path: Path) -> None:
         *(path for path in TEXTS if path.is_file()),
         ROOT / "litehrnet",
         ROOT / "tests",
-        ROOT / "scripts",
+        ROOT / "tools",
+        ROOT / "training",
         tmp_path,
     ]
     command = [sys.executable, "-m", "codespell_lib", "--skip", "*.pyc,*.npz,*.keys.txt", *map(str, texts)]

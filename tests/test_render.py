@@ -1,9 +1,8 @@
-"""scripts/render_people.py: poses, rasteriser, held-out pictures, and that a picture depends on its seed alone."""
+"""training/render_people.py: poses, rasteriser, held-out pictures, and that a picture depends on its seed alone."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 HELDOUT = ROOT / "data" / "heldout"
-sys.path.insert(0, str(ROOT / "scripts"))
 
 from rendering import poses  # noqa: E402
 

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import tiny_model
 
-from litehrnet.model import is_legal_side
-from litehrnet.runtimes import RUNTIMES, check_array, load
+from litehrnet.runtimes.loading import RUNTIMES, check_array, load
+from litehrnet.sizes import is_legal_side
 
 QUICK = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

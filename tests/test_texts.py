@@ -17,7 +17,7 @@ TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 
 def test_readme_tables_are_up_to_date() -> None:
-    """The tables are those that `scripts/update_readme.py` writes from the notebooks and the newest benchmark."""
+    """The tables are those that `tools/update_readme.py` writes from the notebooks and the newest benchmark."""
     assert update_readme.updated(README) == README
 
 

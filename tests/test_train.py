@@ -5,30 +5,27 @@ from __future__ import annotations
 import csv
 import io
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import evaluate
 import numpy as np
 import pytest
 import torch
+import train
 from PIL import Image
 
 import litehrnet
 from litehrnet import blocks
 from litehrnet.checkpoints import read_metadata, save_weights
 from litehrnet.heatmaps import COCO_SIGMAS, MEAN, STD, crop_person, decode, to_input
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "scripts"))
-import evaluate
-import train
-from training.crops import Augmentation, _close_up, gaussian_targets, training_crop
-from training.loop import Recipe, Trainer
-from training.losses import LOSSES, heatmap_loss
-from training.measure import flip_test, measure
-from training.people import COCO, CocoPeople, JointSet, ShardPeople, open_people, read_joint_set
-from training.speed import stay_in_channels_last
+from litehrnet.train.crops import Augmentation, _close_up, gaussian_targets, training_crop
+from litehrnet.train.data import COCO, CocoPeople, JointSet, ShardPeople, open_people, read_joint_set
+from litehrnet.train.evaluation import flip_test, measure
+from litehrnet.train.loop import Recipe, Trainer
+from litehrnet.train.losses import LOSSES, heatmap_loss
+from litehrnet.train.speed import stay_in_channels_last
 
 STILL = Augmentation(**dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
 GEOMETRY = Augmentation(**{**STILL.__dict__, "flip": 0.5, "scale": 0.3, "rotate": 1.0, "rotation": 25.0, "shift": 0.04})

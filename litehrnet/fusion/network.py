@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..model import LiteHRNet, check_images, check_size
+from ..model import LiteHRNet, check_images
+from ..sizes import check_size
 from .blocks import Branches, FusedShuffleUnit, FusedWeighting
 from .exchange import FusedFuseStep, FusedHead, FusedStem, FusedTransition
 from .fold import fold_batch_norms

@@ -1,0 +1,5 @@
+"""The command `litehrnet`."""
+
+from .commands import main
+
+__all__ = ["main"]

@@ -1,0 +1,221 @@
+"""Exported graphs and their failures, as pictures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .heatmaps import PHOTO_DPI, _overlay, _scale
+from .style import INK, MUTED, PLAIN_COLOURS, arrow, box, caption, new_figure
+
+if TYPE_CHECKING:
+    from ...runtimes.parity import Parity
+
+__all__ = [
+    "constants_wanted",
+    "export_kinds",
+    "operators_before_after",
+    "outcome_table",
+    "parity_chart",
+    "right_and_wrong",
+    "stored_exports",
+    "two_maps",
+]
+
+GOOD, FAILS, WRONG, UNKNOWN = "#009E73", "#D55E00", "#E69F00", "#bbbbbb"
+OUTCOME_COLOURS = {"works": GOOD, "raises": FAILS, "refused": FAILS, "wrong": WRONG}
+OUTCOME_WORDS = {
+    "works": "Green: a right file.",
+    "raises": "Red: an error, which at least is honest.",
+    "refused": "Red: refused before any work, with the reason and the nearest way.",
+    "wrong": "Orange: a file, no error, and wrong.",
+}
+KINDS = {False: "one size", "batch": "any batch", "size": "any batch and size"}
+
+
+def constants_wanted() -> Figure:
+    """Three requests for adaptive pooling, and what AveragePool's two constants would have to be in each."""
+    cases = (
+        ("64x48 to 8x6", "kernel_shape = 8, 8", "strides = 8, 8", "fits: write one AveragePool", GOOD),
+        ("64x48 to 7x5", "kernel_shape = ?, ?", "strides = ?, ?", "48 to 5: windows of 10 and of 11", FAILS),
+        ("HxW to 8x6", "kernel_shape = H / 8 ...", "strides = H / 8 ...", "no number until an image comes", FAILS),
+    )
+    figure, axes = new_figure(1, 3, size=(9.5, 3.1))
+    for panel, (title, kernel, strides, verdict, colour) in zip(axes, cases, strict=True):
+        panel.set(xlim=(0, 10), ylim=(0, 10))
+        panel.axis("off")
+        box(panel, (1.2, 7.9), (7.6, 1.7), f"adaptive pooling\n{title}", PLAIN_COLOURS["adaptive"])
+        arrow(panel, (5, 7.8), (5, 6.5))
+        box(panel, (1.2, 2.1), (7.6, 4.3), "", colour, filled=False)
+        panel.text(5, 5.6, "AveragePool", ha="center", va="center", fontsize=10, weight="bold")
+        panel.text(5, 4.2, kernel, ha="center", va="center", fontsize=9, family="monospace")
+        panel.text(5, 3.1, strides, ha="center", va="center", fontsize=9, family="monospace")
+        panel.text(5, 1.1, verdict, ha="center", va="center", fontsize=9, color=INK)
+    caption(figure, "Adaptive pooling asks for an output size. ONNX's AveragePool is told its windows, as constants.")
+    return figure
+
+
+def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> Figure:
+    """What each exporter made of each request, as a coloured table.
+
+    Args:
+        rows: (request, {exporter: (outcome, word)}) each; an outcome is "works", "raises", "refused" or "wrong", and
+            the word, one line, says more. An exporter that is missing in a row was not tried.
+    """
+    columns = list(dict.fromkeys(exporter for _, cells in rows for exporter in cells))
+    figure, axes = new_figure(size=(9.5, 0.85 + 0.5 * len(rows)))
+    left, width = 3.6, 3.2
+    for column, exporter in enumerate(columns):
+        axes.text(left + (column + 0.5) * width, -0.45, exporter, ha="center", va="center", fontsize=10, weight="bold")
+    for row, (request, cells) in enumerate(rows):
+        axes.text(0.05, row + 0.5, request, ha="left", va="center", fontsize=9)
+        for column, exporter in enumerate(columns):
+            outcome, word = cells.get(exporter, ("", "not tried"))
+            corner = (left + column * width + 0.04, row + 0.06)
+            colour = OUTCOME_COLOURS.get(outcome, UNKNOWN)
+            axes.add_patch(Rectangle(corner, width - 0.08, 0.88, facecolor=colour, alpha=0.3, linewidth=0))
+            text = f"{outcome}: {word}" if outcome else word
+            axes.text(left + (column + 0.5) * width, row + 0.5, text, ha="center", va="center", fontsize=8.5)
+    axes.set(xlim=(0, left + len(columns) * width), ylim=(len(rows) + 0.05, -0.85))
+    axes.axis("off")
+    seen = {outcome for _, cells in rows for outcome, _ in cells.values()}
+    caption(figure, " ".join(words for outcome, words in OUTCOME_WORDS.items() if outcome in seen))
+    return figure
+
+
+def stored_exports() -> dict[str, object]:
+    """The newest stored run of tools/export_table.py: "machine", "size" and "rows", one a way to export.
+
+    Raises:
+        FileNotFoundError: there is none, as in an installation without the checkout.
+    """
+    folder = Path(__file__).resolve().parents[3] / "benchmarks" / "export"
+    dated = sorted(folder.glob("[0-9]*.json"))
+    if not dated:
+        raise FileNotFoundError(f"no dated run in {folder}; tools/export_table.py writes one")
+    return json.loads(dated[-1].read_text())
+
+
+def export_kinds(rows: Sequence[Mapping[str, object]]) -> Figure:
+    """Poolings and kinds of file by exporter, from the rows of `stored_exports` whose "table" is "kinds"."""
+    cells: dict[str, dict[str, tuple[str, str]]] = {}
+    for row in rows:
+        request = f"{row['pooling']} pooling, {KINDS[row['dynamic']]}"
+        if "refused" in row:
+            told = ("refused", "with a reason")
+        else:
+            told = ("works" if row["ok"] else "wrong", f"{row['nodes']:,} nodes, {row['seconds']:.0f} s")
+        cells.setdefault(request, {})[str(row["exporter"])] = told
+    return outcome_table(list(cells.items()))
+
+
+def two_maps(expected: np.ndarray, got: np.ndarray, names: tuple[str, str] = ("torch", "ONNX file")) -> Figure:
+    """Two maps side by side, each on the same colour scale; their difference beside them where the shapes agree.
+
+    Args:
+        expected: (h, w), what is right.
+        got: (h, w) of any size.
+        names: titles of the first two panels.
+    """
+    panels = [(names[0], expected), (names[1], got)]
+    if expected.shape == got.shape:
+        panels.append(("difference", got - expected))
+    limit = max(float(np.abs(expected).max()), float(np.abs(got).max()))
+    figure, axes = new_figure(1, len(panels), size=(9.5, 3.4))
+    for panel, (name, values) in zip(axes, panels, strict=True):
+        image = panel.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
+        panel.set_title(f"{name}: {values.shape[0]}x{values.shape[1]}", loc="left", fontsize=10)
+        panel.set(xlabel="column (pixels)", ylabel="row (pixels)")
+    figure.colorbar(image, ax=axes, shrink=0.8, label="value")
+    if expected.shape == got.shape:
+        sentence = "The same shape and not the same values: no check of shapes would notice."
+    else:
+        sentence = "Both panels pool the same map, and they do not even have the same number of pixels."
+    caption(figure, sentence)
+    return figure
+
+
+def operators_before_after(before: Mapping[str, int], after: Mapping[str, int], names: tuple[str, str]) -> Figure:
+    """Operators by kind in two graphs, as paired bars.
+
+    Args:
+        before, after: counts by operator, as `litehrnet.course.netron.summary` gives them.
+        names: what the two graphs are.
+    """
+    kinds = sorted(before.keys() | after.keys(), key=lambda kind: -max(before.get(kind, 0), after.get(kind, 0)))
+    figure, axes = new_figure(size=(9.5, 1.3 + 0.36 * len(kinds)))
+    longest = max(max(before.values()), max(after.values()))
+    for offset, counts, name, colour in (
+        (-0.19, before, names[0], PLAIN_COLOURS["adaptive"]),
+        (0.19, after, names[1], PLAIN_COLOURS["computed"]),
+    ):
+        numbers = [counts.get(kind, 0) for kind in kinds]
+        places = np.arange(len(kinds)) + offset
+        axes.barh(places, numbers, height=0.36, color=colour, label=f"{name}: {sum(numbers)} nodes")
+        for place, number in zip(places, numbers, strict=True):
+            axes.text(number + 0.01 * longest, place, str(number), va="center", fontsize=8)
+    axes.set(yticks=range(len(kinds)), yticklabels=kinds, xlabel="nodes", xlim=(0, 1.08 * longest))
+    axes.invert_yaxis()
+    axes.legend(loc="lower right", frameon=False)
+    caption(
+        figure, "What each graph is made of. A kind that appears on one side only is what the change added or removed."
+    )
+    return figure
+
+
+def parity_chart(results: Mapping[str, Sequence[Parity]], tolerance: float) -> Figure:
+    """The relative difference of every check, on a logarithmic scale, with the tolerance as a line.
+
+    Args:
+        results: parities by the name of the file they belong to.
+        tolerance: the greatest difference that still counts as equal.
+    """
+    count = sum(map(len, results.values()))
+    figure, axes = new_figure(size=(9.5, 1.3 + 0.24 * (count + len(results))))
+    place, centres = 0.0, []
+    for parities in results.values():
+        centres.append(place + (len(parities) - 1) / 2)
+        for parity in parities:
+            value = max(parity.max_rel, 1e-8)
+            axes.scatter(value, place, s=36, color=GOOD if parity.ok else FAILS, zorder=3)
+            label = f"{parity.size[0]}x{parity.size[1]}, batch {parity.batch}"
+            axes.annotate(label, (value, place), (8, 0), textcoords="offset points", va="center", fontsize=8)
+            place += 1
+        place += 1
+    axes.axvline(tolerance, color=MUTED, linestyle="--", linewidth=1.2)
+    axes.text(tolerance, place - 1, f"  tolerance {tolerance:g}", va="center", fontsize=8, color=MUTED)
+    axes.set(yticks=centres, yticklabels=list(results), ylim=(place - 0.5, -1), xscale="log", xlim=(1e-8, 1e2))
+    axes.set(xlabel="largest difference / largest value of torch's heatmaps")
+    axes.grid(axis="x", color=MUTED, alpha=0.2)
+    caption(figure, "Green dots lie below the tolerance: rounding. Red dots lie far above it: another function.")
+    return figure
+
+
+def right_and_wrong(crop: np.ndarray, expected: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Figure:
+    """Heatmaps of PyTorch between those of a right file and of a wrong one, with each file's relative difference.
+
+    Args:
+        crop: (H, W, 3) uint8.
+        expected, right, wrong: heatmaps of PyTorch and of both files, (1, K, h, w).
+    """
+    figure, axes = new_figure(1, 5, size=(8.4, 3.9), dpi=PHOTO_DPI, width_ratios=(5, 1, 5, 1, 5))
+    panels = (("a right file", right, GOOD), ("PyTorch", expected, MUTED), ("a wrong file", wrong, FAILS))
+    for ax, (name, maps, colour) in zip(axes[::2], panels, strict=True):
+        _overlay(ax, crop, maps[0].max(axis=0), _scale(expected))
+        relative = np.abs(maps - expected).max() / np.abs(expected).max()
+        ax.set_title(name if maps is expected else f"{name}: {relative:.0e}", loc="center")
+        ax.set_axis_on()
+        ax.set(xticks=[], yticks=[])
+        for spine in ax.spines.values():
+            spine.set(visible=True, color=colour, linewidth=4)
+    for ax, sign, colour in zip(axes[1::2], "=\N{NOT EQUAL TO}", (GOOD, FAILS), strict=True):
+        ax.text(0.5, 0.5, sign, ha="center", va="center", fontsize=36, color=colour)
+        ax.set_axis_off()
+    caption(figure, "The number is the largest difference from PyTorch, relative to the largest value.")
+    return figure

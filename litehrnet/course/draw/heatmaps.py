@@ -1,0 +1,333 @@
+"""Photographs, crops, joints and heatmaps.
+
+Joints are drawn in the person's own left (blue), right (orange) and middle (grey). A joint whose score lies under
+`HOLLOW_BELOW` is drawn hollow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Polygon, Rectangle
+
+from ...heatmaps import COCO_NAMES, COCO_SKELETON, HEATMAP_STRIDE, decode, to_image
+from .style import (
+    INK,
+    LEFT_COLOUR,
+    MIDDLE_COLOUR,
+    MUTED,
+    ORANGE,
+    RIGHT_COLOUR,
+    arrow,
+    caption,
+    new_figure,
+)
+
+__all__ = [
+    "HOLLOW_BELOW",
+    "heatmap_gallery",
+    "loss_curves",
+    "named_bars",
+    "peak_values",
+    "person_crop",
+    "photograph_to_joints",
+    "pose_on",
+    "poses",
+    "score_scatter",
+    "two_runtimes",
+]
+
+HOLLOW_BELOW = 0.3  # the usual threshold; from this score on `litehrnet predict` draws a joint, too
+HEAT = "magma"
+PHOTO_DPI = 80  # photographs make large PNGs, and a notebook stores them all
+
+
+def _colour(*names: str) -> str:
+    sides = {name.split()[0] for name in names}
+    return {frozenset({"left"}): LEFT_COLOUR, frozenset({"right"}): RIGHT_COLOUR}.get(frozenset(sides), MIDDLE_COLOUR)
+
+
+def pose_on(
+    axes: Axes,
+    image: np.ndarray,
+    joints: np.ndarray,
+    scores: np.ndarray | None = None,
+    *,
+    threshold: float = HOLLOW_BELOW,
+    title: str = "",
+) -> None:
+    """A picture with one person's joints and limbs, into given axes.
+
+    Args:
+        axes: where to draw.
+        image: (H, W, 3) uint8.
+        joints: (17, 2), x, y in the picture's pixels; NaN leaves a joint out.
+        scores: (17,); joints under the threshold are hollow, and their limbs are left out.
+        threshold: see `scores`.
+        title: above the picture.
+    """
+    sure = np.isfinite(joints).all(axis=1)
+    if scores is not None:
+        sure &= np.asarray(scores) >= threshold
+    axes.imshow(image)
+    for a, b in COCO_SKELETON:
+        if sure[a] and sure[b]:
+            colour = _colour(COCO_NAMES[a], COCO_NAMES[b])
+            for width, line in ((4, "white"), (2.2, colour)):
+                axes.plot(*joints[[a, b]].T, color=line, linewidth=width, solid_capstyle="round")
+    for joint, name, filled in zip(joints, COCO_NAMES, sure, strict=True):
+        colour = _colour(name)
+        axes.plot(
+            *joint, "o", markersize=5.5, markeredgewidth=1 if filled else 1.5,
+            markerfacecolor=colour if filled else "none", markeredgecolor="white" if filled else colour,
+        )  # fmt: skip
+    axes.set(xlim=(-0.5, image.shape[1] - 0.5), ylim=(image.shape[0] - 0.5, -0.5))
+    axes.set_title(title, fontsize=9.5)
+    axes.set_axis_off()
+
+
+def poses(
+    panels: Sequence[tuple],
+    text: str,
+    *,
+    threshold: float = HOLLOW_BELOW,
+    columns: int = 4,
+    width: float = 9.0,
+) -> Figure:
+    """Several pictures with joints, side by side.
+
+    Args:
+        panels: (title, image, joints) or (title, image, joints, scores), as `pose_on` takes them.
+        text: the sentence under the figure.
+        threshold: see `pose_on`.
+        columns: pictures in a row.
+        width: of the figure, in inches.
+    """
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+    tallest = max(image.shape[0] / image.shape[1] for _, image, *_ in panels)
+    figure, axes = new_figure(
+        rows,
+        columns,
+        size=(width, rows * (width / columns * tallest + 0.4) + 0.2),
+        dpi=PHOTO_DPI,
+        squeeze=False,
+    )
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, (title, image, joints, *scores) in zip(axes.flat, panels, strict=False):
+        pose_on(ax, image, joints, *scores, threshold=threshold, title=title)
+    caption(figure, text)
+    return figure
+
+
+def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop: np.ndarray) -> Figure:
+    """The photograph with the box and the padded box, beside the crop that comes of it.
+
+    Args:
+        image, box: as `crop_person` takes them.
+        crop, to_crop: as it gives them.
+    """
+    height, width = crop.shape[:2]
+    corners = to_image([[0, 0], [width, 0], [width, height], [0, height]], to_crop)
+    figure, (left, right) = new_figure(1, 2, size=(6.8, 4.0), width_ratios=(1.5, 1), dpi=PHOTO_DPI)
+    left.imshow(image)
+    left.add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=ORANGE, linewidth=2))
+    left.add_patch(Polygon(corners, fill=False, edgecolor=LEFT_COLOUR, linewidth=2, linestyle="--"))
+    left.set(
+        xlim=(min(corners[:, 0].min(), 0) - 8, max(corners[:, 0].max(), image.shape[1]) + 8),
+        ylim=(max(corners[:, 1].max(), image.shape[0]) + 8, min(corners[:, 1].min(), 0) - 8),
+        title="photograph, box, and what is cut", xlabel="x, pixels", ylabel="y, pixels",
+    )  # fmt: skip
+    right.imshow(crop)
+    right.set(title=f"crop, {height}x{width}", xlabel="x, input pixels", ylabel="y, input pixels")
+    caption(
+        figure,
+        "Orange: the box. Blue, what is cut: the box, widened to the\n"
+        "input's shape and padded by a quarter. Outside is black.",
+    )
+    return figure
+
+
+def _overlay(axes: Axes, crop: np.ndarray, heat: np.ndarray, norm: Normalize, cmap: str = HEAT) -> None:
+    """Heat over a grey crop; heatmap pixel h lies on input pixel 4 h."""
+    grey = crop.astype(float).mean(axis=2)
+    axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
+    half = HEATMAP_STRIDE / 2
+    h, w = heat.shape
+    extent = (-half, HEATMAP_STRIDE * w - half, HEATMAP_STRIDE * h - half, -half)
+    axes.imshow(heat, cmap=cmap, norm=norm, extent=extent, alpha=0.25 + 0.65 * np.clip(norm(heat), 0, 1))
+    axes.set(xlim=(-0.5, crop.shape[1] - 0.5), ylim=(crop.shape[0] - 0.5, -0.5))
+    axes.set_axis_off()
+
+
+def _scale(maps: np.ndarray) -> Normalize:
+    return Normalize(0, max(float(maps.max()), 1e-12))
+
+
+def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] = COCO_NAMES) -> Figure:
+    """All heatmaps of one person over the crop, on one colour scale, each with its peak's value.
+
+    Args:
+        crop: (H, W, 3) uint8.
+        heatmaps: (1, K, h, w).
+        names: of the K joints.
+    """
+    joints, scores = decode(heatmaps)
+    norm = _scale(heatmaps)
+    columns = 6
+    rows = -(-len(names) // columns)
+    figure, axes = new_figure(rows, columns, size=(8.2, 2.05 * rows + 0.4), dpi=PHOTO_DPI)
+    for ax in axes.flat:
+        ax.set_axis_off()
+    for ax, name, heat, joint, score in zip(axes.flat, names, heatmaps[0], joints[0], scores[0], strict=False):
+        _overlay(ax, crop, heat, norm)
+        ax.plot(*joint, "+", color="white", markersize=7, markeredgewidth=1.4)
+        ax.set_title(f"{name}\n{score:.2f}", fontsize=9)
+    caption(figure, "One map a joint, all on one colour scale; the cross is the peak, the number its value.")
+    return figure
+
+
+def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Figure:
+    """Heatmaps of PyTorch and of ONNX Runtime with their joints, and the difference on a scale of its own.
+
+    Args:
+        crop: (H, W, 3) uint8.
+        expected, got: heatmaps of both, (1, K, h, w).
+    """
+    norm = _scale(expected)
+    difference = np.abs(expected.astype(np.float64) - got)[0].max(axis=0)
+    figure, axes = new_figure(1, 3, size=(9.0, 4.1), dpi=PHOTO_DPI)
+    for ax, maps, title in zip(axes, (expected, got), ("PyTorch", "ONNX Runtime"), strict=False):
+        _overlay(ax, crop, maps[0].max(axis=0), norm)
+        for joint in decode(maps)[0][0]:
+            ax.plot(*joint, "+", color="white", markersize=7, markeredgewidth=1.4)
+        ax.set_title(title)
+    own = Normalize(0, max(float(difference.max()), 1e-12))
+    shown = axes[2].imshow(difference, cmap="viridis", norm=own)
+    axes[2].set_title("largest difference")
+    axes[2].set_axis_off()
+    figure.colorbar(shown, ax=axes[2], shrink=0.8, format="%.1e")
+    figure.colorbar(plt.cm.ScalarMappable(norm, HEAT), ax=axes[:2], shrink=0.8, label="heatmap value")
+    caption(figure, "Left and middle: the largest of the heatmaps, and every joint. Right: note its own, tiny scale.")
+    return figure
+
+
+def photograph_to_joints(
+    image: np.ndarray,
+    box: Sequence[float],
+    crop: np.ndarray,
+    heatmaps: np.ndarray,
+    to_crop: np.ndarray,
+    *,
+    threshold: float = HOLLOW_BELOW,
+) -> Figure:
+    """The whole way of one person: photograph and box, crop, heatmaps, joints on the photograph.
+
+    Args:
+        image, box: as `crop_person` takes them.
+        crop, to_crop: as it gives them.
+        heatmaps: (1, 17, h, w).
+        threshold: see `pose_on`.
+    """
+    joints, scores = decode(heatmaps)
+    figure, axes = new_figure(1, 4, size=(9.4, 2.8), width_ratios=(1.33, 1, 1, 1.33))
+    axes[0].imshow(image)
+    axes[0].add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=ORANGE, linewidth=2))
+    axes[1].imshow(crop)
+    _overlay(axes[2], crop, heatmaps[0].max(axis=0), _scale(heatmaps))
+    pose_on(axes[3], image, to_image(joints[0], to_crop), scores[0], threshold=threshold)
+    for ax, title in zip(axes, ("photograph and box", "crop", "17 heatmaps, as one", "joints"), strict=True):
+        ax.set_axis_off()
+        ax.set_title(title, fontsize=10)
+    return figure
+
+
+def peak_values(heatmap: np.ndarray, name: str, radius: int = 3) -> Figure:
+    """The values around a heatmap's peak, and the quarter-pixel step towards the larger neighbours.
+
+    Args:
+        heatmap: (h, w).
+        name: the joint's name, for the title.
+        radius: pixels to show on each side.
+    """
+    y, x = divmod(int(heatmap.argmax()), heatmap.shape[1])
+    (end_x, end_y) = decode(heatmap[None, None])[0][0, 0] / HEATMAP_STRIDE
+    rows = range(max(y - radius, 0), min(y + radius + 1, heatmap.shape[0]))
+    columns = range(max(x - radius, 0), min(x + radius + 1, heatmap.shape[1]))
+    shown = heatmap[rows.start : rows.stop, columns.start : columns.stop]
+    figure, ax = new_figure(size=(5.6, 5.2))
+    norm = _scale(shown)
+    extent = (columns.start - 0.5, columns.stop - 0.5, rows.stop - 0.5, rows.start - 0.5)
+    ax.imshow(shown, cmap=HEAT, norm=norm, extent=extent)
+    for i in rows:
+        for j in columns:
+            colour = "black" if norm(heatmap[i, j]) > 0.6 else "white"
+            ax.text(j, i + 0.28, f"{heatmap[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
+    ax.plot(x, y - 0.16, "o", color="white", markeredgecolor=INK, markersize=7)
+    if (end_x, end_y) != (x, y):
+        arrow(ax, (x, y - 0.16), (end_x, end_y - 0.16), colour=LEFT_COLOUR, linewidth=2.2, mutation_scale=14)
+    ax.set(title=f"{name}: the peak at x = {x}, y = {y}", xlabel="x, heatmap pixels", ylabel="y, heatmap pixels")
+    ax.set(xticks=list(columns), yticks=list(rows))
+    caption(figure, "Dot: the largest value. Arrow: a quarter of a pixel\ntowards the larger neighbour, in x and in y.")
+    return figure
+
+
+def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Figure:
+    """Every joint's score against its distance from the truth.
+
+    Args:
+        scores, distances: of the same joints, in any shape; distances in input pixels.
+        limit: distance that still counts as found; drawn as a line.
+    """
+    figure, ax = new_figure(size=(7.5, 3.8))
+    found = distances <= limit
+    for chosen, colour, label in ((found, LEFT_COLOUR, "found"), (~found, RIGHT_COLOUR, "not found")):
+        ax.plot(scores[chosen], np.maximum(distances[chosen], 0.5), ".", color=colour, label=label, alpha=0.7)
+    ax.axhline(limit, color=MUTED, linewidth=1, linestyle="--")
+    ax.set(yscale="log", xlabel="score (value of the heatmap's peak)", ylabel="distance from the truth,\ninput pixels")
+    ax.legend(loc="lower left")
+    caption(
+        figure,
+        f"One dot a joint; the dashed line is {limit:g} pixels. Look whether the dots above it thin out to the right.",
+    )
+    return figure
+
+
+def named_bars(values: Mapping[str, float], label: str, text: str) -> Figure:
+    """Named numbers as horizontal bars, first on top.
+
+    Args:
+        values: name to number.
+        label: of the axis.
+        text: the sentence under the figure.
+    """
+    figure, ax = new_figure(size=(7.5, 0.42 * len(values) + 1.1))
+    names = list(values)
+    bars = ax.barh(names, list(values.values()), color=[LEFT_COLOUR, *[ORANGE] * (len(names) - 1)])
+    ax.bar_label(bars, fmt="%.2f", padding=3)
+    ax.invert_yaxis()
+    ax.set(xlabel=label)
+    ax.margins(x=0.12)
+    caption(figure, text)
+    return figure
+
+
+def loss_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
+    """Losses by step, on a logarithmic axis.
+
+    Args:
+        curves: name to the losses after each step.
+    """
+    figure, ax = new_figure(size=(7.5, 3.4))
+    for (name, losses), colour in zip(curves.items(), (LEFT_COLOUR, ORANGE, RIGHT_COLOUR), strict=False):
+        ax.plot(losses, color=colour, label=name)
+    ax.set(yscale="log", xlabel="step", ylabel="mean squared error")
+    ax.legend()
+    caption(figure, "Where the two part, the head begins to learn its own images by heart.")
+    return figure

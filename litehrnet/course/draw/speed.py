@@ -1,0 +1,301 @@
+"""Speed as pictures: where the time goes, what the rewrites do to tensors, ratios, and the roofline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from .style import (
+    BLUE,
+    GREEN,
+    GRID,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    arrow,
+    box,
+    caption,
+    new_figure,
+)
+
+if TYPE_CHECKING:
+    from ...measure.bench import Row
+    from ...measure.profile import Kernel, Peaks
+
+__all__ = [
+    "blocked_layout",
+    "followed_channels",
+    "fuse_sums",
+    "roofline",
+    "speed_bars",
+    "time_by_kind",
+    "time_lines",
+]
+
+KIND_COLOURS = {
+    "convolution": BLUE,
+    "reorder": VERMILION,
+    "shuffle and halves": ORANGE,
+    "weights and sums": YELLOW,
+    "pooling": GREEN,
+    "upsampling": SKY,
+    "other": MUTED,
+}
+GRAPH_COLOURS = {"public graph": MUTED, "plain export": SKY, "fused": BLUE, "fused, blocks of 8": PURPLE}
+
+
+def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") -> Figure:
+    """Kernel time by what it is spent on, one bar a graph.
+
+    Args:
+        profiles: name of a graph to {kind: milliseconds}, kinds as in `litehrnet.measure.profile.KINDS`.
+        note: added to the caption, such as the date and the machine.
+    """
+    figure, axes = new_figure(size=(9.5, 1.9 + 0.55 * len(profiles)))
+    longest = max(sum(parts.values()) for parts in profiles.values())
+    for y, parts in enumerate(profiles.values()):
+        left = 0.0
+        for kind, colour in KIND_COLOURS.items():
+            width = parts.get(kind, 0.0)
+            if not width:
+                continue
+            axes.barh(y, width, left=left, color=colour, edgecolor="white", height=0.62, label=kind if y == 0 else None)
+            if width > 0.045 * longest:
+                shade = "white" if colour == BLUE else INK
+                axes.text(left + width / 2, y, f"{width:.1f}", ha="center", va="center", fontsize=9, color=shade)
+            left += width
+        axes.text(left + 0.01 * longest, y, f"{left:.1f} ms", va="center", fontsize=10, color=INK)
+    axes.set(
+        yticks=range(len(profiles)),
+        yticklabels=list(profiles),
+        xlim=(0, 1.1 * longest),
+        xlabel="milliseconds in kernels",
+    )
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0, labelsize=10)
+    axes.legend(ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), columnspacing=1.2, handlelength=1.2)
+    caption(figure, f"Where ONNX Runtime spends its time.{f' {note}' if note else ''}")
+    return figure
+
+
+def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> Figure:
+    """Every kernel as a strip as wide as its time, in the order in which they run, one line a graph."""
+    figure, axes = new_figure(len(profiles), 1, size=(9.5, 0.9 + 0.95 * len(profiles)), sharex=True, squeeze=False)
+    for (name, kernels), panel in zip(profiles.items(), axes[:, 0], strict=True):
+        start = 0.0
+        for kernel in kernels:
+            width = kernel.microseconds / 1000
+            panel.add_patch(Rectangle((start, 0), width, 1, facecolor=KIND_COLOURS[kernel.kind], linewidth=0))
+            start += width
+        panel.set(ylim=(0, 1), yticks=[], title=f"{name}: {len(kernels):,} kernels, {start:.1f} ms")
+        panel.spines["left"].set_visible(False)
+        panel.set_xlim(left=0)
+    axes[0, 0].set_xlim(0, max(sum(k.microseconds for k in kernels) for kernels in profiles.values()) / 1000)
+    axes[-1, 0].set_xlabel("milliseconds; colours as in the figure above")
+    return figure
+
+
+def speed_bars(rows: Sequence[Row]) -> Figure:
+    """Times as fast as the first graph of each group, with the interval of the median.
+
+    Args:
+        rows: of a report; a group has one runtime, thread count, size and variant (the name before the colon).
+    """
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        variant = row.name.split(": ")[0] if ": " in row.name else ""
+        threads = f", {row.threads} threads" if row.threads > 1 else ""
+        groups.setdefault(f"{variant} {row.size[0]}x{row.size[1]}\n{row.runtime}{threads}".strip(), []).append(row)
+    bars = sum(len(group) for group in groups.values())
+    figure, axes = new_figure(size=(9.5, 1.3 + 0.21 * bars + 0.16 * len(groups)))
+    y, ticks, shown = 0.0, [], {}
+    for group in groups.values():
+        top = y
+        for row in group:
+            graph = row.name.split(": ")[-1]
+            colour = GRAPH_COLOURS.get(graph, GREEN)
+            handle = axes.barh(y, row.ratio, height=0.85, color=colour, zorder=2)
+            shown.setdefault(graph, handle)
+            axes.plot([row.low, row.high], [y, y], color=INK, linewidth=1.2, zorder=3)
+            axes.text(max(row.ratio, row.high) + 0.02, y, f"{row.ratio:.2f}", va="center", fontsize=8, color=INK)
+            y += 1
+        ticks.append((top + y - 1) / 2)
+        y += 0.8
+    axes.set_yticks(ticks, list(groups), fontsize=8.5)
+    axes.tick_params(axis="y", length=0)
+    axes.axvline(1, color=INK, linewidth=0.8, zorder=1)
+    axes.grid(axis="x", zorder=0)
+    axes.invert_yaxis()
+    axes.set(xlabel="times as fast as the first graph of the group", xlim=(0, max(row.high for row in rows) + 0.25))
+    axes.legend(shown.values(), shown, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.2)
+    return figure
+
+
+def _cells(
+    axes: Axes, x: float, y: float, labels: Sequence[object], colours: Sequence[str], width: float = 1.0
+) -> None:
+    """A row of labelled squares, from (x, y) to the right."""
+    for k, (label, colour) in enumerate(zip(labels, colours, strict=True)):
+        axes.add_patch(
+            Rectangle((x + k * width, y), width, 1, facecolor=colour, alpha=0.45, edgecolor=INK, linewidth=0.8)
+        )
+        axes.text(x + (k + 0.5) * width, y + 0.5, label, ha="center", va="center", fontsize=9, color=INK)
+
+
+def followed_channels(orders: Sequence[Sequence[int]]) -> Figure:
+    """A shuffle that moves, beside a layout that follows.
+
+    Args:
+        orders: for each block, the number of the channel at each position in memory (`Layout.numbers`), all living.
+    """
+    n = len(orders[0])
+    half = n // 2
+    figure, axes = new_figure(1, 2, size=(9.5, 1.1 + 0.95 * len(orders)))
+    for panel, title in zip(axes, ("the public network moves the channels", "the fused one follows them"), strict=True):
+        panel.set(xlim=(-3.4, n + 0.2), ylim=(-len(orders) * 1.7 + 0.4, 1.3), title=title)
+        panel.axis("off")
+    for step, order in enumerate(orders):
+        y = -1.7 * step
+        label = f"before block {step + 1}" if step + 1 < len(orders) else "after"
+        # A channel keeps the colour it was born with: its position in memory.
+        born = {number: position for position, number in enumerate(order)}
+        colours = [BLUE if position < half else ORANGE for position in range(n)]
+        moved = [colours[born[number]] for number in range(n)]
+        _cells(axes[0], 0, y, range(n), moved)
+        _cells(axes[1], 0, y, order, colours)
+        for panel in axes:
+            panel.text(-0.3, y + 0.5, label, ha="right", va="center", fontsize=9, color=INK)
+        if step + 1 == len(orders):
+            break
+        after = {number: position for position, number in enumerate(orders[step + 1])}
+        for number in range(n):
+            target = {position: number for number, position in after.items()}[born[number]]
+            arrow(axes[0], (number + 0.5, y - 0.05), (target + 0.5, y - 0.65), mutation_scale=6)
+        for panel, worked_on in ((axes[0], range(half, n)), (axes[1], [order.index(k) for k in range(half, n)])):
+            for position in worked_on:
+                panel.plot([position + 0.08, position + 0.92], [y + 0.07] * 2, color=VERMILION, linewidth=3)
+    caption(
+        figure,
+        "Numbers: index in the public network; red: what the block works on. On the right only the numbers change.",
+    )
+    return figure
+
+
+def blocked_layout(channels: int = 5, pixels: int = 3, block: int = 4) -> Figure:
+    """The same tensor in memory: one channel after the other, and in blocks of channels."""
+    padded = -(-channels // block) * block
+    figure, axes = new_figure(size=(9.5, 2.9))
+    palette = [BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, YELLOW, MUTED]
+    plain = [(c, p) for c in range(channels) for p in range(pixels)]
+    blocked = [(c + k, p) for c in range(0, padded, block) for p in range(pixels) for k in range(block)]
+    for y, cells, title in (
+        (2.4, plain, "NCHW: channel after channel"),
+        (0.0, blocked, f"blocked: pixel by pixel, {block} channels side by side"),
+    ):
+        width = 24 / len(blocked)
+        labels = [f"{'abcdefgh'[c]}{p}" if c < channels else "" for c, p in cells]
+        colours = [palette[c] if c < channels else "white" for c, p in cells]
+        _cells(axes, 0, y, labels, colours, width)
+        axes.text(0, y + 1.2, title, fontsize=10, color=INK)
+        if cells is blocked:
+            for start in range(0, len(cells), block):
+                axes.add_patch(Rectangle((start * width, y), block * width, 1, fill=False, edgecolor=INK, linewidth=2))
+    axes.set(xlim=(-0.1, 24.1), ylim=(-0.3, 4.1))
+    axes.axis("off")
+    caption(
+        figure,
+        f"{channels} channels (letters) of {pixels} pixels. A load takes a whole block; empty squares fill the last.",
+    )
+    return figure
+
+
+def fuse_sums(channels: Sequence[int] = (40, 80, 160, 320)) -> Figure:
+    """Row 0 of the fuse step: summed at full size, and where it is small."""
+    figure, axes = new_figure(1, 2, size=(9.5, 3.9))
+    for panel, title in zip(axes, ("as written: three large maps are added", "the same sum, small first"), strict=True):
+        panel.set(xlim=(0, 10), ylim=(0, 10), title=title)
+        panel.axis("off")
+        for j in range(4):
+            box(
+                panel,
+                (0.1, 8.1 - 2.4 * j),
+                (1.5, 1.2),
+                f"$x_{j}$" + (f"\n{channels[j]}" if j else f"\n{channels[0]}"),
+                (BLUE, GREEN, ORANGE, VERMILION)[j],
+            )
+    for panel in axes:
+        arrow(panel, (1.65, 8.7), (8.3, 8.7))
+        panel.text(8.75, 8.7, "+", ha="center", va="center", fontsize=15, color=INK)
+        panel.text(9.2, 8.7, "$y_0$", va="center", fontsize=10, color=INK)
+    for j in range(1, 4):
+        y = 8.7 - 2.4 * j
+        for panel in axes:
+            arrow(panel, (1.65, y), (2.5, y))
+            box(panel, (2.55, y - 0.55), (1.4, 1.1), f"$f_{{0{j}}}$", MUTED)
+        arrow(axes[0], (4.0, y), (4.9, y))
+        box(axes[0], (4.95, y - 0.55), (1.9, 1.1), f"up {2**j}", SKY)
+        arrow(axes[0], (6.9, y), (8.55 + 0.2 * (j - 1), 8.3))
+        # Small first: one column of sums, from the smallest map up.
+        if j < 3:
+            arrow(axes[1], (4.0, y), (8.3, y))
+            axes[1].text(8.75, y, "+", ha="center", va="center", fontsize=15, color=INK)
+        else:
+            axes[1].plot([4.0, 8.75], [y, y], color=MUTED, linewidth=1.1)
+        lower = y if j == 3 else y + 0.35
+        arrow(axes[1], (8.75, lower), (8.75, y + 0.75))
+        box(axes[1], (7.95, y + 0.78), (1.6, 0.9), "up 2", SKY)
+        arrow(axes[1], (8.75, y + 1.7), (8.75, y + 2.1))
+    caption(
+        figure,
+        "Upsampling by 4 is upsampling by 2, twice. So sums form on small maps, and one large map is left to add.",
+    )
+    return figure
+
+
+def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> Figure:
+    """Every kernel by its arithmetic intensity and its speed, under the limits of the machine.
+
+    Args:
+        kernels: as `litehrnet.measure.profile.profile` gives them; those without MACs have no place and are left out.
+        peaks: of the same machine.
+    """
+    figure, axes = new_figure(size=(9.5, 4.4))
+    groups = {
+        "1x1 and 3x3 convolutions": (BLUE, [k for k in kernels if k.macs and not k.depthwise and k.output[-1] > 1]),
+        "depthwise convolutions": (ORANGE, [k for k in kernels if k.depthwise]),
+        "convolutions on one pixel": (MUTED, [k for k in kernels if k.macs and not k.depthwise and k.output[-1] == 1]),
+    }
+    for name, (colour, group) in groups.items():
+        if not group:
+            continue
+        intensity = np.array([k.macs / k.bytes for k in group])
+        speed = np.array([k.macs / k.microseconds / 1e3 for k in group])
+        area = np.array([k.microseconds for k in group])
+        together = f"{name}: {area.sum() / 1000:.1f} ms"
+        axes.scatter(intensity, speed, s=area, color=colour, alpha=0.45, linewidths=0, label=together, zorder=3)
+    x = np.geomspace(0.02, 60, 100)
+    axes.plot(x, np.minimum(peaks.gmacs, x * peaks.cached_copy), color=INK, linewidth=1.4, zorder=2)
+    axes.plot(x, np.minimum(peaks.gmacs, x * peaks.copy), color=INK, linewidth=1.0, linestyle="--", zorder=2)
+    axes.text(55, peaks.gmacs * 1.12, f"matrix product: {peaks.gmacs:.0f} GMAC/s", ha="right", fontsize=9, color=INK)
+    axes.text(
+        0.022, 0.022 * peaks.cached_copy * 1.5, f"copy in cache: {peaks.cached_copy:.0f} GB/s", fontsize=9, color=INK
+    )
+    axes.text(0.1, 0.1 * peaks.copy * 0.42, f"copy in memory: {peaks.copy:.0f} GB/s", fontsize=9, color=INK)
+    axes.set(xscale="log", yscale="log", xlim=(0.02, 60), ylim=(0.02, peaks.gmacs * 2.2))
+    axes.set(xlabel="MACs a byte moved", ylabel="GMAC/s")
+    axes.grid(color=GRID, linewidth=0.6)
+    axes.legend(loc="lower right")
+    caption(
+        figure,
+        "A dot is a kernel, its area its time. Bytes are the limit on the slanted lines, arithmetic on the level one.",
+    )
+    return figure

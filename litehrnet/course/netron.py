@@ -1,0 +1,126 @@
+"""Looking at an ONNX file: its operators by kind, and Netron's drawing of it inside a notebook."""
+
+from __future__ import annotations
+
+import collections
+import logging
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from IPython.display import IFrame
+
+__all__ = ["models_folder", "show", "summary"]
+
+_SERVED: list[tempfile.TemporaryDirectory[str]] = []  # the folder of the model that is shown now
+
+
+def summary(path: str | Path) -> dict[str, int]:
+    """How many operators of each kind a file holds, most frequent first.
+
+    Args:
+        path: an ONNX file.
+
+    Returns:
+        Counts by operator, such as {"Conv": 301, "Mul": 120, ...}; their sum is the number of nodes.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such file, or it is not an ONNX file.
+    """
+    from ..runtimes.onnx_files import read_graph
+
+    graph = read_graph(path).graph
+    counts = collections.Counter(node.op_type for node in graph.node)
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+
+def models_folder() -> Path:
+    """The folder where notebooks put the files they make; it exists when this returns.
+
+    The environment variable LITEHRNET_MODELS if it is set; else build/models of the checkout that this package is
+    run from; else a folder "litehrnet-models" among the temporary ones.
+    """
+    checkout = Path(__file__).resolve().parents[2]
+    if "LITEHRNET_MODELS" in os.environ:
+        folder = Path(os.environ["LITEHRNET_MODELS"])
+    elif (checkout / "pyproject.toml").is_file() and (checkout / "notebooks").is_dir():
+        folder = checkout / "build" / "models"
+    else:
+        folder = Path(tempfile.gettempdir()) / "litehrnet-models"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def show(path: str | Path, height: int = 500) -> IFrame:
+    """Netron's drawing of a file as the result of a notebook cell; safe to run again.
+
+    One server shows one model, the last one that was asked for. It listens on this machine only, on a free port, and
+    can read nothing but a copy of the file in a folder of its own.
+
+    Args:
+        path: an ONNX file.
+        height: of the frame, in pixels.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        TimeoutError: the server of the cell's last run did not stop within five seconds.
+        ImportError: netron is not installed; the sentence holds the command that installs it.
+    """
+    from IPython.display import IFrame
+
+    host, port = serve(path)
+    return IFrame(f"http://{host}:{port}", width="100%", height=height)
+
+
+def serve(path: str | Path) -> tuple[str, int]:
+    """Start Netron on a copy of the file and return (host, port); what `show` frames.
+
+    Raises:
+        FileNotFoundError, TimeoutError, ImportError: as `show`.
+    """
+    netron = _netron()
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such file: {path}")
+    logging.getLogger("netron").setLevel(logging.WARNING)
+    stop()
+    folder = tempfile.TemporaryDirectory(prefix="netron-")
+    _SERVED.append(folder)
+    copy = shutil.copy(path, folder.name)
+    # Netron gives the root logger a handler at INFO if it has none, and every library's chatter would follow.
+    root, placeholder = logging.getLogger(), logging.NullHandler()
+    root.addHandler(placeholder)
+    try:
+        return netron.serve(copy, address=("localhost", 0))
+    finally:
+        root.removeHandler(placeholder)
+
+
+def _netron() -> ModuleType:
+    try:
+        import netron
+    except ModuleNotFoundError as error:
+        raise ImportError("netron is not installed; install it with: pip install 'litehrnet[notebooks]'") from error
+    return netron
+
+
+def stop() -> None:
+    """Stop the server that `show` started, if there is one, and remove its folder.
+
+    Raises:
+        TimeoutError: it did not stop within five seconds.
+    """
+    netron = _netron()
+    netron.stop()
+    deadline = time.monotonic() + 5
+    while netron.status():
+        if time.monotonic() > deadline:
+            raise TimeoutError("Netron's server did not stop within five seconds; restart the kernel")
+        time.sleep(0.02)
+    while _SERVED:
+        _SERVED.pop().cleanup()

@@ -1,0 +1,215 @@
+"""int8 with ONNX Runtime's static quantisation, and the choice of what stays in float.
+
+Weights become int8 with one scale a channel; activations get a zero point and a scale from calibration images. The
+file holds QuantizeLinear and DequantizeLinear nodes around each operator (the QDQ form), which runtimes fuse.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..files import written_whole
+from ..runtimes.loading import check_array
+from ..runtimes.onnx_files import METADATA_KEY, signature
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["KEEP_FLOAT", "METHODS", "OPERATORS", "conv_kinds", "quantize_int8", "select_convs"]
+
+KINDS = ("first", "depthwise", "weighting", "dense", "final")
+KEEP_FLOAT = ("depthwise", "weighting", "final")
+METHODS = ("minmax", "percentile", "entropy")
+OPERATORS = ("convolutions", "all")
+PERCENTILE = 99.99  # of a tensor's values that the range covers
+
+
+def conv_kinds(graph: onnx.ModelProto) -> dict[str, str]:
+    """The kind of every convolution of a graph, by its node's name.
+
+    Kinds: "depthwise" (one filter a channel); "weighting" (feeds a sigmoid, or feeds what does: the small convolutions
+    whose result multiplies a map); "final" (gives the heatmaps); "first" (reads the image); "dense" (all others).
+
+    Args:
+        graph: an exported network, whose nodes have names.
+    """
+    uses: dict[str, list[onnx.NodeProto]] = {}
+    for node in graph.graph.node:
+        for name in node.input:
+            uses.setdefault(name, []).append(node)
+    weights = {tensor.name: tensor.dims for tensor in graph.graph.initializer}
+    outputs = {value.name for value in graph.graph.output}
+    image = graph.graph.input[0].name
+    kinds = {}
+    for node in graph.graph.node:
+        if node.op_type != "Conv":
+            continue
+        groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+        if node.output[0] in outputs:
+            kind = "final"
+        elif groups > 1 and groups == weights.get(node.input[1], (groups,))[0]:
+            kind = "depthwise"
+        elif node.input[0] == image:
+            kind = "first"
+        elif _leads_to_sigmoid(node, uses):
+            kind = "weighting"
+        else:
+            kind = "dense"
+        kinds[node.name] = kind
+    return kinds
+
+
+def _leads_to_sigmoid(node: onnx.NodeProto, uses: dict[str, list[onnx.NodeProto]]) -> bool:
+    """Convolution, then sigmoid; or convolution, ReLU, convolution, sigmoid."""
+    following = uses.get(node.output[0], [])
+    if any(user.op_type == "Sigmoid" for user in following):
+        return True
+    convs = [
+        conv
+        for user in following
+        if user.op_type == "Relu"
+        for conv in uses.get(user.output[0], [])
+        if conv.op_type == "Conv"
+    ]
+    return bool(convs) and all(
+        any(user.op_type == "Sigmoid" for user in uses.get(conv.output[0], [])) for conv in convs
+    )
+
+
+def select_convs(graph: onnx.ModelProto, keep_float: Iterable[str] = KEEP_FLOAT) -> tuple[list[str], list[str]]:
+    """Names of the convolutions that become int8, and of those that stay float.
+
+    Raises:
+        ValueError: `keep_float` names a kind that there is not.
+    """
+    keep = set(keep_float)
+    if keep - set(KINDS):
+        raise ValueError(f"unknown kinds {sorted(keep - set(KINDS))}; the kinds are {', '.join(KINDS)}")
+    kinds = conv_kinds(graph)
+    return (
+        [name for name, kind in kinds.items() if kind not in keep],
+        [name for name, kind in kinds.items() if kind in keep],
+    )
+
+
+def quantize_int8(
+    source: str | Path,
+    path: str | Path,
+    images: Iterable[np.ndarray],
+    operators: str = "convolutions",
+    keep_float: Iterable[str] | None = None,
+    method: str = "minmax",
+) -> Path:
+    """Write an int8 file next to a float32 one.
+
+    By default only dense convolutions are quantised: the poses stay close to float's and the file shrinks. ONNX Runtime
+    gets no faster by it, since every convolution is wrapped by conversions of its own; OpenVINO can. What multiplies
+    a map after a sigmoid stays in float, since an error there is multiplied with every pixel; so do depthwise
+    convolutions, whose channels differ much in range, and the last convolution, whose values are the answer. With
+    `operators="all"` values stay int8 from operator to operator. Whether that is faster than float depends on the
+    runtime and the variant, and far more is lost: in Lite-HRNet-18 most joints move.
+
+    Args:
+        source: the float32 ONNX file; its metadata is kept, with "weights" told as "int8".
+        path: the file to write.
+        images: calibration inputs, (N, 3, H, W) float32 each, through the same `to_input` as later.
+        operators: "convolutions", or "all": every operator that has an int8 form.
+        keep_float: with "convolutions", the kinds that stay in float (`conv_kinds`); `KEEP_FLOAT` if None.
+        method: how a tensor's range is found: "minmax", "percentile" (all but one value in 10,000) or "entropy".
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: no images or one that the file does not take, a file that is not in float32, an unknown kind, method
+            or choice of operators, choices that do not go together, or a graph without anything to quantise.
+    """
+    import onnx
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    _check_choice("method", method, METHODS)
+    _check_choice("operators", operators, OPERATORS)
+    if operators == "all" and keep_float is not None:
+        # Measured: with the depthwise convolutions kept in float among quantised operators, ONNX Runtime 1.32's basic
+        # optimisations change the answer, and no joint is found.
+        raise ValueError("keep_float goes with operators='convolutions'; among quantised operators nothing stays float")
+    images = list(images)
+    if not images:
+        raise ValueError("int8 needs calibration images, and there are none")
+    told = signature(source)
+    stored = told.metadata.get("weights", "float32")
+    if stored != "float32":
+        raise ValueError(f"{Path(source).name} holds {stored} weights; int8 is made from the float32 file")
+    for image in images:
+        check_array(image, told)
+    path = Path(path)
+    with tempfile.TemporaryDirectory() as folder, written_whole(path) as temporary:
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+        graph = onnx.load_model(prepared)
+        for number, node in enumerate(graph.graph.node):
+            node.name = node.name or f"{node.op_type}_{number}"
+        onnx.save_model(graph, prepared)
+        chosen = select_convs(graph, KEEP_FLOAT if keep_float is None else keep_float)[0]
+        if not chosen:
+            raise ValueError("nothing is left to quantise: every kind of convolution is kept in float")
+        only = {"nodes_to_quantize": chosen, "op_types_to_quantize": ["Conv"]} if operators == "convolutions" else {}
+        with _quiet():
+            quantization.quantize_static(
+                prepared,
+                temporary,
+                _Reader(told.input, images),
+                quant_format=quantization.QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=quantization.QuantType.QUInt8,
+                weight_type=quantization.QuantType.QInt8,
+                calibrate_method={
+                    "minmax": quantization.CalibrationMethod.MinMax,
+                    "percentile": quantization.CalibrationMethod.Percentile,
+                    "entropy": quantization.CalibrationMethod.Entropy,
+                }[method],
+                extra_options={"CalibPercentile": PERCENTILE} if method == "percentile" else {},
+                **only,
+            )
+        graph = onnx.load_model(temporary)
+        onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(told.metadata | {"weights": "int8"})})
+        onnx.save_model(graph, temporary)
+    return path
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(repr, choices))}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hush two things by name: the advice to do what quant_pre_process has just done, and printed progress."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        root.setLevel(level)
+
+
+class _Reader:
+    """Calibration data in the form that onnxruntime.quantization asks for."""
+
+    def __init__(self, name: str, images: list[np.ndarray]) -> None:
+        self.feeds: Iterator[dict[str, np.ndarray]] = iter({name: image} for image in images)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.feeds, None)

@@ -1,0 +1,189 @@
+"""The two exporters of torch, called alike and quietly; and how a graph becomes a file.
+
+One is built on TorchScript: it runs the model once and writes down what happened, in seconds. The other is built on
+``torch.export`` ("dynamo"): it analyses the code and checks what it assumed, and takes about ten times as long.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from .. import blocks
+from ..model import eval_mode
+from ..runtimes import onnx_files
+from . import cleaning
+
+if TYPE_CHECKING:
+    import onnx
+
+__all__ = ["EXPORTERS", "OPSETS", "check_choice", "check_opset", "opsets", "quiet", "run_exporter", "write"]
+
+# Below 11 ONNX has no bilinear Resize with align_corners; above 20 the torchscript exporter says that it is not
+# supported. Below 18 the dynamo exporter logs a failed conversion and keeps 18; 25 is the newest that it converts to.
+OPSETS = {"dynamo": range(18, 26), "torchscript": range(11, 21)}
+EXPORTERS = tuple(OPSETS)
+
+
+def opsets(exporter: str) -> range:
+    """The opsets that an exporter can write.
+
+    Raises:
+        ValueError: the exporter is unknown.
+    """
+    check_choice("exporter", exporter, EXPORTERS)
+    return OPSETS[exporter]
+
+
+def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
+    """Refuse, with a ValueError that lists them, a value that is not one of the choices."""
+    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(repr, choices))}")
+
+
+def check_opset(exporter: str, opset: int) -> None:
+    """Refuse, with a ValueError that names the possible ones, an opset that the exporter cannot write."""
+    possible = opsets(exporter)
+    if isinstance(opset, bool) or opset not in possible:
+        other = {"dynamo": "torchscript", "torchscript": "dynamo"}[exporter]
+        raise ValueError(
+            f"the {exporter} exporter writes opsets {possible[0]} to {possible[-1]}, not {opset}; "
+            f"the {other} exporter writes {opsets(other)[0]} to {opsets(other)[-1]}"
+        )
+
+
+def run_exporter(
+    module: nn.Module, shape: tuple[int, int, int], dynamic: bool | str, exporter: str, opset: int, output: str
+) -> onnx.ModelProto:
+    """Run one exporter on zeros of `shape` (C, H, W); the module's mode is restored."""
+    import onnx
+
+    first = next(module.parameters(), torch.zeros(()))
+    # torch.export takes a 1 for a constant: so batch 2 where it may change, and sides of two times 32 or more.
+    if dynamic == "size" and exporter == "dynamo":
+        shape = (shape[0], *(max(side, 64) for side in shape[1:]))
+    image = torch.zeros(2 if dynamic else 1, *shape, dtype=first.dtype, device=first.device)
+    options = {"input_names": ["image"], "output_names": [output], "opset_version": opset}
+    with eval_mode(module), torch.no_grad(), quiet(), _shuffle_by_index(bool(dynamic)):
+        if exporter == "torchscript":
+            buffer = io.BytesIO()
+            axes = {0: "batch"} | ({2: "height", 3: "width"} if dynamic == "size" else {})
+            both = {"image": axes, output: axes} if dynamic else None
+            torch.onnx.export(module, (image,), buffer, dynamo=False, dynamic_axes=both, **options)
+            return onnx.load_model_from_string(buffer.getvalue())
+        dim = torch.export.Dim
+        # As multiples of 32: then every halving inside is provably whole.
+        dims = {0: dim("batch")} | ({2: 32 * dim("h"), 3: 32 * dim("w")} if dynamic == "size" else {})
+        shapes = {"image": dims} if dynamic else None
+        program = torch.onnx.export(
+            module, (image,), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False, **options
+        )
+        return program.model_proto
+
+
+def write(
+    graph: onnx.ModelProto, path: Path, opset: int, dynamic: bool | str, metadata: dict[str, str], half: bool = False
+) -> None:
+    """Clean, check and write what an exporter gave.
+
+    Raises:
+        ValueError: the opset is not the one that was asked for.
+        RuntimeError: the graph holds what it should not (`onnx_files.findings`).
+        onnx.checker.ValidationError, onnx.shape_inference.InferenceError: what onnx's own checker finds.
+    """
+    import onnx
+
+    graph = cleaning.clean(graph, dynamic)
+    found = onnx_files.found_opset(graph)
+    if found != opset:
+        raise ValueError(f"opset {opset} was asked for, and the installed torch wrote {found}; ask for that one")
+    wrong = onnx_files.findings(graph)
+    if wrong:
+        raise RuntimeError(f"the exported graph is not as it should be: {'; '.join(wrong)}")
+    if half:
+        graph = cleaning.half_storage(graph)
+    onnx.helper.set_model_props(graph, metadata)
+    onnx.checker.check_model(graph, full_check=True)
+    onnx.save_model(graph, path)
+
+
+@contextlib.contextmanager
+def _shuffle_by_index(wanted: bool) -> Iterator[None]:
+    """Write the channel shuffle as one Gather with a constant index, for `cleaning.clean` to put something better.
+
+    Traced as it is, it needs the height and width as numbers, which a graph of dynamic size would have to ask for,
+    one by one, 49 times (the torchscript exporter asks for them as soon as the batch is free).
+    """
+    usual = blocks.channel_shuffle
+
+    def by_index(x: Tensor, groups: int) -> Tensor:
+        channels = int(x.shape[1])
+        index = torch.arange(channels, device=x.device).reshape(groups, channels // groups).T.reshape(-1)
+        return x.index_select(1, index)  # (N, C, H, W)
+
+    try:
+        if wanted:
+            blocks.channel_shuffle = by_index
+        yield
+    finally:
+        blocks.channel_shuffle = usual
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Hush what exports say and no reader can act on, each by its name.
+
+    Four lines about torchvision, three warnings, and the dump of the whole graph (thousands of lines) with which the
+    torchscript exporter accompanies every error. The errors themselves are raised as ever.
+    """
+
+    def not_torchvision(record: logging.LogRecord) -> bool:
+        # Its operators are not used here; one such line a missing operator.
+        return not record.getMessage().startswith("torchvision is not installed")
+
+    registration = logging.getLogger("torch.onnx._internal.exporter._registration")
+    registration.addFilter(not_torchvision)
+    try:
+        with warnings.catch_warnings(), _no_dump():
+            # Choosing the older exporter is what the caller asked for.
+            warnings.filterwarnings(
+                "ignore", category=DeprecationWarning, message="You are using the legacy TorchScript-based ONNX export"
+            )
+            # Torch's own code, about its own tree of inputs.
+            warnings.filterwarnings("ignore", category=FutureWarning, message=r"`isinstance\(treespec, LeafSpec\)`")
+            # Sizes and averaging matrices become constants in the file, as they should.
+            for message in ("Converting a tensor to a Python", "torch.from_numpy results are registered as constants"):
+                warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, message=message)
+            yield
+    finally:
+        registration.removeFilter(not_torchvision)
+
+
+@contextlib.contextmanager
+def _no_dump() -> Iterator[None]:
+    """Keep the torchscript exporter's log off, and leave it as it was.
+
+    That exporter means to turn its log on only when asked. But it asks whether a function exists where it means to call
+    it, so the first export of a process turns the log on for good. Hence both: the log off, and nobody to turn it on.
+    """
+    try:
+        from torch.onnx._internal.torchscript_exporter import utils
+    except ImportError:  # it lies elsewhere in other versions of torch; then the dump stays
+        yield
+        return
+    usual, was_on = utils.setup_onnx_logging, torch._C._jit_is_onnx_log_enabled()
+    utils.setup_onnx_logging = lambda verbose: contextlib.nullcontext()
+    torch._C._jit_set_onnx_log_enabled(False)
+    try:
+        yield
+    finally:
+        utils.setup_onnx_logging = usual
+        torch._C._jit_set_onnx_log_enabled(was_on)

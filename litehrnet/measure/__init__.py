@@ -1,0 +1,1 @@
+"""How fast a graph is, compared in turn, and where its time goes."""

@@ -1,0 +1,1 @@
+"""From annotated pictures to weights: people, crops, losses, measures and the training loop."""

@@ -1,1 +1,0 @@
-"""The parts of scripts/render_people.py: bodies, poses, clothes, a z-buffer and what stands around the people."""

@@ -1,1 +1,0 @@
-"""What `scripts/train.py` and `scripts/evaluate.py` share: people, crops, losses, measures and the training loop."""

@@ -1,1 +1,0 @@
-"""The parts of `scripts/build_site.py`: mathematics, links, pages and the API's pages."""

@@ -1,0 +1,1 @@
+"""The parts of `tools/build_site.py`: mathematics, links, pages and the API's pages."""
