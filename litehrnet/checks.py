@@ -1,0 +1,129 @@
+"""Sentences for what was asked wrongly: an unknown choice, a number that is none, a package that is not installed.
+
+Torch-free, and on the lowest floor, so that every part of the package refuses in the same words.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import operator
+import os
+from collections.abc import Collection
+from types import ModuleType
+from typing import SupportsIndex
+
+__all__ = ["check_choice", "check_threads", "check_whole", "first_line", "require"]
+
+THREADS_PER_PROCESSOR = 8  # beyond any use; runtimes end the process when they are asked for very many
+
+
+def check_choice(name: str, value: object, choices: Collection[object]) -> None:
+    """Refuse a value that is not one of the choices.
+
+    A value equals a choice when both are the same object or equal strings, so that `False` and `0`, or `True` and `1`,
+    are not mixed up.
+
+    Args:
+        name: what is chosen, in the words of the caller, such as "variant".
+        value: what was given.
+        choices: what there is, in the order in which the sentence lists it.
+
+    Raises:
+        ValueError: `value` is none of them; the sentence lists them and names the closest one, if there is one.
+
+    >>> check_choice("pooling", "exact", ("adaptive", "computed", "exact"))
+    >>> check_choice("pooling", "adaptve", ("adaptive", "computed", "exact"))
+    Traceback (most recent call last):
+    ...
+    ValueError: unknown pooling 'adaptve'; did you mean 'adaptive'? Choose one of 'adaptive', 'computed', 'exact'
+    """
+    if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
+        return
+    close: list[str] = []
+    if isinstance(value, str):
+        by_lower = {choice.lower(): choice for choice in choices if isinstance(choice, str)}
+        close = [by_lower[match] for match in difflib.get_close_matches(value.lower(), by_lower, n=1)]
+    listed = ", ".join(map(repr, choices))
+    if close:
+        raise ValueError(f"unknown {name} {value!r}; did you mean {close[0]!r}? Choose one of {listed}")
+    raise ValueError(f"unknown {name} {value!r}; choose one of {listed}")
+
+
+def check_whole(name: str, value: object, least: int = 1, most: int | None = None) -> int:
+    """Return `value` as an int, or say in one sentence why it will not do.
+
+    Accepts Python ints and NumPy integers; refuses booleans, floats and strings, even those that hold a whole number.
+
+    Args:
+        name: what the number is, in the words of the caller, such as "batch".
+        value: what was given.
+        least, most: the bounds, both allowed; `most` None for no upper bound.
+
+    Raises:
+        ValueError: `value` is not an integer, or out of bounds.
+
+    >>> check_whole("batch", 3)
+    3
+    >>> check_whole("batch", 0)
+    Traceback (most recent call last):
+    ...
+    ValueError: batch must be an integer of at least 1, got 0
+    """
+    number = None
+    if isinstance(value, SupportsIndex) and not isinstance(value, bool):
+        try:
+            number = operator.index(value)
+        except TypeError:  # arrays and tensors have the method and refuse
+            number = None
+    if number is None or number < least or (most is not None and number > most):
+        bounds = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ValueError(f"{name} must be an integer {bounds}, got {value!r}")
+    return number
+
+
+def check_threads(threads: object) -> int:
+    """Return a number of threads as an int, or refuse one that no machine of this kind can use.
+
+    Raises:
+        ValueError: not an integer of at least 1, or more than eight times this machine's processors.
+    """
+    number, processors = check_whole("threads", threads), os.cpu_count() or 1
+    if number > THREADS_PER_PROCESSOR * processors:
+        raise ValueError(
+            f"threads must be at most {THREADS_PER_PROCESSOR * processors} on this machine, which has {processors} "
+            f"processor{'s' if processors > 1 else ''}, got {number}"
+        )
+    return number
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message that says anything, or the error's name if the message is empty.
+
+    >>> first_line(ValueError("\\n  too large  \\nat line 3"))
+    'too large'
+    >>> first_line(MemoryError())
+    'MemoryError'
+    """
+    lines = (line.strip() for line in str(error).splitlines())
+    return next((line for line in lines if line), type(error).__name__)
+
+
+def require(name: str, package: str | None = None) -> ModuleType:
+    """Import a module that an ordinary installation may lack.
+
+    Args:
+        name: the module, such as "openvino".
+        package: what pip installs to provide it, where the name differs, or a version is needed ("netron>=9.3").
+
+    Raises:
+        ImportError: it is not installed; the sentence holds the command that installs it.
+    """
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:  # it is installed, and lacks something itself
+            raise
+        wanted = package or name
+        wanted = f"'{wanted}'" if set(wanted) & set("<>=[") else wanted
+        raise ImportError(f"{name} is not installed; install it with: pip install {wanted}", name=name) from error
