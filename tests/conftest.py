@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from bounds import LOG, SPARE
+from reference import reference_model as model_with_reference_weights
 
 import litehrnet
 
 ROOT = Path(__file__).resolve().parents[1]
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+LARGEST_SHOWN = 1e6  # a margin above this says nothing more
 
 torch.set_num_threads(1)  # tests run in several processes
 
@@ -33,27 +35,62 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
 
 
-def reference_value(key: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The value of one state-dict entry, told from its name alone; the stored heatmaps were made with these weights."""
-    rng = np.random.default_rng(zlib.crc32(key.encode()))
-    if key.endswith("num_batches_tracked"):
-        return np.array(0)
-    if key.endswith("running_var"):
-        return 0.5 + rng.random(shape)
-    if key.endswith(("running_mean", ".bias")):
-        return 0.1 * rng.standard_normal(shape)
-    if len(shape) == 4:
-        return rng.standard_normal(shape) * np.sqrt(1 / np.prod(shape[1:]))
-    return 0.5 + 0.5 * rng.random(shape)
+class Margins:
+    """The plugin behind `--margins`: collects the margins of bounds.py from every worker, and lists them.
+
+    Attributes:
+        smallest: test file to its smallest margin, what was measured, and the test.
+    """
+
+    def __init__(self) -> None:
+        self.smallest: dict[str, tuple[float, str, str]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """With several workers this runs in the process that collects their reports."""
+        for name, value in report.user_properties:
+            if name == "margin" and report.when == "call":
+                file, _, test = report.nodeid.partition("::")
+                found = (*value, test)
+                self.smallest[file] = min(self.smallest.get(file, found), found)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail where a bound has less than ten times to spare."""
+        short = any(margin < SPARE for margin, *_ in self.smallest.values())
+        if short and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """The table of margins, the smallest first."""
+        terminalreporter.section("smallest margin (bound over measured) of each file")
+        for file, (margin, what, test) in sorted(self.smallest.items(), key=lambda entry: entry[1]):
+            shown = f"{margin:9.1f}" if margin < LARGEST_SHOWN else "    large"
+            note = f"  BELOW {SPARE:g}" if margin < SPARE else ""
+            terminalreporter.write_line(f"{shown}  {file}  {test}: {what}{note}")
 
 
-def load_reference_weights(model: torch.nn.Module) -> torch.nn.Module:
-    """Fill a model with weights told from its keys (batch-norm statistics included), and return it."""
-    state = model.state_dict()
-    for key, value in state.items():
-        state[key] = torch.as_tensor(reference_value(key, tuple(value.shape)), dtype=value.dtype)
-    model.load_state_dict(state)
-    return model.eval()
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--margins`."""
+    words = f"list the smallest margin of the bounds in each file; fail where one is below {SPARE:g}"
+    parser.addoption("--margins", action="store_true", help=words)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One list of margins, in the process that collects."""
+    if config.getoption("--margins") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Margins(), "margins")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Tell the bounds which test they belong to; the smallest margin goes with its report."""
+    if isinstance(item, pytest.Function):  # and not a doctest or a cell of a notebook
+        LOG.test, LOG.numeric, LOG.margins = item.nodeid, item.get_closest_marker("numeric") is not None, []
+    try:
+        return (yield)
+    finally:
+        if LOG.margins:
+            item.user_properties.append(("margin", min(LOG.margins)))
+        LOG.test, LOG.margins = None, []
 
 
 @pytest.fixture(scope="session")
@@ -85,7 +122,7 @@ def reference_model() -> Callable[..., litehrnet.LiteHRNet]:
     """`reference_model("litehrnet18", pooling="computed")`: a model of its own with the reference weights."""
 
     def make(variant: str = "litehrnet18", **options: object) -> litehrnet.LiteHRNet:
-        return load_reference_weights(litehrnet.create_model(variant, **options))
+        return model_with_reference_weights(variant, **options)
 
     return make
 

@@ -1,0 +1,96 @@
+"""The bounds' own test: what is broken fails, what is close is listed, and a forgotten marker is noticed."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import bounds
+import numpy as np
+import pytest
+import torch
+
+TESTS = Path(__file__).parent
+SETTINGS = '[tool.pytest.ini_options]\nmarkers = ["numeric: x", "slow: x", "browser: x"]\npythonpath = ["{}"]\n'
+WIDE = """
+import pytest
+from bounds import beyond, difference, same, within
+numeric = pytest.mark.numeric
+
+@numeric
+def test_wide():
+    within(1e-8, 1e-5)
+    within(0, 1e-5)
+"""
+CLOSE = """
+@numeric
+def test_close():
+    within(1e-9, 1e-5)
+    {}
+"""
+BROKEN = """
+@numeric
+@pytest.mark.parametrize("value", [1.1e-5, -1, float("nan")])
+def test_above(value):
+    within(value, 1e-5)
+
+@numeric
+def test_below():
+    beyond(1, 2)
+
+def test_without_marker():
+    within(1e-9, 1)
+"""
+
+
+def run_with_margins(folder: Path, options: tuple[str, ...] = (), **files: str) -> tuple[int, str]:
+    """Exit code and output of pytest with `--margins` on files that use the tests' own conftest.py."""
+    (folder / "pyproject.toml").write_text(SETTINGS.format(TESTS))
+    (folder / "conftest.py").write_text((TESTS / "conftest.py").read_text())
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--margins", "-p", "no:cacheprovider", *options],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+SEVERAL = pytest.param(("-n", "2"), marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("options", [(), SEVERAL], ids=["one process", "workers"])
+def test_a_bound_with_little_to_spare_is_listed_and_fails(tmp_path: Path, options: tuple[str, ...]) -> None:
+    files = {
+        "test_most": WIDE + CLOSE.format("within(4e-6, 1e-5, 'heatmaps')"),
+        "test_least": WIDE + CLOSE.format("beyond(3e-5, 1e-5)"),
+        "test_arrays": WIDE + CLOSE.format("same([8.0, 2.0], [8.0, 4.0], 0.5)"),
+    }
+    code, text = run_with_margins(tmp_path, options, test_wide=WIDE, **files)
+    assert code == 1 and "7 passed" in text
+    listed = re.findall(r"^ +([\d.]+)  (\w+)\.py  (\w+): .*?(BELOW 10)?$", text, re.MULTILINE)
+    assert listed == [
+        ("2.0", "test_arrays", "test_close", "BELOW 10"),
+        ("2.5", "test_most", "test_close", "BELOW 10"),
+        ("3.0", "test_least", "test_close", "BELOW 10"),
+        ("1000.0", "test_wide", "test_wide", ""),
+    ]
+
+
+def test_what_is_broken_fails_and_what_is_wide_passes(tmp_path: Path) -> None:
+    code, text = run_with_margins(tmp_path, test_broken=WIDE + BROKEN)
+    assert code == 1 and "5 failed, 1 passed" in text
+    assert "test_without_marker holds a bound: mark it with @pytest.mark.numeric" in text
+    code, text = run_with_margins(tmp_path, ("test_broken.py::test_wide",))
+    assert code == 0 and "1000.0  test_broken.py" in text and "BELOW" not in text
+
+
+def test_difference_is_relative_to_the_largest_expected_value() -> None:
+    expected = torch.tensor([[1.0, -8.0]])
+    assert bounds.difference(expected + torch.tensor([[0.0, 2.0]]), expected) == 0.25
+    assert bounds.difference(np.zeros(3), [0, 0, 0]) == 0
+    assert bounds.difference([1e-9], [0.0]) == np.inf
+    with pytest.raises(AssertionError, match=r"shape \(2,\) instead of \(1, 2\)"):
+        bounds.difference([1, 2], expected)
