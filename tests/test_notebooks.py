@@ -30,7 +30,7 @@ COURSE = numbered(FOLDER)
 SOLUTIONS = numbered(FOLDER / "solutions")
 TEMPLATE = FOLDER / "template.ipynb"
 TEXTS = [FOLDER / "glossary.md", FOLDER / "cheat_sheet.md", *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
-MARKER = "# NBVAL_CHECK_OUTPUT"
+CHECKED = "nbval-check-output"
 SECTIONS = [
     "What you'll do",
     "What you'll learn",
@@ -68,7 +68,7 @@ def prose(path: Path) -> str:
 
 def is_marked(cell: NotebookNode) -> bool:
     """Whether nbval compares this cell's output."""
-    return any(line.strip() == MARKER for line in cell.source.splitlines())
+    return CHECKED in cell.metadata.get("tags", [])
 
 
 def headings(path: Path) -> list[str]:
@@ -99,6 +99,14 @@ def test_the_end_was_reached(path: Path) -> None:
     last = code_cells(path)[-1]
     assert is_marked(last)
     assert any(output.get("text", "").strip() for output in last.outputs)
+
+
+@every_notebook
+def test_tags_speak_to_nbval(path: Path) -> None:
+    """Every tag is one that nbval knows, and no comment does a tag's work: a reader would have to read it."""
+    for number, cell in enumerate(code_cells(path), 1):
+        assert set(cell.metadata.get("tags", [])) <= {CHECKED, "raises-exception"}, f"code cell {number}"
+        assert "NBVAL_" not in cell.source, f"code cell {number} holds a marker comment"
 
 
 @every_notebook

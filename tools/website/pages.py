@@ -24,7 +24,6 @@ from pygments.util import ClassNotFound
 from .maths import MathRenderer
 
 TEMPLATES = Path(__file__).parent / "templates"
-MARKER = "# NBVAL_CHECK_OUTPUT"  # means something to the tests only
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
 
@@ -62,9 +61,6 @@ def markdown(source: str, attachments: dict | None = None) -> str:
 def from_notebook(notebook: NotebookNode) -> Page:
     """The page of a notebook with its outputs."""
     drop_dead_frames(notebook)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            cell.source = cell.source.removeprefix(MARKER).lstrip("\n")
     exporter = _Exporter(template_name="notebook", extra_template_basedirs=[str(TEMPLATES)])
     body, _ = exporter.from_notebook_node(notebook)
     return _finish(body)
