@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +27,9 @@ from .blocks import (
 )
 from .pooling import check_pooling
 from .sizes import check_size
+
+if TYPE_CHECKING:
+    from .checkpoints.joints import JointSet
 
 __all__ = ["VARIANTS", "LiteHRNet", "Variant", "check_size", "create_model", "set_pooling"]
 
@@ -188,7 +192,15 @@ class LiteHRNet(nn.Module):
         variant: a row of `VARIANTS`.
         num_joints: heatmaps to give, 17 for COCO.
         pooling: "adaptive", "computed" or "exact"; see `litehrnet.pooling`. All three share one state dict.
+
+    Attributes:
+        joints: what the heatmaps show (`litehrnet.checkpoints.JointSet`), or None if unknown; loading a checkpoint
+            that describes its joints sets it.
+        trained_size: the height and width that the weights were trained at, or None if unknown.
     """
+
+    trained_size: tuple[int, int] | None = None
+    _joints: JointSet | None = None
 
     def __init__(self, variant: Variant, num_joints: int = 17, pooling: str = "adaptive") -> None:
         super().__init__()
@@ -199,6 +211,21 @@ class LiteHRNet(nn.Module):
         self.pooling = check_pooling(pooling)
         self.backbone = Backbone(variant, pooling)
         self.head = HeatmapHead(variant.channels[0], num_joints)
+
+    @property
+    def joints(self) -> JointSet | None:
+        """What the heatmaps show, in their order.
+
+        Raises:
+            ValueError: a set of another number of joints than the model has heatmaps is assigned.
+        """
+        return self._joints
+
+    @joints.setter
+    def joints(self, joints: JointSet | None) -> None:
+        if joints is not None and len(joints) != self.num_joints:
+            raise ValueError(f"{len(joints)} joints do not name the {self.num_joints} heatmaps of this model")
+        self._joints = joints
 
     def heatmaps(self, images: Tensor) -> Tensor:
         """The network without the check of its input, which is what gets exported; shapes as `forward`."""

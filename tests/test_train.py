@@ -29,7 +29,9 @@ from litehrnet.train.speed import stay_in_channels_last
 
 STILL = Augmentation(**dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
 GEOMETRY = Augmentation(**{**STILL.__dict__, "flip": 0.5, "scale": 0.3, "rotate": 1.0, "rotation": 25.0, "shift": 0.04})
-FIVE = JointSet(("head", "left hand", "right hand", "left foot", "right foot"), ((1, 2), (3, 4)), (0.05,) * 5)
+FIVE = JointSet(
+    ("head", "left hand", "right hand", "left foot", "right foot"), flip_pairs=((1, 2), (3, 4)), sigmas=(0.05,) * 5
+)
 
 
 @pytest.fixture(autouse=True)
@@ -124,12 +126,8 @@ def test_joint_sets(photos: Path, tmp_path: Path) -> None:
     assert read_joint_set(photos / "joints.json") == FIVE
     assert FIVE.mirrored.tolist() == [0, 2, 1, 4, 3]
     (tmp_path / "bad.json").write_text('{"names": ["a"]}')
-    with pytest.raises(ValueError, match="flip_pairs, sigmas"):
+    with pytest.raises(ValueError, match=r"bad\.json has no sigmas"):
         read_joint_set(tmp_path / "bad.json")
-    with pytest.raises(ValueError, match="2 names but 1 sigmas"):
-        JointSet(("a", "b"), (), (0.1,))
-    with pytest.raises(ValueError, match=r"0\.\.0"):
-        JointSet(("a",), ((0, 1),), (0.1,))
 
 
 # --------------------------------------------------------------------------------------------------- crops, targets
@@ -351,7 +349,7 @@ def test_pck_counts_labelled_joints_within_a_twentieth(shards: Path) -> None:
 def test_flip_test_shifts_the_mirror_by_one_heatmap_pixel() -> None:
     """A network that samples every fourth pixel, on a ramp: the mirrored maps come from one pixel beside, not from
     three pixels beside, as without the shift."""
-    pair = JointSet(("left", "right"), ((0, 1),), (0.1, 0.1))
+    pair = JointSet(("left", "right"), flip_pairs=((0, 1),), sigmas=(0.1, 0.1))
     ramp = np.broadcast_to(np.arange(32, dtype=np.float32), (1, 3, 8, 32))
 
     def network(images: np.ndarray) -> np.ndarray:

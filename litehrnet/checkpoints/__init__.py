@@ -1,14 +1,51 @@
-"""Reading everybody's weights: bundled ones, public ones, and whatever file a reader brings."""
+"""Everybody's weights: bundled ones, public ones, and whatever file a reader brings.
 
-from .public import PUBLIC
-from .reading import BUNDLED, from_checkpoint, load_checkpoint, load_pretrained, read_metadata, save_weights
+`joints.py` needs no torch, so everything here is imported on first use (PEP 562).
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .joints import JOINT_SETS, JointSet, find_joints
+    from .public import PUBLIC
+    from .reading import BUNDLED, from_checkpoint, load_checkpoint, load_pretrained, read_metadata, save_weights
+
+# From each public name to the module that defines it.
+_LAZY = {
+    "BUNDLED": "reading",
+    "JOINT_SETS": "joints",
+    "JointSet": "joints",
+    "PUBLIC": "public",
+    "find_joints": "joints",
+    "from_checkpoint": "reading",
+    "load_checkpoint": "reading",
+    "load_pretrained": "reading",
+    "read_metadata": "reading",
+    "save_weights": "reading",
+}
 
 __all__ = [
     "BUNDLED",
+    "JOINT_SETS",
     "PUBLIC",
+    "JointSet",
+    "find_joints",
     "from_checkpoint",
     "load_checkpoint",
     "load_pretrained",
     "read_metadata",
     "save_weights",
 ]
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY:
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

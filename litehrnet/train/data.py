@@ -12,57 +12,24 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
-from ..heatmaps import COCO_FLIP_PAIRS, COCO_NAMES, COCO_SIGMAS
+from ..checkpoints.joints import JOINT_SETS, JointSet
 
 __all__ = ["COCO", "CocoPeople", "JointSet", "People", "Person", "ShardPeople", "open_people", "read_joint_set"]
 
 
-@dataclass(frozen=True)
-class JointSet:
-    """Which joints there are, and what training needs to know about them.
-
-    Attributes:
-        names: one a joint, in the order of the heatmaps.
-        flip_pairs: the joints that change places in a mirror.
-        sigmas: how vague each joint is, for OKS.
-    """
-
-    names: tuple[str, ...]
-    flip_pairs: tuple[tuple[int, int], ...]
-    sigmas: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        count = len(self.names)
-        if len(self.sigmas) != count:
-            raise ValueError(f"{count} names but {len(self.sigmas)} sigmas; give one sigma a joint")
-        used = [index for pair in self.flip_pairs for index in pair]
-        if any(not 0 <= index < count for index in used):
-            raise ValueError(f"flip pairs name joints 0..{count - 1}; got {sorted(set(used))}")
-
-    @property
-    def mirrored(self) -> np.ndarray:
-        """For each joint, the joint that it becomes in a mirror."""
-        order = np.arange(len(self.names))
-        for left, right in self.flip_pairs:
-            order[left], order[right] = right, left
-        return order
-
-
-COCO = JointSet(COCO_NAMES, COCO_FLIP_PAIRS, COCO_SIGMAS)
+COCO = JOINT_SETS["coco"]
 
 
 def read_joint_set(path: str | Path) -> JointSet:
-    """A JSON file with `names`, `flip_pairs` and `sigmas`; see `JointSet`.
+    """The joints to train on, from a JSON file of any form that `JointSet.from_json` reads.
 
     Raises:
-        ValueError: a part is missing, or the parts do not agree.
+        ValueError: the file describes no joints, or has no sigmas, which measuring needs.
     """
-    held = json.loads(Path(path).read_text())
-    missing = {"names", "flip_pairs", "sigmas"} - held.keys()
-    if missing:
-        raise ValueError(f"{path} lacks {', '.join(sorted(missing))}")
-    pairs = tuple((int(left), int(right)) for left, right in held["flip_pairs"])
-    return JointSet(tuple(held["names"]), pairs, tuple(held["sigmas"]))
+    joint_set = JointSet.from_json(path)
+    if joint_set.sigmas is None:
+        raise ValueError(f"{path} has no sigmas, one per joint, which OKS needs; 0.05 is between an eye and a shoulder")
+    return joint_set
 
 
 @dataclass(frozen=True)

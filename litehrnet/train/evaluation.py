@@ -77,7 +77,12 @@ def measure(
         boxes: boxes to use instead of the annotated ones, one an index.
         flip: average with the mirror image.
         progress: wraps the indices, to show how far it is.
+
+    Raises:
+        ValueError: the joints have no sigmas.
     """
+    if joint_set.sigmas is None:
+        raise ValueError("OKS needs a sigma for every joint, and these joints have none")
     indices = range(len(people)) if indices is None else indices
     similarity, errors, found, values = [], [], [], []
     for n, index in enumerate(progress(indices)):
