@@ -6,6 +6,7 @@ the counts, the outputs, the sections, the links, the formulas and the last cell
 
 from __future__ import annotations
 
+import ast
 import base64
 import re
 import statistics
@@ -53,6 +54,17 @@ every_notebook = pytest.mark.parametrize("path", [*COURSE, *SOLUTIONS, TEMPLATE]
 every_lesson = pytest.mark.parametrize("path", [*COURSE, TEMPLATE], ids=name)
 
 
+def held(*paths: Path) -> pytest.MarkDecorator:
+    """A rule for every notebook, which those may still break whose cells are being rewritten."""
+    late = pytest.mark.xfail(reason="being rewritten", strict=False)
+    return pytest.mark.parametrize(
+        "path", [pytest.param(path, id=name(path), marks=late if path.name[:2] in REWRITTEN else ()) for path in paths]
+    )
+
+
+REWRITTEN = {"00", "01", "02", "03", "04", "05", "06", "07", "08", "te"}
+
+
 def code_cells(path: Path) -> list[NotebookNode]:
     """The code cells of a notebook."""
     return [cell for cell in read(path).cells if cell.cell_type == "code"]
@@ -95,10 +107,17 @@ def test_executed_from_top_to_bottom(path: Path) -> None:
 
 @every_notebook
 def test_the_end_was_reached(path: Path) -> None:
-    """The last code cell is compared, and prints: an unknown magic would swallow a cell and stay green."""
+    """The last code cell is compared, and claims something: an unknown magic would swallow a cell and stay green."""
     last = code_cells(path)[-1]
     assert is_marked(last)
-    assert any(output.get("text", "").strip() for output in last.outputs)
+    assert any(output.get("text") or output.get("data", {}).get("text/plain") for output in last.outputs)
+
+
+@held(*COURSE, *SOLUTIONS, TEMPLATE)
+def test_the_last_cell_is_a_claim(path: Path) -> None:
+    """It does not say the same whatever happened above."""
+    names = {node.id for node in ast.walk(ast.parse(code_cells(path)[-1].source)) if isinstance(node, ast.Name)}
+    assert names - {"print"}
 
 
 @every_notebook
@@ -107,6 +126,33 @@ def test_tags_speak_to_nbval(path: Path) -> None:
     for number, cell in enumerate(code_cells(path), 1):
         assert set(cell.metadata.get("tags", [])) <= {CHECKED, "raises-exception"}, f"code cell {number}"
         assert "NBVAL_" not in cell.source, f"code cell {number} holds a marker comment"
+
+
+@held(*COURSE, *SOLUTIONS, TEMPLATE)
+def test_all_imports_are_in_the_set_up_cell(path: Path) -> None:
+    """A reader sees at once what a notebook needs, and no later cell stops for a missing package."""
+    for number, cell in enumerate(code_cells(path)[1:], 2):
+        imports = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+        assert not imports, f"code cell {number} imports"
+
+
+@held(*COURSE, *SOLUTIONS, TEMPLATE)
+def test_nothing_distracts_from_the_lesson(path: Path) -> None:
+    """No regular expressions, no private source, no hook or default by lambda, no method or class replaced."""
+    for number, cell in enumerate(code_cells(path), 1):
+        for node in ast.walk(ast.parse(cell.source)):
+            where = f"code cell {number}, line {getattr(node, 'lineno', 0)}"
+            if isinstance(node, (ast.Import, ast.ImportFrom)):
+                told = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                assert not told & {"re", "inspect"}, where
+                assert "graph" not in {alias.asname for alias in node.names}, f"{where}: call netron by its name"
+            if isinstance(node, ast.Assign):
+                replaced = {target.attr for target in node.targets if isinstance(target, ast.Attribute)}
+                assert not replaced & {"forward", "__class__"}, where
+            if isinstance(node, ast.Call) and getattr(node.func, "attr", "").startswith("register_"):
+                assert not any(isinstance(argument, ast.Lambda) for argument in node.args), where
+            if isinstance(node, ast.Lambda):
+                assert not node.args.defaults, f"{where}: a lambda with a default binds late otherwise; name it"
 
 
 @every_notebook
@@ -180,25 +226,57 @@ def test_sections_and_opening(path: Path) -> None:
     assert quiz.count("<details>") == quiz.count("</details>") == quiz.count("<summary>") == 3
 
 
-@every_lesson
-def test_exercises_have_checks_and_solutions(path: Path) -> None:
-    """Two stubs at least, each with its ready check; the solutions notebook runs the same checks."""
-    source = "\n".join(cell.source for cell in code_cells(path))
-    calls = re.findall(r"\b(check_\w+)\(", source)
-    own = [call for call in calls if call not in {"check_parity", "check_size", "check_images", "check_model"}]
-    assert source.count("raise NotImplementedError") >= 2
-    assert len(own) >= 2
-    if path != TEMPLATE:
-        solutions = "\n".join(cell.source for cell in code_cells(FOLDER / "solutions" / path.name))
-        assert [check for check in own if f"{check}(" not in solutions] == []
-        assert "NotImplementedError" not in solutions
+def exercises(path: Path) -> dict[str, list[NotebookNode]]:
+    """The code cells below each heading "Exercise N: ..." of a notebook, by the heading's text."""
+    found: dict[str, list[NotebookNode]] = {}
+    title = None
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            if title:
+                found[title].append(cell)
+            continue
+        for line in cell.source.splitlines():
+            if line.startswith("#"):
+                match = re.fullmatch(r"#{2,3} (Exercise \d+: .+)", line)
+                title = match and match.group(1)
+                if title:
+                    found[title] = []
+    return found
+
+
+@held(*COURSE, TEMPLATE)
+def test_exercises_have_three_cells(path: Path) -> None:
+    """A slow obvious answer, a stub, a ready check, below a heading that a link can name; two exercises at least."""
+    found = exercises(path)
+    assert [title.split(":")[0] for title in found] == [f"Exercise {n + 1}" for n in range(len(found))]
+    assert len(found) >= 2
+    for title, cells in found.items():
+        assert len(cells) == 3 or title == list(found)[-1], f"{title} has {len(cells)} code cells"
+        slow, stub, check = cells[:3]
+        assert "NotImplementedError" not in slow.source, title
+        assert re.fullmatch(r"def \w+\([^:]*\):\n    raise NotImplementedError", stub.source), title
+        assert re.match(r"check_\w+\(", check.source), title
+        assert is_marked(slow) and is_marked(check), title
+    sources = (cell.source for cell in code_cells(path))
+    assert sum(source.count("raise NotImplementedError") for source in sources) == len(found)
+
+
+@held(*COURSE)
+def test_every_exercise_is_solved(path: Path) -> None:
+    """The solutions have the same headings, and below each the same check."""
+    solutions = exercises(FOLDER / "solutions" / path.name)
+    assert list(solutions) == list(exercises(path))
+    for title, cells in exercises(path).items():
+        source = "\n".join(cell.source for cell in solutions[title])
+        assert cells[2].source.split("(")[0] in source, title
+        assert "NotImplementedError" not in source, title
 
 
 @pytest.mark.parametrize("path", COURSE, ids=name)
 def test_small_steps(path: Path) -> None:
-    """30 to 80 cells, short ones, and never more than three code cells without prose."""
+    """30 to 90 cells, short ones, and never more than three code cells without prose."""
     notebook = read(path)
-    assert 30 <= len(notebook.cells) <= 80
+    assert 30 <= len(notebook.cells) <= 90
     kinds = "".join("c" if cell.cell_type == "code" else "m" for cell in notebook.cells)
     assert "cccc" not in kinds
     lengths = [
@@ -206,8 +284,20 @@ def test_small_steps(path: Path) -> None:
         for cell in code_cells(path)
     ]
     assert 2 <= statistics.median(lengths) <= 6
-    assert max(lengths) <= 24
-    assert sum(length < 20 for length in lengths) >= 0.9 * len(lengths)
+    assert max(lengths) <= 26
+
+
+@held(*COURSE, *SOLUTIONS, TEMPLATE)
+def test_no_cell_is_long(path: Path) -> None:
+    """20 lines at most, but for the set-up cell, which is as long as what a notebook needs."""
+    assert max(len(cell.source.splitlines()) for cell in code_cells(path)[1:]) <= 20
+
+
+@held(*COURSE, *SOLUTIONS, TEMPLATE)
+def test_lines_of_code_are_short(path: Path) -> None:
+    """A page shows them beside the prose, and a phone alone: 96 characters at most."""
+    long = [line for cell in code_cells(path) for line in cell.source.splitlines() if len(line) > 96]
+    assert long == []
 
 
 def anchors(path: Path) -> set[str]:
