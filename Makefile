@@ -8,10 +8,13 @@ STAMP := .venv/.installed
 # One thread each, because the tests run in several processes.
 WORKERS ?= auto
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
-PYTEST := $(ONE_THREAD) $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope \
-	--doctest-modules --nbval-lax --nbval-current-env tests litehrnet notebooks
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 4 --dist loadscope --nbval-lax --nbval-current-env
+EVERYTHING := --doctest-modules tests litehrnet notebooks
+# What holds a bound: tests marked numeric, and the lessons.
+NUMERIC := $(PYTEST) --durations=3 tests notebooks
+AS := $(ONE_THREAD) $(BIN)/python tools/processors.py
 
-.PHONY: help install tutorial test test-all lab refresh bench demo clean
+.PHONY: help install tutorial test test-processors test-all lab refresh bench demo clean
 
 help:  ## list the commands
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1:/p' $(MAKEFILE_LIST) | column -t -s: -l 2 2>/dev/null \
@@ -19,12 +22,13 @@ help:  ## list the commands
 
 install: $(STAMP)  ## make .venv and install everything into it
 
-$(BIN)/python:
-	$(PYTHON) -m venv .venv
+# The target of each step is the last file that it writes: a step that was killed is done again, from the start.
+$(BIN)/activate:
+	$(PYTHON) -m venv --clear .venv
 
 # Run again only when the list of dependencies has changed. Matplotlib looks for the machine's fonts once, here, so that
 # its message about it does not end up in a notebook.
-$(STAMP): pyproject.toml constraints.txt | $(BIN)/python
+$(STAMP): pyproject.toml constraints.txt | $(BIN)/activate
 	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[$(EXTRAS)]"
 	$(BIN)/python -c "import matplotlib.font_manager"
 	@touch $@
@@ -33,11 +37,15 @@ tutorial: $(STAMP)  ## execute every notebook, write build/site/ and build/model
 	$(BIN)/python tools/run_notebooks.py
 	$(BIN)/python tools/build_site.py
 
-test: $(STAMP)  ## the tests, the doctests and the notebooks; not what is marked slow
-	$(PYTEST) -m "not slow"
+test: $(STAMP)  ## the tests, the doctests and the notebooks, and what holds a bound as an old processor, too
+	$(ONE_THREAD) $(PYTEST) $(EVERYTHING) -m "not slow"
+	$(AS) old -- $(NUMERIC) -m "numeric and not slow"
 
-test-all: $(STAMP)  ## all tests, the slow ones too
-	$(PYTEST)
+test-processors: $(STAMP)  ## what holds a bound, as every processor that this one can imitate; margins
+	$(AS) all -- $(NUMERIC) -m numeric --margins
+
+test-all: $(STAMP) test-processors  ## all tests, the slow ones too, as every processor
+	$(ONE_THREAD) $(PYTEST) $(EVERYTHING)
 
 lab: $(STAMP)  ## open JupyterLab on the first notebook
 	$(BIN)/jupyter lab notebooks/00_start_here.ipynb

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 
 LARGEST_SHOWN = 1e6  # a margin above this says nothing more
 
-torch.set_num_threads(1)  # tests run in several processes
+torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))  # one, since tests run in several processes
 
 
 def find_browser() -> str | None:
@@ -26,13 +28,25 @@ def find_browser() -> str | None:
     return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs a browser where there is none."""
-    if find_browser():
-        return
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the lessons' cells as numeric; leave out what this machine, or the processor it imitates, cannot run."""
     for item in items:
-        if item.get_closest_marker("browser"):
+        if item.path.suffix == ".ipynb" and item.path.parent.name != "solutions":
+            item.add_marker("numeric")  # every lesson compares numbers
+        if item.get_closest_marker("browser") and not find_browser():
             item.add_marker(pytest.mark.skip(reason="no chromium on this machine"))
+    if without := os.environ.get("LITEHRNET_TEST_WITHOUT"):  # set by tools/processors.py
+        dropped = [item for item in items if names_package(item, without)]
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in dropped]
+
+
+def names_package(item: pytest.Item, package: str) -> bool:
+    """Whether a test's name or source, or the notebook that a cell belongs to, holds the name of a package."""
+    source = item.path.read_text() if item.path.suffix == ".ipynb" else ""
+    if isinstance(item, pytest.Function):
+        source = inspect.getsource(item.function)
+    return package in item.nodeid or package in source
 
 
 class Margins:

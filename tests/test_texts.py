@@ -105,3 +105,26 @@ def test_workflow_holds_no_logic() -> None:
     assert re.findall(r"^ *- run: (.+)$", text, re.MULTILINE) == ["make test", "make tutorial"]
     assert "schedule:" in text
     assert "run: |" not in text
+
+
+DYING_PYTHON = """#!/bin/sh
+# The first time it dies in the middle of making the environment; the second time it is the real one.
+test -e {folder}/died && exec {python} "$@"
+touch {folder}/died
+mkdir -p .venv/bin && touch .venv/bin/python
+kill -9 $$
+"""
+
+
+def test_a_killed_set_up_is_done_again(tmp_path: Path) -> None:
+    """An environment whose making was killed has a Python but no pip; the next `make` begins again."""
+    (tmp_path / "Makefile").write_text(MAKEFILE)
+    python = tmp_path / "python"
+    python.write_text(DYING_PYTHON.format(folder=tmp_path, python=sys.executable))
+    python.chmod(0o755)
+    command = ["make", f"PYTHON={python}", ".venv/bin/activate"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, check=False).returncode != 0
+    assert (tmp_path / ".venv/bin/python").exists() and not (tmp_path / ".venv/bin/pip").exists()
+    subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert (tmp_path / ".venv/bin/pip").exists()
+    assert "is up to date" in subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
