@@ -1,15 +1,21 @@
-"""Where the project's small data files lie, in a checkout and in a wheel, and how files are written safely."""
+"""Files: where the project's own are, what a name stands for, and how results are written whole or not at all."""
 
 from __future__ import annotations
 
 import contextlib
+import difflib
+import os
+import re
+import shutil
+import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["data_path", "written_whole"]
+__all__ = ["data_path", "existing_file", "written_together", "written_whole"]
 
 _PACKAGE = Path(__file__).resolve().parent
+_URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+", re.IGNORECASE)  # pathlib turns // into /
 
 
 def data_path(name: str) -> Path:
@@ -19,12 +25,12 @@ def data_path(name: str) -> Path:
         name: path below `data/`, such as "astronaut.jpg".
 
     Raises:
-        FileNotFoundError: no such file comes with this installation; the sentence lists what there is.
+        FileNotFoundError: this installation has no such file; the sentence lists those it has.
 
     >>> data_path("astronaut.jpg").name
     'astronaut.jpg'
     """
-    # A wheel carries the folder as litehrnet/data; in a checkout it lies beside the package.
+    # A wheel carries the folder as litehrnet/data; in a checkout it is beside the package.
     folders = [folder for folder in (_PACKAGE / "data", _PACKAGE.parent / "data") if folder.is_dir()]
     for folder in folders:
         if (folder / name).exists():
@@ -33,13 +39,74 @@ def data_path(name: str) -> Path:
     raise FileNotFoundError(f"no data file {name!r} comes with this installation; there are: {', '.join(known)}")
 
 
+def existing_file(path: str | Path) -> Path:
+    """`path` as a `Path` if it names an ordinary file; otherwise one sentence that says what it names instead.
+
+    Raises:
+        FileNotFoundError: nothing has this name; the sentence names the most similar file of the folder.
+        IsADirectoryError: it is a folder.
+        PermissionError: the file, or its folder, may not be read.
+        ValueError: an empty name, a web address, a pipe or a device.
+
+    >>> existing_file("https://example.com/photo.jpg")
+    Traceback (most recent call last):
+    ...
+    ValueError: 'https://example.com/photo.jpg' is a web address: download the file and give its name
+    """
+    text = os.fspath(path)
+    if text in ("", ".") and not isinstance(path, Path):
+        raise ValueError("the file name is empty" if not text else ". is a folder; give the name of a file in it")
+    if "\0" in text:
+        raise ValueError(f"{text!r} is not a file name: it contains a zero character")
+    path = Path(path)
+    try:
+        kind = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise _nothing_there(text, path) from None
+    except PermissionError as error:
+        raise PermissionError(f"{path} may not be read: permission denied in its folder") from error
+    except OSError as error:  # a name that is too long, a loop of links
+        raise OSError(f"{_shortened(text)} cannot be opened: {(error.strerror or 'unknown').lower()}") from error
+    if stat.S_ISDIR(kind):
+        raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
+    if not stat.S_ISREG(kind):
+        what = "a pipe" if stat.S_ISFIFO(kind) else "a socket" if stat.S_ISSOCK(kind) else "a device"
+        raise ValueError(f"{path} is {what}, not an ordinary file: save its content in a file first")
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{path} may not be read: permission denied")
+    return path
+
+
+def _nothing_there(text: str, path: Path) -> Exception:
+    """Why there is no file of this name."""
+    if _URL.match(text):
+        return ValueError(
+            f"{re.sub(':/+', '://', text, count=1)!r} is a web address: download the file and give its name"
+        )
+    if text == "-":
+        return ValueError("- would be standard input, which is not read: save its content in a file first")
+    if path.is_symlink():
+        return FileNotFoundError(f"no such file: {path} is a link to {path.readlink()}, which does not exist")
+    if not path.parent.is_dir():
+        return FileNotFoundError(f"no such file: {path} (there is no folder {path.parent})")
+    try:
+        similar = difflib.get_close_matches(path.name, [other.name for other in path.parent.iterdir()], 1, 0.8)
+    except OSError:
+        similar = []
+    hint = f"; did you mean {path.with_name(similar[0])}?" if similar else ""
+    return FileNotFoundError(f"no such file: {path}{hint}")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
 @contextlib.contextmanager
 def written_whole(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path`; renamed to it when the block ends well, removed when it does not.
+    """Yield a temporary path that replaces `path` on success and is removed on failure.
 
-    So that a reader never sees half a file, and an older file stays until the new one is whole.
-
-    A link stays one: what it leads to is written.
+    A reader therefore never sees half a file, and an older file stays until the new one is whole. Symbolic links are
+    followed, not replaced.
 
     Raises:
         FileNotFoundError: the folder of `path` does not exist.
@@ -47,19 +114,66 @@ def written_whole(path: str | Path) -> Iterator[Path]:
         ValueError: `path` is a pipe or a device, which a renamed file would replace.
         OSError: nothing can be written into its folder.
     """
-    path = Path(path)
+    with written_together([path]) as (temporary,):
+        yield temporary
+
+
+@contextlib.contextmanager
+def written_together(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
+    """As `written_whole`, for files that belong together: either all of them are replaced, or none.
+
+    Args:
+        paths: the files to write. Those of one folder get temporary names in one folder, so that a writer that puts
+            its second file beside the first puts it into the right place.
+
+    Yields:
+        One temporary path for each of `paths`, with the same name and ending.
+    """
+    targets = [_target(Path(path)) for path in paths]
+    with contextlib.ExitStack() as stack:
+        folders: dict[Path, Path] = {}
+        for path, target in zip(map(Path, paths), targets, strict=True):
+            if target.parent not in folders:
+                folders[target.parent] = Path(stack.enter_context(_folder_beside(path, target)))
+        temporaries = tuple(
+            folders[target.parent] / Path(path).name for path, target in zip(paths, targets, strict=True)
+        )
+        yield temporaries
+        with contextlib.ExitStack() as undo:
+            for temporary, target in zip(temporaries, targets, strict=True):
+                _remember(target, temporary.with_name(f"{temporary.name}.before"), undo)
+                temporary.replace(target)
+            undo.pop_all()  # all are in place: nothing to undo
+
+
+def _target(path: Path) -> Path:
+    """The file that writing `path` would replace: links are followed."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; give the name of a file in it")
     target = path.resolve()
     if target.exists() and not target.is_file():
-        raise ValueError(f"cannot write {path}: it is no ordinary file")
+        raise ValueError(f"cannot write {path}: it is a pipe or a device, not an ordinary file")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {path}: it is a link into {target.parent}, which does not exist")
+    return target
+
+
+def _folder_beside(path: Path, target: Path) -> tempfile.TemporaryDirectory[str]:
     try:
-        folder = tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=target.parent)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error  # not the temporary folder's name
-    with folder:
-        temporary = Path(folder.name) / path.name  # same name and suffix: writers look at the suffix
-        yield temporary
-        temporary.replace(target)
+        return tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}-", dir=target.parent)
+    except OSError as error:  # say the name that was given, not the temporary one
+        raise type(error)(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
+
+
+def _remember(target: Path, copy: Path, undo: contextlib.ExitStack) -> None:
+    """Register with `undo` what puts `target` back as it is now."""
+    if not target.exists():
+        undo.callback(target.unlink, missing_ok=True)
+        return
+    try:
+        copy.hardlink_to(target)
+    except OSError:  # a file system without hard links
+        shutil.copy2(target, copy)
+    undo.callback(copy.replace, target)

@@ -1,8 +1,8 @@
 """From a photograph to the network's input, and from heatmaps back to joints in the photograph.
 
-Numpy and Pillow only, so that this file and `images.py` can go to a device as they are. Coordinates follow the public
-code: integer values are pixel centres, as in OpenCV's `warpAffine`, and heatmap pixel h is input pixel 4 h. Sizes are
-given height before width, points x before y.
+This file needs NumPy and Pillow only, so it runs on a device without PyTorch. Coordinates follow the public code:
+integer values are pixel centres, as in OpenCV's `warpAffine`, and heatmap pixel h is input pixel 4 h. Sizes are given
+height before width, points x before y.
 
 Sources: Xiao et al., *Simple Baselines for Human Pose Estimation and Tracking*, ECCV 2018 (crop and quarter-pixel
 shift); the COCO keypoint evaluation (object keypoint similarity).
@@ -25,6 +25,7 @@ __all__ = [
     "COCO_SKELETON",
     "MEAN",
     "STD",
+    "check_heatmaps",
     "crop_person",
     "decode",
     "oks",
@@ -63,8 +64,8 @@ def crop_person(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one person out of a photograph, at the network's input size.
 
-    The box is widened or heightened to the input's aspect and padded, both about its centre, and the photograph is
-    sampled bilinearly without antialiasing, black outside, as the public code samples it.
+    The box is extended to the input's aspect ratio and padded, both about its centre. The photograph is sampled
+    bilinearly without antialiasing, and is black outside, as in the public code.
 
     Args:
         image: RGB, (H, W, 3) uint8.
@@ -76,7 +77,8 @@ def crop_person(
         The crop, (*size, 3) uint8, and the 2x3 matrix that takes (x, y, 1) in the photograph to (x, y) in the crop.
 
     Raises:
-        ValueError: the image, the box, the size or the padding is not of this form, or the box lies outside.
+        ValueError: the image, the box, the size or the padding is not of this form; the box is outside the image, or
+            too small or too large for any crop.
 
     >>> crop, to_crop = crop_person(np.zeros((400, 300, 3), np.uint8), (100, 80, 60, 160))
     >>> crop.shape, to_crop.round(6).tolist()
@@ -89,6 +91,11 @@ def crop_person(
         raise ValueError(f"the padding must be a positive number such as 1.25, got {padding!r}")
 
     scale = min(width / box_width, height / box_height) / padding  # crop pixels for one pixel of the photograph
+    if not (1e-6 <= scale <= 1e6 and max(abs(x), abs(y)) < 1e12):
+        raise ValueError(
+            f"the box {_shown(box)} (x, y, width, height) cannot be cropped: one pixel of the photograph would "
+            f"be {scale:.1e} pixels of the crop"
+        )
     to_crop = np.array(
         [
             [scale, 0.0, width / 2 - scale * (x + box_width / 2)],
@@ -136,6 +143,41 @@ def to_input(crop: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])  # (1, 3, H, W)
 
 
+def check_heatmaps(heatmaps: np.ndarray, size: Sequence[int]) -> None:
+    """Refuse what a file gives for one input of `size` if it cannot be this network's heatmaps.
+
+    Args:
+        heatmaps: what a runtime returned.
+        size: height and width of the input.
+
+    Raises:
+        ValueError: not (N, K, ceil(H / 4), ceil(W / 4)); the sentence names the layout or the stride if it can tell.
+
+    >>> check_heatmaps(np.zeros((1, 17, 64, 48), np.float32), (256, 192))
+    >>> check_heatmaps(np.zeros((1, 64, 48, 17), np.float32), (256, 192))
+    Traceback (most recent call last):
+    ...
+    ValueError: a 256x192 input has heatmaps (N, joints, 64, 48), not (1, 64, 48, 17); joints come last: transpose them
+    """
+    shape = tuple(np.shape(heatmaps))
+    wanted = tuple(-(-side // HEATMAP_STRIDE) for side in size)
+    if len(shape) == 4 and shape[2:] == wanted and 0 not in shape:
+        return
+    hint = ""
+    if len(shape) == 4 and shape[1:3] == wanted:
+        hint = "; joints come last: transpose them"
+    elif len(shape) == 4 and shape[2:] == wanted[::-1]:
+        hint = "; width comes before height"
+    elif (
+        len(shape) == 4 and 0 not in shape and len({round(s / m, 1) for s, m in zip(size, shape[2:], strict=True)}) == 1
+    ):
+        hint = f"; it is a network of stride {size[0] / shape[2]:g}, and this one's is {HEATMAP_STRIDE}"
+    elif len(shape) == 3 and shape[-1] in (2, 3):
+        hint = "; these look like joints that are decoded already"
+    height, width = size
+    raise ValueError(f"a {height}x{width} input has heatmaps (N, joints, {wanted[0]}, {wanted[1]}), not {shape}{hint}")
+
+
 def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every heatmap's peak, as a joint in input pixels.
 
@@ -143,8 +185,12 @@ def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     in y. Like the public code, this leaves alone peaks in the first two and in the last row and column. Unlike
     it, a map that is nowhere positive gives its peak, not (-1, -1): the low score tells.
 
+    Of equal maxima that are apart, the first one counts, as in the public code. Maxima that touch are one plateau,
+    and its centre is the joint. Float heatmaps of a network hardly ever have one; heatmaps rounded to eight bits
+    often do, and their first pixel would be off by half the plateau's size.
+
     Args:
-        heatmaps: (N, K, h, w), finite.
+        heatmaps: (N, K, h, w), floating point, finite; an array, or a tensor of PyTorch on any device.
 
     Returns:
         Joints x, y, (N, K, 2) float32, and scores, the peaks' values, (N, K) float32.
@@ -158,7 +204,7 @@ def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> joints.tolist(), scores.tolist()
     ([[[41.0, 80.0]]], [[1.0]])
     """
-    maps = np.asarray(heatmaps)
+    maps = _as_array(heatmaps)
     if maps.ndim != 4 or 0 in maps.shape[2:]:
         raise ValueError(f"heatmaps have four dimensions, (N, K, h, w), none of them empty; got shape {maps.shape}")
     if not np.issubdtype(maps.dtype, np.floating):
@@ -169,14 +215,42 @@ def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     index = maps.reshape(n, k, h * w).argmax(axis=2)  # (N, K); of equal values the first
     y, x = np.divmod(index, w)
     at = np.arange(n)[:, None], np.arange(k)[None]  # broadcasts with (N, K)
+    scores = maps[(*at, y, x)]
     inside = (x > 1) & (x < w - 1) & (y > 1) & (y < h - 1)
     left, right, above, below = (
         maps[(*at, np.clip(y + dy, 0, h - 1), np.clip(x + dx, 0, w - 1))]
         for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0))
     )
     shift = 0.25 * inside[..., None] * np.sign(np.stack([right - left, below - above], axis=2))  # (N, K, 2)
-    joints = HEATMAP_STRIDE * (np.stack([x, y], axis=2) + shift)
-    return joints.astype(np.float32), maps[(*at, y, x)].astype(np.float32)
+    peaks = np.stack([x, y], axis=2) + shift
+    for each in zip(*np.nonzero((maps == scores[..., None, None]).sum(axis=(2, 3)) > 1), strict=True):
+        centre, pixels = _plateau(maps[each] == scores[each], int(y[each]), int(x[each]))
+        peaks[each] = centre if pixels > 1 else peaks[each]
+    return (HEATMAP_STRIDE * peaks).astype(np.float32), scores.astype(np.float32)
+
+
+def _plateau(maxima: np.ndarray, y: int, x: int) -> tuple[tuple[float, float], int]:
+    """Centre (x, y) and number of the pixels of `maxima`, (h, w) bool, that hang together with pixel (y, x)."""
+    reached = np.zeros((maxima.shape[0] + 2, maxima.shape[1] + 2), bool)  # with a frame of one pixel
+    reached[y + 1, x + 1] = True
+    inner, before = reached[1:-1, 1:-1], 0
+    while before < (before := int(inner.sum())):
+        rows = reached[:-2] | reached[1:-1] | reached[2:]  # a step up and down, then left and right: diagonals, too
+        inner |= maxima & (rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])
+    ys, xs = np.nonzero(inner)
+    return (float(xs.mean()), float(ys.mean())), len(xs)
+
+
+def _as_array(heatmaps: object) -> np.ndarray:
+    """A NumPy array of an array or a tensor; PyTorch is not imported for it.
+
+    NumPy refuses tensors that carry a gradient, are on another device or in bfloat16.
+    """
+    if hasattr(heatmaps, "detach"):
+        tensor = heatmaps.detach().cpu()
+        heatmaps = (tensor.float() if str(tensor.dtype) == "torch.bfloat16" else tensor).numpy()
+    array = np.asarray(heatmaps)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def to_image(joints: np.ndarray, to_crop: np.ndarray) -> np.ndarray:
@@ -190,7 +264,7 @@ def to_image(joints: np.ndarray, to_crop: np.ndarray) -> np.ndarray:
         The same shape, float64, in the photograph's pixels.
 
     Raises:
-        ValueError: another shape, or a matrix that cannot be turned round.
+        ValueError: another shape, or a matrix that cannot be inverted.
 
     >>> to_image([[96.0, 128.0]], [[1.28, 0.0, -70.4], [0.0, 1.28, -76.8]]).round(6).tolist()
     [[130.0, 160.0]]
@@ -208,7 +282,7 @@ def oks(
     area: float,
     sigmas: Sequence[float] = COCO_SIGMAS,
 ) -> float:
-    """Object keypoint similarity, COCO's measure of a pose: 1 when all joints lie right, 0 when all lie far off.
+    """Object keypoint similarity, COCO's measure of a pose: 1 when every joint is right, 0 when all are far off.
 
     The mean, over the joints that are annotated, of ``exp(-d^2 / (2 area (2 sigma)^2))`` with d the distance in
     pixels: the allowed distance grows with the person and with how vague the joint is.
@@ -217,7 +291,7 @@ def oks(
         joints: (K, 2), x, y.
         target: (K, 3), x, y, v; v is 0 where there is no annotation.
         area: the person's area in pixels, as the annotation gives it.
-        sigmas: K spreads, one a joint.
+        sigmas: K spreads, one per joint.
 
     Raises:
         ValueError: shapes that do not agree, an area that is not positive, or a target without annotated joints.
@@ -249,7 +323,7 @@ def _invert(matrix: np.ndarray) -> np.ndarray:
         raise ValueError(f"an affine matrix has the shape (2, 3), got {matrix.shape}")
     linear, shift = matrix[:, :2], matrix[:, 2]
     if not np.isfinite(matrix).all() or np.linalg.det(linear) == 0:
-        raise ValueError(f"this matrix cannot be turned round: {matrix.tolist()}")
+        raise ValueError(f"this matrix cannot be inverted: {matrix.tolist()}")
     inverse = np.linalg.inv(linear)
     return np.column_stack([inverse, -inverse @ shift])
 
@@ -274,10 +348,14 @@ def _check_box(box: Sequence[float], shape: tuple[int, ...]) -> tuple[float, flo
         raise ValueError(f"a box is four finite numbers, x, y, width, height; got {box!r}")
     x, y, width, height = values.tolist()
     if width <= 0 or height <= 0:
-        raise ValueError(f"the box's width and height must be positive, got {width:g} and {height:g} in {box!r}")
+        raise ValueError(f"the box's width and height must be positive, got {width:g} and {height:g} in {_shown(box)}")
     if x >= shape[1] or y >= shape[0] or x + width <= 0 or y + height <= 0:
-        raise ValueError(f"the box {box!r} lies outside the image of {shape[0]}x{shape[1]} (height x width)")
+        raise ValueError(f"the box {_shown(box)} is outside the image of {shape[0]}x{shape[1]} (height x width)")
     return x, y, width, height
+
+
+def _shown(box: Sequence[float]) -> str:
+    return ", ".join(f"{value:g}" for value in np.asarray(box, dtype=np.float64).tolist())
 
 
 def _check_crop_size(size: Sequence[int]) -> tuple[int, int]:
@@ -296,6 +374,6 @@ def _check_values(crop: np.ndarray) -> None:
         raise ValueError("the crop holds NaN or infinity; every heatmap would be NaN")
     low, high = float(crop.min()), float(crop.max())
     if low < 0 or high > 255:
-        raise ValueError(f"the crop's values must lie in 0..255, got {low:g}..{high:g}; is it normalised already?")
+        raise ValueError(f"the crop's values must be in 0..255, got {low:g}..{high:g}; is it normalised already?")
     if 0 < high <= 1:
-        raise ValueError(f"the crop's values lie in {low:g}..{high:g}; multiply by 255, the scale is 0..255")
+        raise ValueError(f"the crop's values are in {low:g}..{high:g}; multiply by 255, the scale is 0..255")

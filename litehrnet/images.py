@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
+from .files import existing_file
+
 __all__ = ["draw_joints", "read_image"]
 
 # Okabe and Ito's blue, vermilion and grey: left, right, middle, as in the course's figures.
 SIDE_COLOURS = {"left": "#0072B2", "right": "#D55E00", "middle": "#767676"}
 _SIXTEEN_BITS = 257  # 65535 / 255
+_FEW_BITS = 16383  # a photograph of 16 bits that never exceeds 14 of them is rather a depth map, or raw data
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -22,29 +27,87 @@ def read_image(path: str | Path) -> np.ndarray:
     first frame is taken.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the file is not an image that Pillow reads, or it is damaged.
+        FileNotFoundError, IsADirectoryError, PermissionError, ValueError: there is no such file
+            (`litehrnet.files.existing_file`).
+        ValueError: the file is not an image that Pillow reads, or it is damaged; the sentence names common formats
+            that it does not read.
 
     >>> from litehrnet.files import data_path
     >>> read_image(data_path("astronaut.jpg")).shape
     (512, 512, 3)
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+    path = existing_file(path)
     try:
-        with Image.open(path) as image:
-            return np.array(_to_rgb(ImageOps.exif_transpose(image)))
-    # What Pillow's readers raise.
-    except (OSError, RuntimeError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = "no reader knows it" if isinstance(error, Image.UnidentifiedImageError) else error
+        with warnings.catch_warnings():
+            # Up to twice its limit Pillow only warns, and there is nothing wrong with 100 million pixels.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+    except Image.UnidentifiedImageError as error:
+        reason = _other_kind(path)
         raise ValueError(f"{path.name} is not a photograph that can be read ({reason})") from error
+    except Image.DecompressionBombError as error:
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0) / 1e6
+        raise ValueError(
+            f"{path.name} is not a photograph that can be read (more than {limit:.0f} million pixels; make it smaller)"
+        ) from error
+    # What Pillow's readers raise.
+    except (OSError, RuntimeError, SyntaxError, ValueError) as error:
+        raise ValueError(f"{path.name} is not a photograph that can be read ({_reason(error)})") from error
+
+
+def _reason(error: Exception) -> str:
+    """What Pillow says of a damaged file; its decoders know numbers only."""
+    text = str(error).strip() or type(error).__name__
+    return "it is damaged" if text.startswith("broken data stream") else text.splitlines()[0]
+
+
+# How files begin that somebody takes for photographs; the place of the mark, the mark, and what to do.
+_OTHER_KINDS = (
+    (4, rb"ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", "it is HEIC, as iPhones store it; convert it to JPEG or PNG"),
+    (4, rb"ftypavif", "it is AVIF, which this Pillow does not read; convert it to JPEG or PNG"),
+    (4, rb"ftyp", "it is a video; save one frame as PNG"),
+    (0, rb"\x1aE\xdf\xa3", "it is a video; save one frame as PNG"),
+    (0, rb"RIFF....AVI ", "it is a video; save one frame as PNG"),
+    (0, rb"\x00\x00\x01[\xb0-\xbf]", "it is a video; save one frame as PNG"),
+    (0, rb"\xff\x0a|\x00\x00\x00\x0cJXL ", "it is JPEG XL, which Pillow does not read; convert it to JPEG or PNG"),
+    (0, rb"%PDF", "it is a PDF; save the page as PNG"),
+    (0, rb"\x93NUMPY", "it is a NumPy array; save it as PNG"),
+    (0, rb"PK\x03\x04", "it is an archive; unpack it"),
+    (0, rb"\x1f\x8b|7z\xbc\xaf|BZh", "it is compressed; unpack it"),
+    (0, rb"version https://git-lfs", "it is a pointer of Git LFS; run `git lfs pull`"),
+    (0, rb"\s*(<!doctype html|<html)", "it is a web page: the download went wrong"),
+    (
+        0,
+        rb"(\xef\xbb\xbf)?\s*(<\?xml.*?)?(<!--.*?-->\s*)?(<!doctype svg.*?)?<svg",
+        "it is a drawing (SVG); convert it to PNG",
+    ),
+)
+
+
+def _other_kind(path: Path) -> str:
+    """What a file is that Pillow does not know."""
+    with path.open("rb") as file:
+        head = file.read(2048)
+    if not head:
+        return "the file is empty: 0 bytes"
+    for place, mark, what in _OTHER_KINDS:
+        if re.match(mark, head[place:], re.IGNORECASE | re.DOTALL):
+            return what
+    if not any(head):
+        return "it holds zero bytes only: the copy or the download went wrong"
+    return f"Pillow knows no image format that begins with {head[:8]!r}"
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # Pillow would cut 16 bits off at 255: a white image
         values = np.asarray(image).astype(np.int64)
-        high = values.max(initial=0)
+        high = int(values.max(initial=0))
+        if 255 < high <= _FEW_BITS or high > 65535:
+            raise ValueError(
+                f"its values reach {high}, which is neither 8 nor 16 bits: a depth map or raw sensor data; scale it "
+                "to 0..255 or 0..65535 first"
+            )
         values = values // _SIXTEEN_BITS if high > 255 else values
         return Image.fromarray(values.clip(0, 255).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
@@ -67,7 +130,7 @@ def draw_joints(
 
     Args:
         image: RGB, (H, W, 3) uint8.
-        joints: (K, 2), x, y in pixels; they may lie outside.
+        joints: (K, 2), x, y in pixels; they may be outside.
         scores: (K,); joints below `least_score` are left out, and so are their bones.
         skeleton: pairs of joints to connect.
         names: K names; "left ..." and "right ..." get a colour each.

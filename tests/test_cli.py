@@ -22,11 +22,11 @@ from PIL import Image
 from reference import reference_model
 
 import litehrnet
-from litehrnet import files
-from litehrnet.cli import commands as cli
+from litehrnet import cli, files
+from litehrnet.cli.terminal import spinner
 from litehrnet.files import data_path
 from litehrnet.heatmaps import COCO_NAMES
-from litehrnet.images import draw_joints, read_image
+from litehrnet.images import read_image
 from litehrnet.runtimes import parity
 from litehrnet.runtimes.onnx_files import signature
 
@@ -83,7 +83,18 @@ class TestExport:
         assert lines[4] == "mine.onnx"
 
     def test_options_reach_the_file(self, run: Callable, checkpoint: Path) -> None:
-        options = ("--dynamic", "size", "--opset", 17, "--fp16", "--model", "litehrnet18", "-o", "other.onnx")
+        options = (
+            "--dynamic",
+            "size",
+            "--opset",
+            17,
+            "--weights",
+            "float16",
+            "--model",
+            "litehrnet18",
+            "-o",
+            "other.onnx",
+        )
         code, out, _ = run("export", checkpoint, *FAST, *options)
         told = signature("other.onnx")
         assert code == 0 and left() == ["other.onnx"] and "opset 17" in out and "float16 weights" in out
@@ -98,12 +109,12 @@ class TestExport:
     def test_no_file_when_parity_fails(
         self, run: Callable, checkpoint: Path, ours: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        Path("mine.onnx").write_text("the old one")
-        monkeypatch.setattr("litehrnet.export.export_onnx", lambda model, path, *_: shutil.copy(ours, path))
+        shutil.copy(ours, "mine.onnx")
+        monkeypatch.setattr("litehrnet.export.network.export_onnx", lambda model, path, *_: shutil.copy(ours, path))
         monkeypatch.setitem(parity.TOLERANCES, "float32", 1e-12)
         code, out, err = run("export", checkpoint, *FAST)
         assert (code, out) == (1, "") and "does not compute what torch computes" in err
-        assert left() == ["mine.onnx"] and Path("mine.onnx").read_text() == "the old one"
+        assert left() == ["mine.onnx"] and Path("mine.onnx").read_bytes() == ours.read_bytes()
 
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -112,8 +123,8 @@ class TestExport:
             (("litehrnet18", "--size", "480x854"), "832 and 864"),
             (("litehrnet18", "--opset", "10"), "11 to 20"),
             (("litehrnet18", "--model", "litehrnet30"), "holds litehrnet18, not litehrnet30"),
-            (("litehrnet18", "--model", "hrnet"), "litehrnet18, litehrnet30"),
-            (("litehrnet18", "--pooling", "exact", "--dynamic", "size"), "set_pooling"),
+            (("litehrnet18", "--model", "hrnet"), "'litehrnet18', 'litehrnet30'"),
+            (("litehrnet18", "--pooling", "exact", "--dynamic", "size"), "--pooling computed"),
             (("litehrnet18", "-o", "no/folder/m.onnx"), "folder"),
             ((PHOTO,), "astronaut.jpg"),
         ],
@@ -125,7 +136,12 @@ class TestExport:
 
     @pytest.mark.parametrize(
         "arguments",
-        [(), ("export",), ("export", "litehrnet18", "--size", "256"), ("export", "litehrnet18", "--dynamic", "height")],
+        [
+            ("--jsn",),
+            ("export",),
+            ("export", "litehrnet18", "--size", "256"),
+            ("export", "litehrnet18", "--dynamic", "height"),
+        ],
     )
     def test_wrong_calls_end_with_2(self, run: Callable, arguments: tuple) -> None:
         code, out, err = run(*arguments)
@@ -161,7 +177,7 @@ class TestCheck:
         graph.graph.input[0].name, graph.graph.output[0].name = "input.1", "4242"
         onnx.save(graph, tmp_path / "theirs.onnx")
         code, out, _ = run("check", "theirs.onnx", "--checkpoint", checkpoint, "--size", "64x32")
-        assert code == 0 and "made elsewhere" in out and "input 'input.1', output '4242'" in out
+        assert code == 0 and "made by another tool" in out and "input 'input.1', output '4242'" in out
         assert ("64x32, batch 3: " in out) == (batch == "n") and ("64x32, batch 2: " in out) == (batch == 2)
 
     def test_weights_in_another_file(self, run: Callable, ours: Path, checkpoint: Path) -> None:
@@ -174,11 +190,37 @@ class TestCheck:
         code, out, err = run(*arguments)
         assert code == 1 and "Traceback" not in err and out.splitlines()[-1] == "not ok"
 
-    def test_a_size_that_fails_is_a_row_and_the_rest_goes_on(self, run: Callable, ours: Path, checkpoint: Path) -> None:
-        sizes = ("--size", "33x32", "--size", "64x32")
-        code, out, _ = run("check", ours, "--checkpoint", checkpoint, *sizes, "--batch", 1)
+    def test_a_size_that_fails_is_a_row_and_the_rest_goes_on(
+        self, run: Callable, exported: Callable, checkpoint: Path
+    ) -> None:
+        graph = onnx.load(exported()[1])  # for 64x32, and says that it takes any size
+        for side, name in zip(graph.graph.input[0].type.tensor_type.shape.dim[2:], ("h", "w"), strict=True):
+            side.dim_param = name
+        onnx.save(graph, "liar.onnx")
+        sizes = ("--size", "96x64", "--size", "64x32")
+        code, out, _ = run("check", "liar.onnx", "--checkpoint", checkpoint, *sizes, "--batch", 1)
         rows = [line for line in out.splitlines() if "batch 1: " in line]
-        assert code == 1 and "multiples of 32" in rows[0] and rows[1].endswith("ok")
+        assert code == 1 and rows[0].startswith("96x64") and "ok" not in rows[0].split() and rows[1].endswith(": ok")
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--size", "96x64"), "takes height 64 only, and --size asks for 96x64"),
+            (("--size", "99968x99968"), "takes height 64 only"),
+            (("--batch", 3), "takes batch 1 only, and --batch asks for 3"),
+            (("--size", "65x32"), "the network cannot run at 65x32"),
+        ],
+    )
+    def test_a_bad_call_is_not_blamed_on_the_file(
+        self, run: Callable, exported: Callable, checkpoint: Path, options: tuple, words: str
+    ) -> None:
+        code, out, err = run("check", exported()[1], "--checkpoint", checkpoint, *options)
+        assert code == 1 and words in err and "not ok" not in out
+
+    @pytest.mark.parametrize("options", [("--size", "64x32"), ("--batch", 2), ("--tolerance", 0.1)])
+    def test_options_of_a_comparison_need_one(self, run: Callable, ours: Path, options: tuple) -> None:
+        code, out, err = run("check", ours, *options)
+        assert (code, out) == (1, "") and f"{options[0]} is for a comparison; add --checkpoint" in err
 
     def test_what_is_odd_is_noted(self, run: Callable, exported: Callable, tmp_path: Path) -> None:
         graph = onnx.load(exported()[1])
@@ -197,7 +239,7 @@ class TestCheck:
         onnx.save(graph, tmp_path / "m.onnx")
         code, out, err = run("check", "m.onnx", "--checkpoint", checkpoint)
         if metadata.startswith("{"):
-            assert code == 0 and "made elsewhere" in out
+            assert code == 0 and "made by another tool" in out
         else:
             assert code == 1 and "is no JSON object" in err
 
@@ -212,7 +254,9 @@ class TestPredict:
         which = {"file": ours, "name": "litehrnet18", "checkpoint": checkpoint}[model]
         code, out, err = run("predict", PHOTO, "--model", which, "--size", "64x32")
         lines = out.splitlines()
-        assert (code, err, left()) == (0, "", []) and lines[0] == "box 0, 0, 512, 512" and len(lines) == 2 + 17
+        assert (code, left()) == (0, []) and lines[0] == "box 0, 0, 512, 512" and len(lines) == 2 + 17
+        # The bundled weights were not trained at 64x32.
+        assert ("no joint scores 0.5 or more" in err) == (model == "name")
         assert [line[2:18].strip() for line in lines[2:]] == list(COCO_NAMES)
 
     def test_json_and_table_agree_and_the_picture_is_drawn(self, run: Callable, ours: Path) -> None:
@@ -242,7 +286,7 @@ class TestPredict:
             (("nowhere.jpg",), "no such file"),
             ((PHOTO, "--box", "600,0,10,10"), "outside"),
             ((PHOTO, "--box", "0,0,-5,10"), "positive"),
-            ((PHOTO, "-o", "out"), "kind of picture"),
+            ((PHOTO, "-o", "out"), "use an image extension"),
             ((PHOTO, "--model", "nowhere.onnx"), "no such file"),
         ],
     )
@@ -263,16 +307,14 @@ class TestPredict:
             def fail(*_: object, error: Exception = error) -> None:
                 raise error
 
-            monkeypatch.setattr(cli, "runner", fail)
+            monkeypatch.setattr("litehrnet.cli.models.runner", fail)
             code, _, err = run("predict", PHOTO, "--model", ours)
-            assert (code, err) == (1, f"litehrnet predict: {error}\n")
+            assert code == 1
+            said = "there is not enough memory for this (143 TiB were asked for); use a smaller --size"
+            assert err == f"litehrnet predict: {said}\n"
 
     def test_a_box_that_is_none_is_a_wrong_call(self, run: Callable) -> None:
         assert run("predict", PHOTO, "--box", "1,2,3")[0] == 2
-
-
-MODES = ("1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "HSV", "LAB", "I;16", "I")
-SUFFIXES = {"CMYK": "jpg", "YCbCr": "tiff", "HSV": None, "LAB": "tiff"}
 
 
 class TestWhatIsWritten:
@@ -283,15 +325,15 @@ class TestWhatIsWritten:
             "model.onnx": (),
             "weights.xml": ("--to", "openvino"),
             "pytorch_model.bin": ("--to", "openvino"),
-            "other.pth": ("-o", "other.pth"),
-            "again.pth": ("-o", "./again.pth"),
+            "other.ONNX": ("-o", "other.ONNX"),
+            "again.onnx": ("-o", "./again.onnx", "--overwrite"),
         }.items():
             shutil.copy(checkpoint, name)
             code, _, err = run("export", name, "--size", "64x32", *options)
             assert (code, err.count("\n")) == (1, 1) and "is the file that is read" in err
             assert Path(name).read_bytes() == checkpoint.read_bytes()
-        Path("link.onnx").symlink_to("other.pth")
-        assert "is the file that is read" in run("export", "other.pth", "-o", "link.onnx")[2]
+        Path("link.onnx").symlink_to("other.ONNX")
+        assert "is the file that is read" in run("export", "other.ONNX", "-o", "link.onnx")[2]
 
     def test_a_photograph_outlives_its_drawing(self, run: Callable, ours: Path) -> None:
         shutil.copy(PHOTO, "photo.jpg")
@@ -302,12 +344,12 @@ class TestWhatIsWritten:
     @pytest.mark.parametrize("ending", ["psd", "fli", "xpm", "onnx", ""])
     def test_a_picture_has_an_ending_that_can_be_written(self, run: Callable, ours: Path, ending: str) -> None:
         code, _, err = run("predict", PHOTO, "--model", ours, "-o", f"out.{ending}".rstrip("."))
-        assert code == 1 and "kind of picture that can be written" in err
+        assert code == 1 and "use an image extension such as .png" in err
         assert list(Path().iterdir()) == []
 
     def test_a_link_stays_and_what_it_leads_to_is_written(self, run: Callable, ours: Path) -> None:
         Path("there").mkdir()
-        Path("there/real.png").write_bytes(b"old")
+        Image.new("L", (3, 5)).save("there/real.png")
         Path("link.png").symlink_to("there/real.png")
         assert run("predict", PHOTO, "--model", ours, "-o", "link.png")[0] == 0
         assert Path("link.png").is_symlink()
@@ -317,7 +359,7 @@ class TestWhatIsWritten:
     def test_a_pipe_is_refused(self, run: Callable, ours: Path) -> None:
         os.mkfifo("pipe.png")
         code, _, err = run("predict", PHOTO, "--model", ours, "-o", "pipe.png")
-        assert code == 1 and "cannot write pipe.png: it is no ordinary file" in err
+        assert code == 1 and "cannot write pipe.png: it is a pipe or a device" in err
         assert Path("pipe.png").is_fifo()
 
     def test_a_folder_that_takes_nothing_is_named_by_the_file(
@@ -328,113 +370,13 @@ class TestWhatIsWritten:
 
         monkeypatch.setattr(files.tempfile, "TemporaryDirectory", refuse)
         code, _, err = run("predict", PHOTO, "--model", ours, "-o", "out.png")
-        assert code == 1 and "Permission denied: 'out.png'" in err and "temporary" not in err
-
-
-class TestReadImage:
-    @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(mode=st.sampled_from(MODES), height=st.integers(1, 40), width=st.integers(1, 40), seed=st.integers(0, 9))
-    def test_every_mode_gives_the_picture(self, tmp_path: Path, mode: str, height: int, width: int, seed: int) -> None:
-        suffix = SUFFIXES.get(mode, "png")
-        if suffix is None:
-            return
-        gray = np.random.default_rng(seed).integers(0, 256, (height, width), dtype=np.uint8)
-        if mode.startswith("I"):
-            wide = gray.astype(np.uint16 if mode == "I;16" else np.int32) * 257
-            picture, suffix = Image.fromarray(wide), "png" if mode == "I;16" else "tiff"
-        else:
-            picture = Image.fromarray(gray).convert("RGB") if mode in ("HSV", "LAB") else Image.fromarray(gray)
-            picture = picture.convert(mode) if mode != "LAB" else picture.convert("RGB")
-        path = tmp_path / f"photo.{suffix}"
-        picture.save(path)
-        image = read_image(path)
-        assert image.shape == (height, width, 3) and image.dtype == np.uint8
-        off = np.abs(image.astype(int) - gray[..., None]).max()
-        # Bilevel keeps the half only; JPEG and YCbCr round.
-        assert mode == "1" or off <= (40 if mode == "CMYK" else 3)
-
-    def test_sixteen_bits_are_not_cut_off(self, tmp_path: Path) -> None:
-        values = np.linspace(0, 65535, 256, dtype=np.uint16).reshape(16, 16)
-        Image.fromarray(values).save(tmp_path / "deep.png")
-        image = read_image(tmp_path / "deep.png")
-        assert len(np.unique(image)) == 256 and image.max() == 255 and image.min() == 0
-
-    @pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-    def test_what_is_transparent_becomes_white(self, tmp_path: Path, mode: str) -> None:
-        picture = Image.new("RGBA", (4, 4), (200, 10, 10, 0))
-        picture.paste((10, 200, 10, 255), (0, 0, 2, 4))
-        picture.convert(mode).save(tmp_path / "clear.png")
-        image = read_image(tmp_path / "clear.png")
-        assert (image[:, 2:] == 255).all() and (image[:, :2] != 255).any()
-
-    @pytest.mark.parametrize("turn", range(1, 9))
-    def test_exif_turns(self, tmp_path: Path, turn: int) -> None:
-        upright = np.zeros((24, 40, 3), np.uint8)
-        upright[:8, :8] = 255  # bright top left corner
-        stored = {  # as the camera held that way stores it
-            1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
-            5: upright.transpose(1, 0, 2), 6: np.rot90(upright), 7: np.rot90(upright[::-1]), 8: np.rot90(upright, -1),
-        }[turn]  # fmt: skip
-        picture = Image.fromarray(np.ascontiguousarray(stored))
-        exif = picture.getexif()
-        exif[0x0112] = turn
-        picture.save(tmp_path / "phone.png", exif=exif)
-        assert np.array_equal(read_image(tmp_path / "phone.png"), upright)
-
-    @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"no image at all", b"GIF89a"])
-    def test_no_images(self, tmp_path: Path, content: bytes) -> None:
-        (tmp_path / "x.png").write_bytes(content)
-        with pytest.raises(ValueError, match=r"^x.png is not a photograph that can be read") as error:
-            read_image(tmp_path / "x.png")
-        assert len(str(error.value).splitlines()) == 1
-
-    @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-    @given(keep=st.floats(0, 0.99), suffix=st.sampled_from(["png", "jpg", "webp", "tiff", "gif", "bmp"]))
-    def test_truncated_photographs(self, tmp_path: Path, keep: float, suffix: str) -> None:
-        path = tmp_path / f"photo.{suffix}"
-        Image.fromarray(read_image(PHOTO)[::8, ::8]).save(path)
-        content = path.read_bytes()
-        path.write_bytes(content[: int(keep * len(content))])
-        try:
-            assert read_image(path).shape == (64, 64, 3)
-        except ValueError as error:
-            assert "is not a photograph" in str(error)
-
-    @pytest.mark.parametrize("where", ["nowhere.png", "."])
-    def test_nothing_there(self, tmp_path: Path, where: str) -> None:
-        with pytest.raises(FileNotFoundError, match="no such file"):
-            read_image(tmp_path / where)
-
-    def test_floating_point_has_no_scale(self, tmp_path: Path) -> None:
-        Image.fromarray(np.ones((4, 4), np.float32)).save(tmp_path / "x.tiff")
-        with pytest.raises(ValueError, match="without a known scale"):
-            read_image(tmp_path / "x.tiff")
-
-
-class TestDrawJoints:
-    NAMES = ("nose", "left eye", "right eye")
-
-    def draw(self, places: list, scores: list, **options: object) -> np.ndarray:
-        image = np.zeros((60, 80, 3), np.uint8)
-        return draw_joints(image, np.array(places, float), np.array(scores), [(0, 1), (1, 2)], self.NAMES, **options)
-
-    def test_colours_lie_where_the_joints_are(self) -> None:
-        picture = self.draw([[40, 10], [20, 40], [60, 40]], [1, 1, 1])
-        assert picture[40, 20].tolist() == [0, 0x72, 0xB2] and picture[40, 60].tolist() == [0xD5, 0x5E, 0]
-        assert picture[25, 30].any() and not picture[55, 5].any()
-
-    def test_low_scores_are_left_out_with_their_bones(self) -> None:
-        picture = self.draw([[40, 10], [20, 40], [60, 40]], [1, 0.1, 1], least_score=0.5)
-        assert not picture[40, 20].any() and not picture[25, 30].any() and picture[40, 60].any()
-
-    def test_joints_outside_are_no_error(self) -> None:
-        assert not self.draw([[-900, 10], [-900, 40], [-900, 999]], [1, 1, 1]).any()
+        assert code == 1 and "cannot write out.png: permission denied" in err and "temporary" not in err
 
 
 class TestBenchAndView:
     def test_bench(self, run: Callable, ours: Path, tmp_path: Path) -> None:
         other = shutil.copy(ours, tmp_path / "other.onnx")
-        code, out, _ = run("bench", ours, other, "--rounds", 2, "--size", "32x32", "--json", "told.json")
+        code, out, _ = run("bench", ours, other, "--rounds", 2, "--size", "32x32", "-o", "told.json")
         assert code == 0 and "| model.onnx |" in out and "| other.onnx |" in out and "processor: " in out
         assert len(json.loads(Path("told.json").read_text())["rows"]) == 2
 
@@ -446,7 +388,7 @@ class TestBenchAndView:
 
         opened: list[str] = []
         monkeypatch.setattr(webbrowser, "open", opened.append)
-        monkeypatch.setattr(cli, "_wait", interrupt)
+        monkeypatch.setattr("litehrnet.cli.view._wait", interrupt)
         code, out, _ = run("view", ours)
         assert code == 0 and opened and opened[0] in out and opened[0].startswith("http://localhost:")
 
@@ -467,7 +409,7 @@ class TestProcess:
         assert (done.returncode, done.stdout) == (1, "") and len(done.stderr.splitlines()) == 1
 
     def test_interrupt(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("litehrnet.export.export_onnx", interrupt)
+        monkeypatch.setattr("litehrnet.export.network.export_onnx", interrupt)
         assert run("export", "litehrnet18", *FAST)[0] == 130 and left() == []
 
 
@@ -480,7 +422,7 @@ class TestBoxes:
         self, run: Callable, monkeypatch: pytest.MonkeyPatch, box: tuple[float, ...]
     ) -> None:
         maps = np.random.default_rng(0).standard_normal((1, 17, 16, 8)).astype(np.float32)
-        monkeypatch.setattr(cli, "runner", lambda *_: (lambda x: maps, (64, 32)))
+        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: (lambda x: maps, (64, 32)))
         code, out, err = run("predict", PHOTO, "--json", "--box=" + ",".join(map(str, box)))
         if code:
             assert out == "" and len(err.splitlines()) == 1 and "Traceback" not in err
@@ -496,18 +438,18 @@ class TestSpinner:
 
     def test_shows_seconds_on_a_terminal_and_goes(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", self.Terminal())
-        with cli.spinner("exporting"):
+        with spinner("exporting"):
             time.sleep(0.3)
         told = sys.stderr.getvalue()
         assert "exporting ... 0 s" in told and told.endswith("\r\x1b[K") and "\n" not in told
 
     def test_goes_when_the_work_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", self.Terminal())
-        with pytest.raises(ValueError, match="broken"), cli.spinner("exporting"):
+        with pytest.raises(ValueError, match="broken"), spinner("exporting"):
             raise ValueError("broken")
         assert sys.stderr.getvalue().endswith("\r\x1b[K")
 
     def test_is_silent_elsewhere(self, capsys: pytest.CaptureFixture) -> None:
-        with cli.spinner("exporting"):
+        with spinner("exporting"):
             time.sleep(0.15)
         assert capsys.readouterr() == ("", "")

@@ -15,7 +15,7 @@ import torch
 from tiny import tiny_model
 
 import litehrnet
-from litehrnet.cli import commands as cli
+from litehrnet import cli
 from litehrnet.export.convert import CONVERTERS, check_conversion, export_ncnn, export_openvino, ncnn_layers
 from litehrnet.export.int8 import KEEP_FLOAT, conv_kinds, quantize_int8, select_convs
 from litehrnet.fusion import fuse
@@ -382,10 +382,22 @@ def test_export_to_a_runtime(
 ) -> None:
     checkpoint, output = tmp_path / "my.pth", tmp_path / f"my{suffix}"
     torch.save({"state_dict": reference_model("litehrnet18").state_dict()}, checkpoint)
-    call = ["export", str(checkpoint), "--size", "64x32", "--fused", "--fp16", "--to", runtime, "-o", str(output)]
+    call = [
+        "export",
+        str(checkpoint),
+        "--size",
+        "64x32",
+        "--fused",
+        "--weights",
+        "float16",
+        "--to",
+        runtime,
+        "-o",
+        str(output),
+    ]
     assert cli.main(call) == 0
     said = capsys.readouterr().out
-    assert f"{runtime}, fp16 weights" in said and "same peaks" in said
+    assert f"{runtime}, float16 weights" in said and "same peaks" in said
     assert {file.name for file in tmp_path.iterdir()} == {"my.pth", f"my{suffix}", output.with_suffix(".bin").name}
     assert load(output, runtime)(images()).shape == (1, 17, 16, 8)
 

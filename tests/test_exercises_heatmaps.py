@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from litehrnet.cli import commands as cli
+from litehrnet.cli.parser import build_parser
 from litehrnet.course import draw
 from litehrnet.course.exercises import (
     check_flip_back,
@@ -112,5 +112,5 @@ def test_fine_tuning_learns_what_can_be_learned() -> None:
 
 
 def test_figures_and_command_line_doubt_the_same_joints() -> None:
-    arguments = cli._parser().parse_args(["predict", "photo.jpg", "--model", "model.onnx"])
+    arguments = build_parser().parse_args(["predict", "photo.jpg", "--model", "model.onnx"])
     assert arguments.least_score == draw.HOLLOW_BELOW

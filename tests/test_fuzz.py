@@ -157,7 +157,7 @@ def test_whole_files_load(onnx_file: Path, checkpoints: dict[str, Path]) -> None
 def test_the_command_line_ends_with_one_sentence(
     onnx_file: Path, tmp_path: Path, command: str, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from litehrnet.cli import commands as cli
+    from litehrnet import cli
     from litehrnet.files import data_path
 
     monkeypatch.chdir(tmp_path)

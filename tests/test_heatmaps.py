@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from litehrnet.heatmaps import (
     COCO_SKELETON,
     MEAN,
     STD,
+    check_heatmaps,
     crop_person,
     decode,
     oks,
@@ -63,10 +65,26 @@ def gaussian(joints: np.ndarray, size: tuple[int, int], sigma: float = 2.0) -> n
     return np.exp(-np.array(squared) / (2 * sigma**2))[None]
 
 
+def slow_plateau(heatmap: np.ndarray, y: int, x: int) -> set[tuple[int, int]]:
+    """All pixels as high as (y, x) that can be reached from it, as a king moves."""
+    reached, border = {(y, x)}, [(y, x)]
+    while border:
+        y, x = border.pop()
+        for near in itertools.product((y - 1, y, y + 1), (x - 1, x, x + 1)):
+            inside = 0 <= near[0] < heatmap.shape[0] and 0 <= near[1] < heatmap.shape[1]
+            if inside and near not in reached and heatmap[near] == heatmap[y, x]:
+                reached.add(near)
+                border.append(near)
+    return reached
+
+
 def slow_decode(heatmap: np.ndarray) -> tuple[float, float]:
-    """The public code's argmax and quarter shift, for one map."""
+    """The public code's argmax and quarter shift, for one map; the centre of a plateau."""
     height, width = heatmap.shape
     y, x = divmod(int(heatmap.argmax()), width)
+    plateau = slow_plateau(heatmap, y, x)
+    if len(plateau) > 1:
+        return 4 * np.mean([x for _, x in plateau]), 4 * np.mean([y for y, _ in plateau])
     dx = dy = 0.0
     if 1 < x < width - 1 and 1 < y < height - 1:
         dx = 0.25 * np.sign(heatmap[y, x + 1] - heatmap[y, x - 1])
@@ -145,6 +163,9 @@ class TestCrop:
             ({"size": (True, 192)}, "two positive integers"),
             ({"padding": 0}, "padding.*0"),
             ({"padding": np.nan}, "padding.*nan"),
+            ({"box": (0, 0, 1e300, 3e307)}, "cannot be cropped"),
+            ({"box": (3, 4, 1e-200, 1e-9)}, "cannot be cropped"),
+            ({"box": (-1e290, -1e290, 2e290, 2e290)}, "cannot be cropped"),
         ],
     )
     def test_bad_input_is_one_sentence(self, changes: dict, words: str) -> None:
@@ -194,8 +215,46 @@ class TestDecode:
         assert joints.shape == (*shape[:2], 2) and joints.dtype == scores.dtype == np.float32
         for n in range(shape[0]):
             for k in range(shape[1]):
-                assert tuple(joints[n, k]) == slow_decode(maps[n, k])
+                assert tuple(joints[n, k]) == pytest.approx(slow_decode(maps[n, k]), rel=1e-6)
                 assert scores[n, k] == maps[n, k].max()
+
+    @pytest.mark.parametrize(("rows", "columns"), [(3, 3), (1, 2), (2, 2), (5, 3), (1, 1)])
+    @pytest.mark.parametrize(("y", "x"), [(20, 30), (0, 0), (59, 43), (1, 45)])
+    def test_a_plateau_gives_its_centre(self, rows: int, columns: int, y: int, x: int) -> None:
+        maps = np.zeros((1, 2, 64, 48), np.float32)
+        maps[0, 0, y : y + rows, x : x + columns] = 0.7
+        maps[0, 0, 63, 0] = 0.7  # as high, but apart: the first one counts
+        maps[0, 1] = np.random.default_rng(0).random((64, 48))
+        height, width = min(rows, 64 - y), min(columns, 48 - x)
+        joints, scores = decode(maps)
+        assert joints[0, 0].tolist() == [4 * (x + (width - 1) / 2), 4 * (y + (height - 1) / 2)]
+        assert scores[0, 0] == np.float32(0.7)
+        assert tuple(joints[0, 1]) == slow_decode(maps[0, 1])
+
+    @pytest.mark.parametrize("levels", [255, 15])
+    def test_eight_bits_move_a_broad_peak_by_less_than_a_pixel(self, levels: int) -> None:
+        centre = np.array([[97.0, 123.0]])
+        maps = gaussian(centre, (256, 192))
+        coarse = np.round(maps * levels) / np.float32(levels)
+        assert np.abs(decode(coarse)[0][0, 0] - centre).max() <= 2.0
+
+    @pytest.mark.parametrize("kind", ["bfloat16", "float16", "float64", "gradient", "not contiguous"])
+    def test_tensors_are_taken(self, kind: str) -> None:
+        maps = torch.rand(2, 3, 16, 12, generator=torch.Generator().manual_seed(0))
+        tensor = {
+            "bfloat16": maps.bfloat16(),
+            "float16": maps.half(),
+            "float64": maps.double(),
+            "gradient": maps.clone().requires_grad_() * 1,
+            "not contiguous": maps.transpose(2, 3).contiguous().transpose(2, 3),
+        }[kind]
+        joints, scores = decode(tensor)
+        expected = decode(tensor.detach().float().numpy())
+        assert np.array_equal(joints, expected[0]) and np.array_equal(scores, expected[1])
+
+    def test_integer_tensors_are_refused_like_arrays(self) -> None:
+        with pytest.raises(ValueError, match="int64"):
+            decode(torch.zeros(1, 1, 4, 4, dtype=torch.int64))
 
     @pytest.mark.parametrize("value", [0.0, -3.5, 1e-30])
     def test_flat_map_is_finite_and_keeps_its_value(self, value: float) -> None:
@@ -237,6 +296,35 @@ class TestDecode:
             decode(maps)
 
 
+class TestCheckHeatmaps:
+    @given(
+        m=st.integers(1, 9), n=st.integers(1, 9), less=st.tuples(*[st.integers(0, 3)] * 2), joints=st.integers(1, 30)
+    )
+    def test_takes_what_the_network_gives(self, m: int, n: int, less: tuple, joints: int) -> None:
+        size = 32 * m - less[0], 32 * n - less[1]
+        check_heatmaps(np.zeros((2, joints, 8 * m, 8 * n), np.float32), size)
+
+    @pytest.mark.parametrize(
+        ("shape", "words"),
+        [
+            ((1, 96, 72, 21), "transpose"),
+            ((1, 21, 72, 96), "width comes before height"),
+            ((1, 17, 192, 144), "stride 2"),
+            ((1, 17, 48, 36), "stride 8"),
+            ((1, 17, 384, 288), "stride 1"),
+            ((1, 17, 3), "decoded already"),
+            ((1, 0, 96, 72), r"\(1, 0, 96, 72\)"),
+            ((17, 96, 72), r"\(17, 96, 72\)"),
+            ((1, 17, 96, 0), r"\(1, 17, 96, 0\)"),
+            ((), r"\(\)"),
+        ],
+    )
+    def test_refuses_in_one_sentence(self, shape: tuple, words: str) -> None:
+        with pytest.raises(ValueError, match=words) as error:
+            check_heatmaps(np.zeros(shape, np.float32), (384, 288))
+        assert "384x288" in str(error.value) and "\n" not in str(error.value)
+
+
 class TestToImage:
     def test_undoes_any_affine_matrix(self) -> None:
         to_crop = np.array([[0.8, -0.3, 5.0], [0.4, 1.1, -7.0]])
@@ -249,7 +337,7 @@ class TestToImage:
         [
             (np.zeros((17, 3)), np.eye(2, 3), r"\(17, 3\)"),
             (np.zeros((17, 2)), np.eye(3), r"\(3, 3\)"),
-            (np.zeros((17, 2)), np.zeros((2, 3)), "turned round"),
+            (np.zeros((17, 2)), np.zeros((2, 3)), "inverted"),
         ],
     )
     def test_bad_input_is_one_sentence(self, joints: np.ndarray, matrix: np.ndarray, words: str) -> None:

@@ -1,5 +1,86 @@
-"""The command `litehrnet`."""
+"""The command `litehrnet`: `export`, `check`, `predict`, `bench` and `view`.
 
-from .commands import main
+Results go to standard output, progress, notes and errors to standard error. An expected error is one sentence and exit
+code 1; a wrong call is argparse's usage and code 2; a signal ends a command with 128 plus its number, after the command
+has removed what it had begun to write.
+
+Every import below is made inside a function, so that an interrupt during the slow ones finds the way out in place, and
+so that a command loads only what it needs: `litehrnet predict photo.jpg --model my.onnx` runs without torch.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # as in `typing`, whose import would come before the handlers of signals
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after `litehrnet`; None takes those of the command line.
+
+    Returns:
+        The exit code: 0 done; 1 an expected error, or a file that is not right; 128 + n ended by signal n, so 130
+        after Ctrl-C and 141 where whoever read the output stopped reading.
+
+    Raises:
+        SystemExit: a wrong call (code 2), or `--help` and `--version` (code 0).
+    """
+    from . import signals
+
+    name = "litehrnet"
+    try:
+        with signals.as_exceptions() as received:
+            from . import terminal
+
+            terminal.prepare()
+            args = _parse(arguments)
+            name = f"litehrnet {args.command}"
+            try:
+                code: int = args.run(args)
+            except Exception:
+                # A library may have turned the interrupt into an error of its own: NumPy does, while it is imported.
+                received.check()
+                raise
+            received.check()  # or have swallowed it, as Python does with what is raised in a finaliser
+            terminal.flush()
+            return code
+    except signals.Stopped as stopped:
+        return _say(f"{name}: {stopped}", 128 + stopped.number)
+    except KeyboardInterrupt:  # where another thread's main program handles the signals
+        return _say(f"{name}: interrupted", 130)
+    except BrokenPipeError:
+        terminal.discard()
+        return 141
+    # RuntimeError is what torch, pnnx and the runtimes raise for what is beyond the machine, or beyond them.
+    except (ValueError, OSError, ImportError, MemoryError, RuntimeError, OverflowError) as error:
+        from .text import sentence
+
+        return _say(f"{name}: {sentence(error)}", 1)
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    import sys
+
+    from .parser import parse
+    from .terminal import flush
+
+    try:
+        return parse(sys.argv[1:] if arguments is None else [str(word) for word in arguments])
+    except SystemExit:  # after --help, which was printed into a pipe that may be closed
+        flush()
+        raise
+
+
+def _say(text: str, code: int) -> int:
+    import contextlib
+    import sys
+
+    with contextlib.suppress(OSError, ValueError):  # nobody listens any more
+        print(text, file=sys.stderr, flush=True)
+    return code

@@ -1,4 +1,4 @@
-"""What the command line's words stand for: a model by file or name, a runner with its size, a picture's kind."""
+"""What the command line's words for a model stand for: a file or a name, loaded, or as a function of arrays."""
 
 from __future__ import annotations
 
@@ -6,27 +6,45 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from ..fusion import FusedLiteHRNet
     from ..model import LiteHRNet
     from ..runtimes.loading import Run
 
-__all__ = ["check_outputs", "check_picture", "fuse_for", "load_model", "runner", "save_picture"]
+__all__ = ["fuse_for", "load_model", "runner"]
 
 
 def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
-    """The model that a file or a name stands for; with `variant`, it must be that one."""
-    from ..checkpoints.reading import BUNDLED, PUBLIC, from_checkpoint, load_pretrained
-    from ..model import VARIANTS
+    """The model that a file or a name stands for; with `variant`, it must be that one.
 
-    if variant is not None and variant not in VARIANTS:
-        raise ValueError(f"unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}")
-    named = weights in (*BUNDLED, *PUBLIC) and not Path(weights).is_file()
-    model = load_pretrained(weights) if named else from_checkpoint(weights)
+    Raises:
+        FileNotFoundError, ValueError: neither a file nor a known name, or weights of another variant.
+    """
+    from ..checkpoints import BUNDLED, PUBLIC, from_checkpoint, load_pretrained
+    from ..checks import check_choice
+    from ..files import existing_file
+    from ..model import VARIANTS
+    from .parser import did_you_mean
+
+    if variant is not None:
+        check_choice("variant", variant, VARIANTS)
+    names = (*BUNDLED, *PUBLIC)
+    if weights in names and not Path(weights).is_file():
+        model = load_pretrained(weights)
+    elif _looks_like_a_name(weights):
+        raise ValueError(
+            f"no file and no known weights are named {weights!r}; known weights are {', '.join(names)}"
+            f"{did_you_mean(weights, names)}"
+        )
+    else:
+        model = from_checkpoint(existing_file(weights))
     if variant is not None and model.variant.name != variant:
         raise ValueError(f"{weights} holds {model.variant.name}, not {variant}")
     return model
+
+
+def _looks_like_a_name(weights: str) -> bool:
+    """Whether somebody who wrote this meant a name rather than a file."""
+    return bool(weights) and not Path(weights).suffix and Path(weights).name == weights and not Path(weights).exists()
 
 
 def fuse_for(model: LiteHRNet, size: tuple[int, int], dynamic: str | None) -> FusedLiteHRNet:
@@ -37,39 +55,14 @@ def fuse_for(model: LiteHRNet, size: tuple[int, int], dynamic: str | None) -> Fu
     return fuse(model, size, target="openvino") if dynamic == "size" else fuse(model, size)
 
 
-def runner(model: str, size: tuple[int, int] | None) -> tuple[Run, tuple[int, int]]:
+def runner(model: str, size: tuple[int, int] | None, precision: str = "float32") -> tuple[Run, tuple[int, int]]:
     """The model as a function of arrays, and the size to crop for."""
     from ..runtimes.loading import load, runtime_of, usual_size
     from ..sizes import check_size
 
+    short = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}[precision]
+    size = None if size is None else check_size(size)
     runtime = runtime_of(model)
-    size = check_size(size or usual_size(model))
     if runtime == "torch":
-        return load(load_model(model), runtime), size
-    return load(model, runtime, size=size if runtime == "ncnn" else None), size
-
-
-def check_outputs(source: str | Path, *outputs: Path) -> None:
-    """Refuse, before any work, to write over the file that is read."""
-    for output in outputs:
-        if output.exists() and Path(source).exists() and output.samefile(source):
-            raise ValueError(f"{output} is the file that is read; give another name with -o")
-
-
-def check_picture(path: Path) -> None:
-    """Refuse a name whose ending says no kind of picture that Pillow writes."""
-    from PIL import Image
-
-    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
-        raise ValueError(f"{path} has no ending of a kind of picture that can be written, such as .png")
-
-
-def save_picture(picture: np.ndarray, path: Path) -> None:
-    """Write a picture, whole or not at all; its kind is told from the file's ending."""
-    from PIL import Image
-
-    from ..files import written_whole
-
-    check_picture(path)
-    with written_whole(path) as temporary:
-        Image.fromarray(picture).save(temporary)
+        return load(load_model(model), runtime, precision=short), size or usual_size(model)
+    return load(model, runtime, precision=short, size=size if runtime == "ncnn" else None), size or usual_size(model)

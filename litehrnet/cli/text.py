@@ -1,24 +1,21 @@
-"""What the command line says: facts of a file, parity, tables and JSON of joints, and a line of progress."""
+"""What the command line says: errors as sentences, facts of a file, parity, tables and JSON of joints."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import sys
-import threading
-import time
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
+
     from ..runtimes.onnx_files import Signature
     from ..runtimes.parity import Parity
 
-__all__ = ["Person", "as_json", "as_table", "facts", "spinner", "takes", "worst"]
+__all__ = ["Person", "as_json", "as_table", "facts", "in_options", "sentence", "takes", "worst"]
 
 
 class Person(NamedTuple):
@@ -42,9 +39,11 @@ class Person(NamedTuple):
             yield name, float(x), float(y), float(score)
 
 
-def as_json(photo: Path, size: tuple[int, int], people: Sequence[Person]) -> str:
-    """Everything that was found, for programs."""
-    told = [
+def as_json(
+    photo: Path, size: tuple[int, int], people: Sequence[Person], skeleton: Sequence[tuple[int, int]] = ()
+) -> str:
+    """Everything that was found, for programs; `skeleton` holds pairs of joints, each counted from 0."""
+    found = [
         {
             "box": list(person.box),
             "joints": [
@@ -54,31 +53,47 @@ def as_json(photo: Path, size: tuple[int, int], people: Sequence[Person]) -> str
         }
         for person in people
     ]
-    return json.dumps({"photo": str(photo), "input_size": list(size), "people": told}, indent=2)
+    bones = [list(bone) for bone in skeleton]
+    return json.dumps({"photo": str(photo), "input_size": list(size), "skeleton": bones, "people": found}, indent=2)
 
 
 def as_table(people: Sequence[Person]) -> str:
     """Everything that was found, for people."""
+    width = max((len(name) for person in people for name in person.names), default=0)
+    width = max(16, width + 2)
     lines = []
     for person in people:
         lines.append(f"box {', '.join(f'{value:g}' for value in person.box)}")
-        lines.append(f"  {'joint':16}{'x':>8}{'y':>8}{'score':>8}")
-        lines.extend(f"  {name:16}{x:8.1f}{y:8.1f}{score:8.3f}" for name, x, y, score in person.rows())
+        lines.append(f"  {'joint':{width}}{'x':>8}{'y':>8}{'score':>8}")
+        lines.extend(f"  {name:{width}}{x:8.1f}{y:8.1f}{score:8.3f}" for name, x, y, score in person.rows())
     return "\n".join(lines)
 
 
 def facts(path: Path, told: Signature) -> str:
-    """Opset, nodes and megabytes of a file."""
+    """Opset, nodes and megabytes of an ONNX file; the megabytes count weights that are in other files."""
     from ..course.netron import summary
 
     nodes = sum(summary(path).values())
-    return f"opset {told.opset}, {nodes:,} nodes, {path.stat().st_size / 1e6:.1f} MB"
+    return f"opset {told.opset}, {nodes:,} nodes, {megabytes(path):.1f} MB"
+
+
+def megabytes(path: Path) -> float:
+    """The size of a model's files: of the one named, and of those that hold weights for it."""
+    files = {path}
+    if path.suffix.lower() in (".xml", ".param"):
+        files.add(path.with_suffix(".bin"))
+    if path.suffix.lower() == ".onnx":
+        from ..runtimes.onnx_files import read_graph
+
+        for tensor in read_graph(path).graph.initializer:
+            files.update(path.parent / entry.value for entry in tensor.external_data if entry.key == "location")
+    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 
 def takes(told: Signature) -> str:
     """Which batches and sizes a file runs at."""
     batch = "any batch" if told.batch is None else f"batch {told.batch} only"
-    if told.dynamic != "size":
+    if told.height and told.width:
         return f"takes {batch}, {told.height}x{told.width} only"
     sides = [f"{name} {side} only" for name, side in (("height", told.height), ("width", told.width)) if side]
     return f"takes {batch}, {', '.join(sides) or 'any size'} (sides are multiples of 32, or up to 3 pixels less)"
@@ -94,26 +109,48 @@ def worst(rows: Sequence[Parity]) -> str:
     )
 
 
-@contextlib.contextmanager
-def spinner(text: str) -> Iterator[None]:
-    """A line with the seconds on a terminal's standard error, gone when it is over; nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield
-        return
-    done = threading.Event()
+def sentence(error: BaseException) -> str:
+    """What an error says, in the words of the command line.
 
-    def turn() -> None:
-        started = time.perf_counter()
-        while not done.wait(0.1):
-            sys.stderr.write(f"\r{text} ... {time.perf_counter() - started:.0f} s ")
-            sys.stderr.flush()
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+    >>> sentence(OSError(28, "No space left on device", "out.png"))
+    'out.png: no space left on device'
+    >>> sentence(MemoryError("Unable to allocate 143. TiB for an array with shape (1, 2)"))
+    'there is not enough memory for this (143 TiB were asked for); use a smaller --size'
+    """
+    text = str(error).strip()
+    if isinstance(error, MemoryError) or "allocate" in text:
+        amount = re.search(r"allocate ([\d.]+?)\.? ?(bytes|[KMGTPE]i?B)", text)
+        asked = ""
+        if amount:
+            number, unit = amount.groups()
+            asked = f"{float(number) / 2**30:.1f} GiB" if unit == "bytes" else f"{number} {unit}"
+            asked = f" ({asked} were asked for)"
+        return f"there is not enough memory for this{asked}; use a smaller --size"
+    if isinstance(error, OSError) and error.errno is not None and error.strerror:
+        reason = error.strerror[0].lower() + error.strerror[1:]
+        names = " to ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+        return f"{names or 'reading or writing failed'}: {reason}"
+    return in_options(text) or type(error).__name__
 
-    thread = threading.Thread(target=turn, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+
+_OPTIONS = (
+    # litehrnet.set_pooling(model, 'computed') -> --pooling computed
+    (re.compile(r"litehrnet\.set_pooling\(\w+, ['\"](\w+)['\"]\)"), r"--pooling \1"),
+    # exporter='dynamo' -> --exporter dynamo; size=(height, width) -> --size HxW
+    (re.compile(r"\bload\(\.\.\., size=\(height, width\)\)"), "--size HxW"),
+    (
+        re.compile(r"\b(dynamic|exporter|opset|pooling|precision|runtime|threads|weights)=['\"]?([\w.]+)['\"]?"),
+        r"--\1 \2",
+    ),
+)
+
+
+def in_options(text: str) -> str:
+    """The package's advice in a caller's Python, as options of the command line.
+
+    >>> in_options("litehrnet.set_pooling(model, 'computed') gives the same values (or use exporter='dynamo')")
+    '--pooling computed gives the same values (or use --exporter dynamo)'
+    """
+    for python, option in _OPTIONS:
+        text = python.sub(option, text)
+    return text

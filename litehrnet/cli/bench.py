@@ -1,0 +1,69 @@
+"""`litehrnet bench`: how fast models are, side by side."""
+
+from __future__ import annotations
+
+import argparse
+
+from . import parser as types
+
+HELP = "how fast files are, side by side"
+EXAMPLES = """
+    litehrnet bench plain.onnx fused.onnx                       # the second against the first
+    litehrnet bench my.onnx my.xml --runtime openvino --json    # in another runtime, for programs
+    litehrnet bench my.onnx --threads 2 -o report.json          # keep the report
+"""
+
+
+def add_options(parser: types.Parser) -> None:
+    """Declare what the command takes."""
+    add = parser.add_argument
+    add("models", nargs="+", metavar="MODEL", help="a file; the first is the baseline")
+    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn"), help="default: inferred from each file")
+    add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
+        "compute in (default: float32)")  # fmt: skip
+    add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
+    add("--sessions", type=types.count, default=5, metavar="N", help="times that every file is loaded again "
+        "(default: 5)")  # fmt: skip
+    add("--rounds", type=types.count, default=10, metavar="N", help="times that it is run each time (default: 10)")
+    add("--size", type=types.size, metavar="HxW", help="input size, where the files leave it free")
+    add("-o", "--output", type=types.file, metavar="FILE", help="keep everything as JSON in this file")
+    add("--json", action="store_true", help="print JSON instead of a table")
+    add("--overwrite", action="store_true", help="replace an existing file even if it is no report")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Time files in turn, in one run, and give each one's speed against the first, with its parity beside it."""
+    import json
+    from dataclasses import asdict
+
+    from ..measure import bench
+    from ..sizes import check_size
+    from .outputs import Output, check_outputs, writing
+    from .terminal import flush, spinner
+
+    if args.output is not None and args.output.suffix.lower() != ".json":
+        raise ValueError(f"cannot write {args.output}: a report must end in .json")
+    for model in args.models:
+        if model.lower().endswith(".json"):
+            raise ValueError(f"{model} is no model; to keep the report in it, write -o {model} (--json prints it)")
+    outputs = [Output(args.output, "report")] if args.output else []
+    check_outputs(outputs, args.models, args.overwrite)
+    with spinner("running in turn"):
+        report = bench.run(
+            args.models,
+            runtime=args.runtime or "onnxruntime",
+            threads=args.threads,
+            sessions=args.sessions,
+            rounds=args.rounds,
+            size=None if args.size is None else check_size(args.size),
+        )
+    if args.json:
+        print(json.dumps(asdict(report), indent=1))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in report.machine.items()))
+        print(f"\n{report.table()}")
+    flush()
+    if args.output:
+        with writing(outputs) as (temporary,):
+            report.save(temporary)
+    return 0

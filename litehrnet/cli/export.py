@@ -1,0 +1,145 @@
+"""`litehrnet export`: from a checkpoint to a file for a runtime, compared with torch before it is kept."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from . import parser as types
+
+HELP = "write a file for a runtime, and prove it"
+EXAMPLES = """
+    litehrnet export my.pth                                  # my.onnx, for one size
+    litehrnet export my.pth --dynamic size -o free.onnx      # any batch, any size
+    litehrnet export my.pth --fused --weights float16        # faster, half the file
+    litehrnet export litehrnet18 --to ncnn -o my.ncnn.param  # for another runtime
+"""
+SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml"}
+
+
+def add_options(parser: types.Parser) -> None:
+    """Declare what the command takes."""
+    add = parser.add_argument
+    add("checkpoint", metavar="CHECKPOINT", help=types.CHECKPOINT)
+    add("-o", "--output", type=types.file, metavar="FILE", help="the file to write; its ending says the format "
+        "(default: the checkpoint's name, with the format's ending)")  # fmt: skip
+    add("--to", choices=tuple(SUFFIXES), help="the format (default: inferred from the ending of -o, else onnx); ncnn "
+        "and openvino write two files, NAME.ncnn.param or NAME.xml, each with its .bin")  # fmt: skip
+    add("--model", metavar="NAME", help="the variant it must hold (default: inferred from the checkpoint)")
+    add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: 256x192)")
+    add("--dynamic", choices=("batch", "size"), help="leave the batch free, or batch and size (ONNX only)")
+    add("--exporter", choices=("dynamo", "torchscript"), help="default: dynamo; torchscript gives the same operators "
+        "in a tenth of the time (ONNX only)")  # fmt: skip
+    add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18)")
+    add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="of the cross-resolution "
+        "weighting; all three give the same values (default: computed)")  # fmt: skip
+    add("--weights", choices=("float32", "float16"), default="float32", help="what the file stores; float16 halves it "
+        "(default: float32)")  # fmt: skip
+    add("--fp16", action=types.Deprecated, dest="weights", new="--weights", value="float16")
+    add("--fused", action="store_true", help="the fast graph (litehrnet.fusion)")
+    add("--overwrite", action="store_true", help="replace an existing file even if it is of another kind")
+
+
+def settle(args: argparse.Namespace) -> None:
+    """Settle the format and the file's name, and refuse options that do not go together."""
+    if args.to is None:
+        args.to = _format_of(args.output) if args.output else "onnx"
+    suffix = SUFFIXES[args.to]
+    if args.output is None:
+        args.output = Path(f"{Path(args.checkpoint).stem}{suffix}")
+    name = args.output.name.lower()
+    if not name.endswith(suffix) or name == suffix:
+        raise ValueError(
+            f"cannot write {args.output}: a file for {args.to} must end in {suffix}, such as model{suffix}"
+        )
+    given = [f"--{name}" for name in ("dynamic", "exporter", "opset") if getattr(args, name) is not None]
+    if args.to != "onnx" and given:
+        raise ValueError(f"{', '.join(given)} belong to ONNX files, not to --to {args.to}")
+
+
+def _format_of(output: Path) -> str:
+    for name, suffix in SUFFIXES.items():
+        if output.name.lower().endswith(suffix):
+            return name
+    if output.is_dir():
+        raise IsADirectoryError(f"cannot write {output}: it is a folder; give the name of a file in it")
+    endings = ", ".join(f"{suffix} ({name})" for name, suffix in SUFFIXES.items())
+    raise ValueError(f"cannot write {output}: its name has none of the endings {endings}")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write a file for a runtime, compare it with the checkpoint, and keep it only if both compute the same."""
+    from ..runtimes.loading import DEFAULT_SIZE
+    from ..sizes import check_size
+    from .outputs import Output, check_outputs
+
+    settle(args)
+    size = check_size(args.size or DEFAULT_SIZE)
+    outputs = [Output(args.output, args.to)]
+    if args.to != "onnx":
+        outputs.append(Output(args.output.with_suffix(".bin"), args.to, beside=args.output))
+    check_outputs(outputs, [args.checkpoint], args.overwrite)
+    return _to_onnx(args, size, outputs) if args.to == "onnx" else _convert(args, size, outputs)
+
+
+def _to_onnx(args: argparse.Namespace, size: tuple[int, int], outputs: list) -> int:
+    from ..export.network import check_parity, export_onnx
+    from ..model import set_pooling
+    from ..runtimes.onnx_files import signature
+    from .models import fuse_for, load_model
+    from .outputs import writing
+    from .terminal import spinner
+    from .text import facts, takes, worst
+
+    exporter = args.exporter or "dynamo"
+    model = set_pooling(load_model(args.checkpoint, args.model), args.pooling)
+    network = fuse_for(model, size, args.dynamic) if args.fused else model
+    with writing(outputs) as (temporary,):
+        started = time.perf_counter()
+        with spinner(f"{exporter} is exporting"):
+            half = args.weights == "float16"
+            export_onnx(network, temporary, size, args.dynamic or False, exporter, args.opset or 18, half)
+        seconds = time.perf_counter() - started
+        with spinner("comparing with torch"):
+            rows = check_parity(model, temporary)
+        if not all(row.ok for row in rows):
+            raise ValueError(f"the file does not compute what torch computes, so none was kept: {worst(rows)}")
+        told = signature(temporary)
+    kind = ", fused" if args.fused else ""
+    print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
+    print(f"{facts(args.output, told)}, {'float16 weights, ' if half else ''}{exporter}, {seconds:.1f} s")
+    print(takes(told))
+    print(f"parity: {worst(rows)}")
+    if args.fused and args.dynamic == "size":
+        print("note: in ONNX Runtime a fused file of free size is no faster than a plain one; fuse for one size")
+    print(args.output)
+    return 0
+
+
+def _convert(args: argparse.Namespace, size: tuple[int, int], outputs: list) -> int:
+    from ..export.convert import CONVERTERS, check_conversion
+    from ..fusion import fuse
+    from ..model import set_pooling
+    from .models import load_model
+    from .outputs import writing
+    from .terminal import spinner
+    from .text import worst
+
+    storage = "fp16" if args.weights == "float16" else "fp32"
+    model = set_pooling(load_model(args.checkpoint, args.model), args.pooling)
+    network = fuse(model, size, target=args.to) if args.fused else model
+    with writing(outputs) as (temporary, weights):
+        with spinner(f"converting for {args.to}"):
+            CONVERTERS[args.to][0](network, temporary, size, storage)
+        with spinner("comparing with torch"):
+            row = check_conversion(model, temporary, args.to, size, storage)
+        if not row.ok:
+            raise ValueError(f"the files do not compute what torch computes, so none was kept: {worst([row])}")
+        megabytes = weights.stat().st_size / 1e6
+    kind = ", fused" if args.fused else ""
+    print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
+    print(f"{args.to}, {args.weights} weights, {megabytes:.1f} MB")
+    print(f"parity: {worst([row])}")
+    print(*(output.path for output in outputs), sep="\n")
+    return 0

@@ -1,0 +1,221 @@
+"""The files that a command writes: declared and checked before any work, then written together or not at all.
+
+Three rules hold in every command. A file that is read is never written. A file of another kind is replaced only with
+`--overwrite`: exporting once more onto one's own earlier export stays easy, and a mistyped name costs nobody a model.
+And whatever can be found out beforehand, such as a missing folder or an ending that says another format, is found out
+before the work, not after it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..files import written_together
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = ["Output", "check_outputs", "check_picture", "save_picture", "writing"]
+
+
+class Output(NamedTuple):
+    """A file that a command is going to write.
+
+    Attributes:
+        path: where.
+        kind: a key of `KINDS`, which says what may be replaced.
+        option: what names it on the command line.
+        beside: the main file, where this one holds weights for it (.bin beside .xml): both are replaced together.
+    """
+
+    path: Path
+    kind: str
+    option: str = "-o"
+    beside: Path | None = None
+
+
+def check_outputs(outputs: Sequence[Output], inputs: Sequence[str | Path], overwrite: bool = False) -> None:
+    """Refuse, before any work, what could not be written afterwards, or should not be.
+
+    Args:
+        outputs: all files that the command will write.
+        inputs: all files that it reads; names that are no files are passed over.
+        overwrite: replace files of another kind.
+
+    Raises:
+        ValueError, OSError: one sentence says which file, and why.
+    """
+    for number, output in enumerate(outputs):
+        for path in inputs:
+            if _same(output.path, Path(path)):
+                raise ValueError(f"{output.path} is the file that is read; give another name with {output.option}")
+        for other in outputs[:number]:
+            if _same(output.path, other.path):
+                raise ValueError(f"{other.option} and {output.option} name the same file, {output.path}")
+        if output.path.is_file() and not os.access(output.path, os.W_OK):
+            raise PermissionError(f"cannot write {output.path}: the file is read-only")
+        if not overwrite:
+            _check_kind(output)
+    _try(outputs)
+
+
+def _check_kind(output: Output) -> None:
+    path = output.path
+    if not path.is_file() or path.stat().st_size == 0:
+        return
+    name, recognise = KINDS[output.kind]
+    if output.beside is not None:
+        if output.beside.is_file() and recognise(output.beside):
+            return
+        reason = f"exists, and there is no {output.beside.name} to which it belongs"
+    elif not recognise(path):
+        reason = f"exists and is not {name}"
+    else:
+        return
+    raise ValueError(f"{path} {reason}; give another name with {output.option}, or replace it with --overwrite")
+
+
+def _same(one: Path, other: Path) -> bool:
+    with contextlib.suppress(OSError, ValueError):
+        if one.exists() and other.exists():
+            return one.samefile(other)
+        return False
+    return False
+
+
+class _Tried(Exception):
+    """All files could be made."""
+
+
+def _try(outputs: Sequence[Output]) -> None:
+    """Make every file, empty and under its temporary name, and remove it again."""
+    with contextlib.suppress(_Tried), written_together([output.path for output in outputs]) as temporaries:
+        for output, temporary in zip(outputs, temporaries, strict=True):
+            try:
+                temporary.touch()
+            except OSError as error:  # a name that is too long, a full disk
+                raise type(error)(f"cannot write {output.path}: {(error.strerror or str(error)).lower()}") from error
+        raise _Tried
+
+
+@contextlib.contextmanager
+def writing(outputs: Sequence[Output]) -> Iterator[tuple[Path, ...]]:
+    """Temporary paths for the files; they replace those that are there when the block ends well, all or none.
+
+    A signal that arrived and was swallowed on its way still stops here.
+    """
+    from .signals import check
+
+    with written_together([output.path for output in outputs]) as temporaries:
+        try:
+            yield temporaries
+        except OSError as error:
+            if error.errno is None or (error.filename is not None and Path(error.filename) not in temporaries):
+                raise
+            names = ", ".join(str(output.path) for output in outputs)
+            raise OSError(f"cannot write {names}: {(error.strerror or str(error)).lower()}") from error
+        check()
+
+
+# ---------------------------------------------------------------------- kinds of files, by their content
+
+
+def _is_onnx(path: Path) -> bool:
+    from ..runtimes.onnx_files import read_graph
+
+    try:
+        read_graph(path)
+    except ValueError:
+        return False
+    return True
+
+
+def _begins(path: Path, *words: bytes) -> bool:
+    with path.open("rb") as file:
+        head = file.read(4096)
+    return any(word in head for word in words)
+
+
+def _is_openvino(path: Path) -> bool:
+    return _begins(path, b"<net ")
+
+
+def _is_ncnn(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(7) == b"7767517"
+
+
+def _is_lhr(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(3) == b"LHR"
+
+
+def _is_picture(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path):
+            return True
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return False
+
+
+def _is_report(path: Path) -> bool:
+    try:
+        held = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(held, dict) and {"machine", "rows"} <= held.keys()
+
+
+# What each kind is called, and how a file of it is recognised.
+KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
+    "onnx": ("an ONNX file", _is_onnx),
+    "openvino": ("an OpenVINO file", _is_openvino),
+    "ncnn": ("an ncnn file", _is_ncnn),
+    "c": ("a file of the C runtime", _is_lhr),
+    "picture": ("a picture", _is_picture),
+    "report": ("an earlier report", _is_report),
+}
+
+
+# ---------------------------------------------------------------------- pictures
+
+
+def check_picture(path: Path, size: tuple[int, int]) -> None:
+    """Refuse a name under which Pillow cannot write a picture of (height, width), by writing a black one to memory.
+
+    Asking Pillow's table of formats is not enough: some take no colour, some lack their library, some only small
+    pictures, and one shrinks what is too large without a word.
+    """
+    import io
+
+    from PIL import Image
+
+    endings = "use an image extension such as .png"
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"cannot write {path}: {path.suffix or 'its name'} says no image format; {endings}")
+    height, width = size
+    memory = io.BytesIO()
+    try:
+        Image.new("RGB", (width, height)).save(memory, kind)
+    except Exception as error:  # each format's writer has its own
+        raise ValueError(f"cannot write {path}: Pillow cannot write {kind} here ({error}); {endings}") from error
+    if kind in Image.OPEN:
+        memory.seek(0)
+        with Image.open(memory) as read:
+            if read.size != (width, height):
+                raise ValueError(f"cannot write {path}: {kind} does not hold {height}x{width} pixels; {endings}")
+
+
+def save_picture(picture: np.ndarray, path: Path) -> None:
+    """Write a picture, (H, W, 3) uint8; the format is inferred from the ending."""
+    from PIL import Image
+
+    Image.fromarray(picture).save(path)

@@ -1,0 +1,200 @@
+"""The command line's grammar: commands, the types of their options, and what a wrong call is told."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import math
+import re
+import sys
+import textwrap
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .._version import __version__
+
+__all__ = ["Parser", "build_parser", "parse"]
+
+COMMANDS = ("export", "check", "predict", "bench", "view")  # each is a module beside this one
+CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser, which also asks "did you mean" and keeps the line breaks of examples."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Usage, one sentence, and exit code 2."""
+        super().error(f"{message}{self._meant(message)}")
+
+    def _meant(self, message: str) -> str:
+        choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choice:
+            return did_you_mean(choice[1], re.split(r", ", choice[2].replace("'", "")))
+        if message.startswith("unrecognized arguments: "):
+            word = message.removeprefix("unrecognized arguments: ").split(" ")[0].split("=")[0]
+            if word.startswith("-"):
+                return did_you_mean(word, self._option_string_actions)
+        return ""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ "; did you mean ...?" if something known resembles the word; nothing otherwise.
+
+    >>> did_you_mean("opnvino", ["onnx", "openvino"])
+    '; did you mean openvino?'
+    """
+    similar = difflib.get_close_matches(word, list(known), 1, 0.6)
+    return f"; did you mean {similar[0]}?" if similar else ""
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command that was called, as `args.run`, and its options.
+
+    Raises:
+        SystemExit: a wrong call, or a call for help.
+    """
+    parser = build_parser()
+    args, unknown = parser.parse_known_args(_with_boxes_joined(arguments))
+    if args.command is None and not unknown:
+        parser.print_help()
+        parser.exit()
+    own: Parser = args.parser if args.command else parser
+    if unknown:
+        own.error(f"unrecognized arguments: {' '.join(unknown)}")
+    return args
+
+
+def _with_boxes_joined(arguments: Sequence[str]) -> list[str]:
+    """``--box -5,0,300,400`` as ``--box=-5,0,300,400``: argparse takes what begins with a minus for an option."""
+    joined: list[str] = []
+    for argument in arguments:
+        if joined and joined[-1] == "--box":
+            joined[-1] += f"={argument}"
+        else:
+            joined.append(argument)
+    return joined
+
+
+def build_parser() -> Parser:
+    """The parser of `litehrnet`, with all commands."""
+    import importlib
+
+    parser = Parser(
+        prog="litehrnet",
+        description="Lite-HRNet, from a checkpoint to the device.",
+        epilog="litehrnet COMMAND --help explains a command, with examples.",
+    )
+    parser.add_argument("--version", action="version", version=f"litehrnet {__version__}")
+    parser.add_argument("--print-completion", action=_Completion, metavar="SHELL", help="print what makes the TAB key "
+                        "complete commands and options, for bash, zsh or tcsh (needs the package shtab)")  # fmt: skip
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name in COMMANDS:
+        module = importlib.import_module(f".{name}", __package__)
+        command = commands.add_parser(
+            name,
+            help=module.HELP,
+            description=textwrap.dedent(f"    {module.run.__doc__}").strip(),
+            epilog=f"examples:\n{textwrap.indent(textwrap.dedent(module.EXAMPLES).strip(), '  ')}",
+        )
+        module.add_options(command)
+        command.set_defaults(run=module.run, parser=command)
+    return parser
+
+
+class _Completion(argparse.Action):
+    """Print the completion script of a shell, which shtab makes from the parser."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: object, values: Any, option: Any = None) -> None:
+        try:
+            import shtab
+        except ModuleNotFoundError:
+            parser.error("--print-completion needs the package shtab: pip install shtab")
+        if values not in shtab.SUPPORTED_SHELLS:
+            parser.error(f"argument --print-completion: invalid choice: {values!r} (choose from "
+                         f"{', '.join(map(repr, shtab.SUPPORTED_SHELLS))})")  # fmt: skip
+        print(shtab.complete(parser, values))
+        parser.exit()
+
+
+# ---------------------------------------------------------------------- types of options
+
+
+def size(text: str) -> tuple[int, int]:
+    """HxW; ×, * and a comma are understood, too. Whether the network runs there is for the command to find out."""
+    sides = re.split(r"[xX×*,]", text.strip())
+    if len(sides) != 2 or not all(re.fullmatch(r"[0-9]{1,9}", side.strip()) for side in sides):
+        raise argparse.ArgumentTypeError(f"{text!r} is not height x width in pixels, such as 256x192")
+    height, width = (int(side) for side in sides)
+    return height, width
+
+
+def box(text: str) -> tuple[float, ...]:
+    """X,Y,W,H."""
+    try:
+        values = tuple(float(value) for value in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) != 4 or not all(map(math.isfinite, values)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 80,20,200,400")
+    return values
+
+
+def count(text: str) -> int:
+    """A number of things, at least 1."""
+    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def threads(text: str) -> int:
+    """A number of threads that the machine can bear."""
+    from ..checks import check_threads
+
+    try:
+        return check_threads(count(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def finite(text: str) -> float:
+    """Any number but NaN and infinity."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a finite number")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    value = finite(text)
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
+    return value
+
+
+def file(text: str) -> Path:
+    """A file's name; whether there is such a file is for the command to find out."""
+    if not text or "\0" in text:
+        raise argparse.ArgumentTypeError("the file name is empty" if not text else f"{text!r} is not a file name")
+    if re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+://", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is a web address; download the file and give its name")
+    return Path(text)
+
+
+class Deprecated(argparse.Action):
+    """An option's old name, which sets the new one and says so."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, new: str, value: str, **options: Any) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=argparse.SUPPRESS, default=argparse.SUPPRESS, **options)
+        self.new, self.value = new, value
+
+    def __call__(self, parser: object, namespace: object, values: object, option: str | None = None) -> None:
+        print(f"note: {option} is the old name of {self.new} {self.value}", file=sys.stderr)
+        setattr(namespace, self.dest, self.value)

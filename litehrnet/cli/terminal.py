@@ -1,0 +1,97 @@
+"""Standard output and error: names that they cannot encode, readers that have gone, and a line of progress."""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+
+__all__ = ["discard", "flush", "prepare", "spinner"]
+
+_HANDLER = "litehrnet"
+
+
+def prepare() -> None:
+    """Let standard output and error print every file name, whatever their encoding.
+
+    Bytes of a file name that are not UTF-8 come out as they are, so that a script finds the file again; a character
+    that the terminal's encoding lacks is printed as its escape.
+    """
+    codecs.register_error(_HANDLER, _escape)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure") and stream.errors != _HANDLER:
+            stream.reconfigure(errors=_HANDLER)
+
+
+def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
+    """An error handler of `codecs`: "surrogateescape" where that applies, "backslashreplace" elsewhere."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    if 0xDC80 <= ord(character) <= 0xDCFF:
+        return bytes([ord(character) - 0xDC00]), error.start + 1
+    one = UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    return codecs.backslashreplace_errors(one)
+
+
+def flush() -> None:
+    """Write out what was printed while an error can still be reported.
+
+    Raises:
+        BrokenPipeError: the reader has gone.
+        OSError: the disk is full, for example; the sentence says that it was standard output.
+    """
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard()
+        raise OSError(f"cannot write to standard output: {(error.strerror or str(error)).lower()}") from error
+
+
+def discard() -> None:
+    """Throw away what is still to be printed, for Python would try once more at its end and complain."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
+
+
+@contextlib.contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Say on a terminal what takes long, with the seconds; nothing where standard error is no terminal.
+
+    The line is gone when the work is over. A terminal that cannot move its cursor (`TERM=dumb`), or whose user wants
+    plain text (`NO_COLOR`), gets one line that stays.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    if os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
+        print(f"{text} ...", file=sys.stderr, flush=True)
+        yield
+        return
+    done = threading.Event()
+
+    def turn() -> None:
+        started = time.perf_counter()
+        while not done.wait(0.1):
+            sys.stderr.write(f"\r{text} ... {time.perf_counter() - started:.0f} s ")
+            sys.stderr.flush()
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+    thread = threading.Thread(target=turn, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
