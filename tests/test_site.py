@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import build_site
 import nbformat
+import outputs
 import pytest
 import run_notebooks
 from bs4 import BeautifulSoup
@@ -236,6 +237,56 @@ def test_failing_notebook_stops_it(course: Path) -> None:
     assert b"ZeroDivisionError" in failed
     assert after.keys() == before.keys()
     assert {name for name in after if after[name] != before[name]} <= {"notebooks/00_walk.ipynb"}
+
+
+CHECKED = """import os
+# NBVAL_CHECK_OUTPUT
+print("bound kept:", os.environ["SAID"])"""
+
+
+@pytest.mark.parametrize("marked", ["tag", "comment"])
+def test_a_checked_cell_that_says_something_else_stops_it(
+    course: Path, monkeypatch: pytest.MonkeyPatch, marked: str
+) -> None:
+    """The notebook, the cell and the difference are named, and no page changes; other cells may differ."""
+    path = course / "notebooks/01_run.ipynb"
+    source = CHECKED if marked == "comment" else CHECKED.replace("# NBVAL_CHECK_OUTPUT\n", "")
+    write_notebook(
+        path, OPENING.format(verb="run", minutes=2, other="00_walk.ipynb"), "import time\ntime.time()", source
+    )
+    if marked == "tag":
+        notebook = nbformat.read(path, as_version=4)
+        notebook.cells[2].metadata.tags = ["nbval-check-output"]
+        nbformat.write(notebook, path)
+    monkeypatch.setenv("SAID", "True")
+    stored = ("--in-place", path, "--source", course / "notebooks", "--build", course / "build")
+    assert run(run_notebooks.main, *stored).code == 0
+    assert execute(course).code == 0
+    before = (course / "build/notebooks/01_run.ipynb").read_bytes()
+    monkeypatch.setenv("SAID", "False")
+    ran = execute(course)
+    assert ran.code == 1
+    for part in (
+        "01_run.ipynb failed in cell 3 of 3",
+        "- bound kept: True",
+        "+ bound kept: False",
+        "failed/01_run.ipynb",
+    ):
+        assert part in ran.err
+    assert (course / "build/notebooks/01_run.ipynb").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "stored", [[], [nbformat.v4.new_output("stream", text="1\n"), nbformat.v4.new_output("error")]]
+)
+def test_outputs_that_are_missing_or_new_differ(stored: list) -> None:
+    """Another number or kind of outputs is a difference, too; a picture's pixels are none."""
+    printed = [nbformat.v4.new_output("stream", text="1\n")]
+    assert "output fields" in outputs.compare(stored, printed)
+    pictures = [[nbformat.v4.new_output("display_data", {"image/png": data})] for data in ("one", "other")]
+    assert outputs.compare(*pictures) is None
+    parts = [nbformat.v4.new_output("stream", text=text) for text in ("one\n", "two\n")]
+    assert outputs.compare(parts, [nbformat.v4.new_output("stream", text="one\ntwo\n")]) is None
 
 
 def test_dying_kernel_is_told(course: Path) -> None:

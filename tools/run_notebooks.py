@@ -3,13 +3,14 @@
     python tools/run_notebooks.py              copies under build/notebooks/; the working tree stays clean
     python tools/run_notebooks.py --in-place   store the outputs in the notebooks themselves, solutions too
 
-Stops at the first notebook that fails, with the notebook, the cell and the error, and exit code 1. What an earlier run
-built stays.
+Stops at the first notebook that fails, with the notebook, the cell and the error, and exit code 1; a copy also fails
+where a checked cell prints something else than the stored notebook. What an earlier run built stays.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ import time
 from pathlib import Path
 
 import nbformat
+import outputs
 import zmq
 from course import ROOT, drop_dead_frames, numbered, read
 from nbclient import NotebookClient
@@ -31,19 +33,34 @@ ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}} if zmq.ha
 
 
 class NotebookFailed(Exception):
-    """A notebook stopped; the message names the notebook, the cell and the error."""
+    """A notebook stopped; the message names the notebook, the cell and the error.
+
+    Attributes:
+        notebook: as far as it came.
+    """
+
+    def __init__(self, message: str, notebook: NotebookNode) -> None:
+        super().__init__(message)
+        self.notebook = notebook
 
 
-def execute(path: Path, folder: Path) -> NotebookNode:
+def execute(path: Path, folder: Path, *, compare: bool = False) -> NotebookNode:
     """Run one notebook from top to bottom, with `folder` as its working directory.
+
+    Args:
+        path: the notebook.
+        folder: where it runs.
+        compare: whether checked cells must print what they did when the notebook was stored.
 
     Returns:
         The notebook with its outputs, without time stamps.
 
     Raises:
-        NotebookFailed: a cell raised, took too long, or ended the kernel; `notebook` is on the exception.
+        NotebookFailed: a cell raised, took too long, ended the kernel, or printed something else; `notebook` is on
+            the exception.
     """
     notebook = read(path)
+    stored = copy.deepcopy(notebook)
     code = [index for index, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
     started = time.monotonic()
     current = 0
@@ -71,24 +88,28 @@ def execute(path: Path, folder: Path) -> NotebookNode:
         try:
             client.execute()
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
-            failure = NotebookFailed(_describe(path, notebook, current, code, error))
-            failure.notebook = notebook
-            raise failure from error
+            raise NotebookFailed(_describe(path, notebook, current, _what_happened(error)), notebook) from error
+    if compare and (found := outputs.changed(stored, notebook)):
+        index, difference = found
+        words = f"a checked cell printed something else than the stored notebook (-) holds:\n\n{difference}"
+        raise NotebookFailed(_describe(path, notebook, index, words), notebook)
     done = f"{len(code)}/{len(code)} cells"
     print(f"{path.stem:<32} {done:>13}  {time.monotonic() - started:6.1f} s", flush=True)
     notebook.metadata["language_info"] = {"name": "python"}  # without the version of this machine's Python
     return notebook
 
 
-def _describe(path: Path, notebook: NotebookNode, index: int, code: list[int], error: Exception) -> str:
-    cell = notebook.cells[index]
-    source = "\n".join(f"    {line}" for line in cell.source.splitlines())
+def _what_happened(error: Exception) -> str:
     if isinstance(error, CellExecutionError):
-        what = f"{error.ename}: {error.evalue}"
-    elif isinstance(error, CellTimeoutError):
-        what = f"it took longer than {CELL_SECONDS} s"
-    else:
-        what = f"the kernel died: {error}"
+        return f"{error.ename}: {error.evalue}"
+    if isinstance(error, CellTimeoutError):
+        return f"it took longer than {CELL_SECONDS} s"
+    return f"the kernel died: {error}"
+
+
+def _describe(path: Path, notebook: NotebookNode, index: int, what: str) -> str:
+    code = [number for number, cell in enumerate(notebook.cells) if cell.cell_type == "code"]
+    source = "\n".join(f"    {line}" for line in notebook.cells[index].source.splitlines())
     return (
         f"{path.name} failed in cell {index + 1} of {len(notebook.cells)} "
         f"(code cell {code.index(index) + 1} of {len(code)}):\n\n{source}\n\n{what}"
@@ -106,12 +127,13 @@ def execute_copies(source: Path, build: Path) -> None:
             shutil.copyfile(path, target)
     for path in numbered(source):
         try:
-            notebook = execute(path, folder)
+            notebook = execute(path, folder, compare=True)
         except NotebookFailed as failure:
             failed = build / "failed" / path.name
             failed.parent.mkdir(exist_ok=True)
             nbformat.write(failure.notebook, failed)
-            raise NotebookFailed(f"{failure}\n\nThe notebook as far as it came: {_shown(failed)}") from failure
+            message = f"{failure}\n\nThe notebook as far as it came: {_shown(failed)}"
+            raise NotebookFailed(message, failure.notebook) from failure
         nbformat.write(notebook, folder / path.name)
 
 

@@ -40,12 +40,13 @@ def write_pages(package: str, title: str, folder: Path) -> None:
     import pdoc.render
     import torch
 
-    module = importlib.import_module(package)
-    for name in getattr(module, "__all__", ()):  # pdoc sees only what is there, not what comes on first use
-        setattr(module, name, getattr(module, name))
+    names = sorted(public_modules(package))
+    for module in map(importlib.import_module, names):
+        for name in getattr(module, "__all__", ()):  # pdoc sees only what is there, not what comes on first use
+            setattr(module, name, getattr(module, name))
     pdoc.render.configure(docformat="google", template_directory=TEMPLATES, logo=title, show_source=True)
     # One by one, because pdoc would leave out the modules that a package's __all__ does not name.
-    modules = {name: pdoc.doc.Module.from_name(name) for name in sorted(public_modules(package))}
+    modules = {name: pdoc.doc.Module.from_name(name) for name in names}
     for name, documented in modules.items():
         page = folder / f"{name.replace('.', '/')}.html"
         page.parent.mkdir(parents=True, exist_ok=True)
