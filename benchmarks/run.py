@@ -26,8 +26,9 @@ from litehrnet.export import export_onnx
 from litehrnet.export.convert import export_ncnn
 from litehrnet.fusion import fuse
 from litehrnet.fusion.network import FusedLiteHRNet
-from litehrnet.measure.bench import SPIN_SECONDS, Report, compare, machine, public_graph, ratios, time_loaded_anew
+from litehrnet.measure.bench import SPIN_SECONDS, Report, compare, machine, ratios, time_loaded_anew
 from litehrnet.measure.profile import by_kind, make_session, measure_peaks, profile, random_input, reorders
+from litehrnet.model import with_fuse_step
 from litehrnet.runtimes import load
 
 HERE = Path(__file__).resolve().parent
@@ -71,7 +72,7 @@ class Bench:
         if not path.exists():
             model = self.model(variant)
             made = {
-                PUBLIC: lambda: public_graph(model),
+                PUBLIC: lambda: with_fuse_step(model, "public"),
                 PLAIN: lambda: model,
                 FUSED: lambda: fuse(model, size, target=target),
                 FUSED_8: lambda: fuse(model, size, target=target, block=8),
@@ -86,7 +87,7 @@ class Bench:
         with torch.no_grad():
             expected = model(torch.from_numpy(images)).numpy()
         if runtime == "torch":
-            made = {PUBLIC: public_graph(model), PLAIN: model, FUSED: fuse(model, size, target="torch")}
+            made = {PUBLIC: with_fuse_step(model, "public"), PLAIN: model, FUSED: fuse(model, size, target="torch")}
             sources = {graph: made[graph] for graph in graphs}
         elif runtime == "ncnn":
             sources = {graph: self.ncnn(variant, size, graph) for graph in graphs}
@@ -104,7 +105,9 @@ class Bench:
         path = self.folder / f"{variant}-{size[0]}-{graph.replace(' ', '_')}.ncnn.param"
         if not path.exists():
             model = self.model(variant)
-            made = {PUBLIC: public_graph(model), PLAIN: model, FUSED: fuse(model, size, target="ncnn")}[graph]
+            made = {PUBLIC: with_fuse_step(model, "public"), PLAIN: model, FUSED: fuse(model, size, target="ncnn")}[
+                graph
+            ]
             export_ncnn(made, path, size)
         return path
 
@@ -145,8 +148,11 @@ class Bench:
         last = torch.channels_last
         image = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
         choices = {
-            "public graph": (public_graph(model), image),
-            "public graph, channels last": (public_graph(model).to(memory_format=last), image.to(memory_format=last)),
+            "public graph": (with_fuse_step(model, "public"), image),
+            "public graph, channels last": (
+                with_fuse_step(model, "public").to(memory_format=last),
+                image.to(memory_format=last),
+            ),
             "fused, channels first": (fuse(model, size, target="openvino"), image),
             "fused, channels last": (fuse(model, size, target="torch"), image),
         }

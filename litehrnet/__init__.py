@@ -14,7 +14,7 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .checkpoints import from_checkpoint, load_checkpoint, load_pretrained
     from .export import make_exportable
-    from .model import VARIANTS, LiteHRNet, Variant, create_model, set_pooling
+    from .model import VARIANTS, LiteHRNet, Variant, create_model, list_models, set_pooling, with_fuse_step
 
 # From each public name to the module that defines it.
 _LAZY = {
@@ -23,10 +23,12 @@ _LAZY = {
     "Variant": "model",
     "create_model": "model",
     "from_checkpoint": "checkpoints",
+    "list_models": "model",
     "load_checkpoint": "checkpoints",
     "load_pretrained": "checkpoints",
     "make_exportable": "export",
     "set_pooling": "model",
+    "with_fuse_step": "model",
 }
 _MODULES = ("blocks", "complexity", "heatmaps", "images", "model", "pooling")  # `litehrnet.blocks` after one import
 
@@ -37,10 +39,12 @@ __all__ = [
     "__version__",
     "create_model",
     "from_checkpoint",
+    "list_models",
     "load_checkpoint",
     "load_pretrained",
     "make_exportable",
     "set_pooling",
+    "with_fuse_step",
 ]
 
 

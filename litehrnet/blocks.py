@@ -10,12 +10,17 @@ branch i has half the height and width of branch i - 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .pooling import make_pool
+from .checks import check_choice
+from .pooling import constant_int, make_pool
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 CROSS_RESOLUTION_REDUCTION = 8
 SPATIAL_REDUCTION = 4
@@ -37,11 +42,57 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     >>> channel_shuffle(torch.arange(6.0).reshape(1, 6, 1, 1), groups=2).flatten().tolist()
     [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
     """
-    _, c, h, w = x.shape
+    c, (h, w) = constant_int(x.shape[1]), x.shape[2:]
     if c % groups:
         raise ValueError(f"{c} channels do not split into {groups} groups")
     x = x.reshape(-1, groups, c // groups, h, w)  # (N, g, k, H, W); -1: an exported graph need not ask for N
     return x.transpose(1, 2).reshape(-1, c, h, w)  # (N, C, H, W)
+
+
+def _shuffle_by_index(x: Tensor, groups: int) -> Tensor:
+    channels = constant_int(x.shape[1])
+    index = torch.arange(channels, device=x.device).reshape(groups, channels // groups).T.reshape(-1)
+    return x.index_select(1, index)  # (N, C, H, W)
+
+
+def _shuffle_channels_last(x: Tensor, groups: int) -> Tensor:
+    n, c, h, w = x.shape
+    x = x.permute(0, 2, 3, 1).reshape(n, h, w, groups, c // groups)  # (N, H, W, g, k)
+    return x.transpose(3, 4).reshape(n, h, w, c).permute(0, 3, 1, 2)  # (N, C, H, W), channels innermost in memory
+
+
+_SHUFFLES = {"reshape": channel_shuffle, "index": _shuffle_by_index, "channels_last": _shuffle_channels_last}
+SHUFFLE_FORMS = tuple(_SHUFFLES)
+
+
+class ChannelShuffle(nn.Module):
+    """`channel_shuffle` as a module without weights, in one of three forms that compute the same.
+
+    The form is a property of the module, so a whole network can be switched (`litehrnet.model.set_shuffle`) without
+    touching any other network in the process.
+
+    Args:
+        groups: number of channel groups.
+        form: "reshape", the plain form; "index", one gather by a constant index, which needs no height or width and
+            so suits graphs whose size is free; "channels_last", which keeps maps whose channels are innermost in
+            memory that way (the plain form copies them to the other order and makes a training step a quarter slower).
+
+    Raises:
+        ValueError: the form is unknown.
+    """
+
+    def __init__(self, groups: int = 2, form: str = "reshape") -> None:
+        super().__init__()
+        check_choice("form", form, SHUFFLE_FORMS)
+        self.groups, self.form = groups, form
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        return _SHUFFLES[self.form](x, self.groups)
+
+    def extra_repr(self) -> str:
+        """What `print` shows in the parentheses."""
+        return f"groups={self.groups}, form={self.form!r}"
 
 
 class ConvNormAct(nn.Module):
@@ -170,6 +221,7 @@ class ConditionalChannelWeighting(nn.Module):
         self.cross_resolution_weighting = CrossResolutionWeighting(self.halves, pooling=pooling)
         self.depthwise_convs = nn.ModuleList(ConvNormAct(c, c, 3, depthwise=True, act=None) for c in self.halves)
         self.spatial_weighting = nn.ModuleList(SpatialWeighting(c) for c in self.halves)
+        self.shuffle = ChannelShuffle()
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
@@ -179,7 +231,7 @@ class ConditionalChannelWeighting(nn.Module):
         second = [conv(x) for conv, x in zip(self.depthwise_convs, second, strict=True)]
         second = [weight(x) for weight, x in zip(self.spatial_weighting, second, strict=True)]
         return [
-            channel_shuffle(torch.cat([first, x], dim=1), groups=2)  # (N, C_i, H_i, W_i)
+            self.shuffle(torch.cat([first, x], dim=1))  # (N, C_i, H_i, W_i)
             for (first, _), x in zip(halves, second, strict=True)
         ]
 
@@ -199,11 +251,12 @@ class ShuffleUnit(nn.Module):
             ConvNormAct(self.half, self.half, 3, depthwise=True, act=None),
             ConvNormAct(self.half, self.half),
         )
+        self.shuffle = ChannelShuffle()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
         first, second = x.split(self.half, dim=1)  # two of (N, C / 2, H, W)
-        return channel_shuffle(torch.cat([first, self.branch2(second)], dim=1), groups=2)
+        return self.shuffle(torch.cat([first, self.branch2(second)], dim=1))
 
 
 class Stem(nn.Module):
@@ -224,13 +277,14 @@ class Stem(nn.Module):
         self.expand_conv = ConvNormAct(self.half, channels)
         self.depthwise_conv = ConvNormAct(channels, channels, 3, stride=2, depthwise=True, act=None)
         self.linear_conv = ConvNormAct(channels, self.half)
+        self.shuffle = ChannelShuffle()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, channels, ceil(H / 4), ceil(W / 4))."""
         first, second = self.conv1(x).split(self.half, dim=1)  # two of (N, channels / 2, ceil(H / 2), ceil(W / 2))
         first = self.branch1(first)
         second = self.linear_conv(self.depthwise_conv(self.expand_conv(second)))
-        return channel_shuffle(torch.cat([first, second], dim=1), groups=2)
+        return self.shuffle(torch.cat([first, second], dim=1))
 
 
 def upsample_nearest(x: Tensor, ratio: int) -> Tensor:
@@ -242,16 +296,60 @@ def upsample_nearest(x: Tensor, ratio: int) -> Tensor:
     return x if ratio == 1 else F.interpolate(x, scale_factor=float(ratio), mode="nearest")
 
 
-def separable_conv(in_channels: int, out_channels: int, *, stride: int, act: bool) -> list[nn.Module]:
+class RepeatedBatchNorm(nn.BatchNorm2d):
+    """A batch norm whose running statistics move, in train mode, as if it had met the same batch several times.
+
+    The public code runs some paths twice per step on the same input. The second run gives the same output, but it
+    updates the running statistics once more. With momentum m, r updates towards the batch's statistics s are one
+    update with a larger momentum::
+
+        keep = (1 - m) ** r
+        running = keep * running + (1 - keep) * s
+
+    so one pass is enough. Without momentum (a cumulative average) the momenta are 1 / (n + 1), 1 / (n + 2), ... and
+    `keep` is their product of ``1 - momentum``. Parameters, buffers and eval mode are those of `nn.BatchNorm2d`.
+    (`nn.SyncBatchNorm.convert_sync_batchnorm` replaces it by one that updates once.)
+
+    Args:
+        channels: as `nn.BatchNorm2d`.
+
+    Attributes:
+        repeats: how many updates a pass in train mode makes; 1 is a plain batch norm.
+    """
+
+    repeats = 2
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same shape."""
+        if not self.training or self.running_mean is None or self.num_batches_tracked is None or self.repeats == 1:
+            return super().forward(x)
+        keep = 1.0
+        if self.momentum is None:
+            seen = int(self.num_batches_tracked)
+            for update in range(seen + 1, seen + self.repeats + 1):
+                keep *= 1 - 1 / update
+        else:
+            keep = (1 - self.momentum) ** self.repeats
+        self.num_batches_tracked.add_(self.repeats)
+        return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, True, 1 - keep, self.eps)
+
+    def extra_repr(self) -> str:
+        """What `print` shows in the parentheses."""
+        return f"{super().extra_repr()}, repeats={self.repeats}"
+
+
+def separable_conv(
+    in_channels: int, out_channels: int, *, stride: int, act: bool, norm: type[nn.BatchNorm2d] = nn.BatchNorm2d
+) -> list[nn.Module]:
     """Depthwise 3x3 and pointwise 1x1 convolution, each with batch norm, as the list a `nn.Sequential` takes.
 
     Bare layers rather than `ConvNormAct`, because public checkpoints number these layers instead of naming them.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
-        nn.BatchNorm2d(in_channels),
+        norm(in_channels),
         nn.Conv2d(in_channels, out_channels, 1, bias=False),
-        nn.BatchNorm2d(out_channels),
+        norm(out_channels),
     ]
     return [*layers, nn.ReLU()] if act else layers
 
@@ -270,16 +368,39 @@ class FuseStep(nn.ModuleList):
         out  = relu(y)
 
     Trained weights depend on it: written tidily, every key loads and every pose is wrong (HRNet/Lite-HRNet issues
-    53 and 64). The public code computes ``f[i][0](y[0])`` twice to the same value; here it runs once and is doubled.
+    53 and 64). The public code runs ``f[i][0](y[0])`` twice, to the same value; here it runs once and is doubled. In
+    train mode the second run also updates the running statistics of that path's batch norms a second time, so a
+    momentum of 0.1 acts as 0.19 there, and fine-tuning depends on it: those norms are `RepeatedBatchNorm`, which
+    makes both updates in one pass.
+
+    The same layers can be run in three ways, see `FUSE_STEPS`; `litehrnet.model.with_fuse_step` switches a network.
 
     Args:
         channels: channels of each branch, largest map first.
     """
 
+    repeats = 2  # updates per step of the running statistics in f[i][0]
+
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
         for i, row_channels in enumerate(channels):
             self.append(nn.ModuleList(self._path(channels, i, j, row_channels) for j in range(len(channels))))
+        self._count_updates()
+
+    @classmethod
+    def of(cls, step: FuseStep) -> Self:
+        """This kind of fuse step with the layers of another one, which it shares."""
+        new = cls.__new__(cls)
+        nn.ModuleList.__init__(new, step)
+        new.training = step.training
+        new._count_updates()
+        return new
+
+    def _count_updates(self) -> None:
+        for row in list(self)[1:]:
+            for module in row[0].modules():
+                if isinstance(module, RepeatedBatchNorm):
+                    module.repeats = self.repeats
 
     @staticmethod
     def _path(channels: Sequence[int], i: int, j: int, out_channels: int) -> nn.Module:
@@ -291,8 +412,9 @@ class FuseStep(nn.ModuleList):
                 nn.BatchNorm2d(out_channels),
                 nn.Upsample(scale_factor=float(2 ** (j - i)), mode="nearest"),
             )
-        steps = [separable_conv(channels[j], channels[j], stride=2, act=True) for _ in range(i - j - 1)]
-        steps.append(separable_conv(channels[j], out_channels, stride=2, act=False))
+        norm = RepeatedBatchNorm if j == 0 else nn.BatchNorm2d
+        steps = [separable_conv(channels[j], channels[j], stride=2, act=True, norm=norm) for _ in range(i - j - 1)]
+        steps.append(separable_conv(channels[j], out_channels, stride=2, act=False, norm=norm))
         return nn.Sequential(*(nn.Sequential(*step) for step in steps))
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
@@ -300,13 +422,53 @@ class FuseStep(nn.ModuleList):
         xs = list(xs)
         fused = []
         for i, row in enumerate(self):
-            y = 2 * row[0](xs[0])
+            y = self._first(row[0], xs[0])
             for path, x in zip(row[1:], xs[1:], strict=True):
                 y = y + path(x)
             if i == 0:
                 xs[0] = y  # the rows below read the fused map: see the class's docstring
             fused.append(F.relu(y))
         return fused
+
+    @staticmethod
+    def _first(path: nn.Module, x: Tensor) -> Tensor:
+        """A row's first term, which counts twice."""
+        return 2 * path(x)
+
+
+class PublicFuseStep(FuseStep):
+    """The fuse step in the public code's order of work: each row's first path runs twice, to the same value.
+
+    It computes what `FuseStep` computes, in train mode too; for `litehrnet18` the graph holds 52 more convolutions.
+    """
+
+    repeats = 1  # each path really runs as often as it updates
+
+    @staticmethod
+    def _first(path: nn.Module, x: Tensor) -> Tensor:
+        return path(x) + path(x)
+
+
+class TidyFuseStep(FuseStep):
+    """The fuse step that one expects from the paper: every branch counts once, from the unchanged inputs.
+
+    Trained weights load into it and give wrong poses. It is here to be shown, and to be told from the real one.
+    """
+
+    repeats = 1
+
+    def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
+        """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
+        fused = []
+        for row in self:
+            y = row[0](xs[0])
+            for path, x in zip(row[1:], xs[1:], strict=True):
+                y = y + path(x)
+            fused.append(F.relu(y))
+        return fused
+
+
+FUSE_STEPS: dict[str, type[FuseStep]] = {"lean": FuseStep, "public": PublicFuseStep, "tidy": TidyFuseStep}
 
 
 class IterativeHead(nn.Module):

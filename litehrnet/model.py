@@ -9,14 +9,19 @@ Sizes are given height before width.
 from __future__ import annotations
 
 import contextlib
+import copy
+import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from .blocks import (
+    FUSE_STEPS,
+    SHUFFLE_FORMS,
+    ChannelShuffle,
     ConditionalChannelWeighting,
     CrossResolutionWeighting,
     FuseStep,
@@ -25,13 +30,34 @@ from .blocks import (
     Stem,
     separable_conv,
 )
-from .pooling import check_pooling
+from .checks import check_choice, check_whole
+from .pooling import check_pooling, is_captured, pool_mode
 from .sizes import check_size
 
 if TYPE_CHECKING:
     from .checkpoints.joints import JointSet
 
-__all__ = ["VARIANTS", "LiteHRNet", "Variant", "check_size", "create_model", "set_pooling"]
+__all__ = [
+    "FUSE_STEPS",
+    "VARIANTS",
+    "LiteHRNet",
+    "Variant",
+    "check_finite",
+    "check_images",
+    "check_size",
+    "count_parameters",
+    "create_model",
+    "eval_mode",
+    "list_models",
+    "pooling_of",
+    "set_pooling",
+    "set_shuffle",
+    "shared_copy",
+    "with_fuse_step",
+    "zeros_like_input",
+]
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -190,13 +216,16 @@ class LiteHRNet(nn.Module):
 
     Args:
         variant: a row of `VARIANTS`.
-        num_joints: heatmaps to give, 17 for COCO.
+        num_joints: heatmaps to give, 17 for COCO; any integer type.
         pooling: "adaptive", "computed" or "exact"; see `litehrnet.pooling`. All three share one state dict.
 
     Attributes:
         joints: what the heatmaps show (`litehrnet.checkpoints.JointSet`), or None if unknown; loading a checkpoint
             that describes its joints sets it.
         trained_size: the height and width that the weights were trained at, or None if unknown.
+
+    Raises:
+        ValueError: the number of joints or the pooling is not one.
     """
 
     trained_size: tuple[int, int] | None = None
@@ -204,13 +233,10 @@ class LiteHRNet(nn.Module):
 
     def __init__(self, variant: Variant, num_joints: int = 17, pooling: str = "adaptive") -> None:
         super().__init__()
-        if isinstance(num_joints, bool) or not isinstance(num_joints, int) or num_joints < 1:
-            raise ValueError(f"num_joints must be an integer of at least 1, got {num_joints!r}")
         self.variant = variant
-        self.num_joints = num_joints
-        self.pooling = check_pooling(pooling)
-        self.backbone = Backbone(variant, pooling)
-        self.head = HeatmapHead(variant.channels[0], num_joints)
+        self.num_joints = check_whole("num_joints", num_joints)
+        self.backbone = Backbone(variant, check_pooling(pooling))
+        self.head = HeatmapHead(variant.channels[0], self.num_joints)
 
     @property
     def joints(self) -> JointSet | None:
@@ -227,25 +253,51 @@ class LiteHRNet(nn.Module):
             raise ValueError(f"{len(joints)} joints do not name the {self.num_joints} heatmaps of this model")
         self._joints = joints
 
-    def heatmaps(self, images: Tensor) -> Tensor:
-        """The network without the check of its input, which is what gets exported; shapes as `forward`."""
-        return self.head(self.backbone(images))
+    @property
+    def pooling(self) -> str | None:
+        """The mode of the pooling inside, as `pooling_of` finds it; change it with `set_pooling`."""
+        return pooling_of(self)
+
+    def features(self, images: Tensor) -> Tensor:
+        """The backbone's result, for a head of your own; `model.backbone.stages(images)` gives the branches.
+
+        Args:
+            images: as for `forward`.
+
+        Returns:
+            (N, C, ceil(H / 4), ceil(W / 4)), with C the width of the variant's largest map (40 in Lite-HRNet-18).
+
+        Raises:
+            ValueError: as `forward`.
+        """
+        if not is_captured():
+            check_images(images, self.head.final_layer.weight.dtype)
+        return self.backbone(images)
 
     def forward(self, images: Tensor) -> Tensor:
         """(N, 3, H, W), float, normalised, to heatmaps (N, num_joints, ceil(H / 4), ceil(W / 4)).
 
+        The check of the input is left out while torch traces, compiles or exports: it would tie the graph to the
+        traced size.
+
         Raises:
             ValueError: the rank, the channels, the dtype or the size is not one that the network can run.
         """
-        check_images(images, self.head.final_layer.weight.dtype)
-        return self.heatmaps(images)
+        return self.head(self.features(images))
+
+    def __prepare_scriptable__(self) -> LiteHRNet:
+        # torch.jit.script calls this first; without it the reader would meet a compiler's error about annotations.
+        raise ValueError(
+            "torch.jit.script cannot compile this network; use torch.jit.trace(model, images), torch.export.export "
+            "or torch.compile, all of which can"
+        )
 
 
 def create_model(name: str, num_joints: int = 17, pooling: str = "adaptive") -> LiteHRNet:
-    """An untrained network in eval mode.
+    """An untrained network in eval mode; call `model.train()` before you train it.
 
     Args:
-        name: a key of `VARIANTS`.
+        name: a key of `VARIANTS`; `list_models` lists them.
         num_joints: heatmaps to give, 17 for COCO.
         pooling: "adaptive" (the paper's code), "computed" (plain average pooling, kernel and stride computed) or
             "exact" (averaging matrices).
@@ -254,28 +306,117 @@ def create_model(name: str, num_joints: int = 17, pooling: str = "adaptive") -> 
         ValueError: the name, the number of joints or the pooling is not known.
 
     >>> model = create_model("litehrnet18")
-    >>> model(torch.zeros(1, 3, 64, 32)).shape
-    torch.Size([1, 17, 16, 8])
+    >>> model(torch.zeros(1, 3, 64, 32)).shape, model.training
+    (torch.Size([1, 17, 16, 8]), False)
     """
-    if name not in VARIANTS:
-        raise ValueError(f"unknown variant {name!r}; choose one of {', '.join(VARIANTS)}")
+    check_choice("variant", name, VARIANTS)
     return LiteHRNet(VARIANTS[name], num_joints, pooling).eval()
 
 
-def set_pooling(model: LiteHRNet, pooling: str) -> LiteHRNet:
+def list_models(pattern: str = "*") -> list[str]:
+    """Names that `create_model` takes and that match a shell pattern, in the order of `VARIANTS`.
+
+    >>> list_models("lite*")
+    ['litehrnet18', 'litehrnet30']
+    """
+    return [name for name in VARIANTS if fnmatch.fnmatchcase(name, pattern)]
+
+
+def set_pooling(model: AnyModule, pooling: str) -> AnyModule:
     """Switch a model's pooling in place and return it; the weights stay as they are.
 
-    The naive variants have no cross-resolution weighting; there it changes nothing but the model's label.
+    The naive variants pool nothing but whole maps, so nothing changes there.
+
+    Args:
+        model: a `LiteHRNet`, or a module that holds one or parts of one.
+        pooling: "adaptive", "computed" or "exact".
 
     Raises:
-        ValueError: the pooling is unknown.
+        ValueError: the pooling is unknown, or there is none in `model` that could be switched.
     """
     check_pooling(pooling)
-    for module in model.modules():
-        if isinstance(module, CrossResolutionWeighting):
-            module.set_pooling(pooling)
-    model.pooling = pooling
+    found = [module for module in model.modules() if isinstance(module, CrossResolutionWeighting)]
+    if not found and not any(isinstance(module, LiteHRNet) for module in model.modules()):
+        if pooling_of(model) == pooling:
+            return model
+        if getattr(model, "fused", False):
+            raise ValueError(
+                f"a fused network always computes its pooling, so it cannot be made {pooling!r}; set the pooling of "
+                "the network that it was fused from, and use that one"
+            )
+        raise ValueError(
+            f"{type(model).__name__} holds no Lite-HRNet whose pooling could be switched; for other networks there are "
+            "litehrnet.make_exportable and litehrnet.pooling.replace_adaptive_pooling"
+        )
+    for module in found:
+        module.set_pooling(pooling)
     return model
+
+
+def pooling_of(model: nn.Module) -> str | None:
+    """How a network pools its maps to the size of the smallest one, read from its modules.
+
+    Returns:
+        "adaptive", "computed" or "exact"; "mixed" where its modules differ; None where it pools nothing in this way,
+        as the naive variants do.
+
+    >>> pooling_of(create_model("litehrnet18", pooling="exact")), pooling_of(create_model("naive_litehrnet18"))
+    ('exact', None)
+    """
+    modes = {mode for module in model.modules() if (mode := pool_mode(module))}
+    return modes.pop() if len(modes) == 1 else ("mixed" if modes else None)
+
+
+def set_shuffle(model: AnyModule, form: str) -> AnyModule:
+    """Switch the form of every `ChannelShuffle` in a model, in place, and return the model; no value changes.
+
+    Args:
+        model: any module.
+        form: "reshape", "index" or "channels_last"; see `litehrnet.blocks.ChannelShuffle`.
+
+    Raises:
+        ValueError: the form is unknown.
+    """
+    check_choice("form", form, SHUFFLE_FORMS)
+    for module in model.modules():
+        if isinstance(module, ChannelShuffle):
+            module.form = form
+    return model
+
+
+def with_fuse_step(model: AnyModule, kind: str) -> AnyModule:
+    """A copy of a model whose fuse steps run in another way; same weights, same state-dict keys.
+
+    Args:
+        model: a `LiteHRNet` or a part of one that holds fuse steps; it is left as it is.
+        kind: "lean", this package's (each path runs once); "public", the public code's order of work (the same values,
+            and the first paths run twice); "tidy", what one expects a fuse step to be (other values).
+
+    Raises:
+        ValueError: the kind is unknown, or there is no fuse step in `model`.
+    """
+    check_choice("kind", kind, FUSE_STEPS)
+    model = copy.deepcopy(model)
+    places = [
+        (parent, name)
+        for parent in model.modules()
+        for name, child in parent.named_children()
+        if isinstance(child, FuseStep)
+    ]
+    if not places:
+        raise ValueError(f"{type(model).__name__} holds no fuse step; pass a LiteHRNet that has not been fused")
+    for parent, name in places:
+        setattr(parent, name, FUSE_STEPS[kind].of(getattr(parent, name)))
+    return model
+
+
+def shared_copy(model: AnyModule) -> AnyModule:
+    """A copy of a model's modules that shares its parameters and buffers, so that it costs no memory.
+
+    For changing how a model is run (mode, pooling, shuffles) without touching the caller's own.
+    """
+    tensors = (*model.parameters(), *model.buffers())
+    return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
 
 
 @contextlib.contextmanager
@@ -290,8 +431,28 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
             part.training = training
 
 
+def check_finite(model: nn.Module) -> None:
+    """Refuse a model with a parameter or buffer that holds infinity or NaN: no comparison against it means anything.
+
+    Raises:
+        ValueError: the first such entry, by its name, and how many there are.
+    """
+    tensors = (*model.named_parameters(), *model.named_buffers())
+    wrong = [
+        name
+        for name, tensor in tensors
+        if tensor.is_floating_point() and not tensor.is_meta and not torch.isfinite(tensor).all()
+    ]
+    if wrong:
+        more = f" and {len(wrong) - 1} other{'s' if len(wrong) > 2 else ''}" if len(wrong) > 1 else ""
+        raise ValueError(
+            f"{wrong[0]}{more} of the model's parameters and buffers hold values that are not finite (a model that "
+            "went through float16 keeps such values for ever); load the weights again"
+        )
+
+
 def count_parameters(model: nn.Module) -> int:
-    """Trainable numbers of a module.
+    """All numbers in a module's parameters, frozen ones included; buffers such as running statistics are not counted.
 
     >>> count_parameters(create_model("litehrnet18"))
     1130769
@@ -299,6 +460,6 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def zeros_like_input(size: Sequence[int], batch: int = 1) -> Tensor:
-    """An all-zero input of a legal size, (batch, 3, height, width), for counting and tracing."""
-    return torch.zeros(batch, 3, *check_size(size))
+def zeros_like_input(size: Sequence[int]) -> Tensor:
+    """An all-zero input of a legal size, (1, 3, height, width), for counting and tracing."""
+    return torch.zeros(1, 3, *check_size(size))

@@ -15,6 +15,8 @@ Sizes are given height before width.
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 POOLING_MODES = ("adaptive", "computed", "exact")
+PUBLIC_WEIGHTING = "CrossResolutionWeighting"  # the name of the class, in HRNet/Lite-HRNet and in mmpose
 
 
 def pool_params(input_size: int, output_size: int) -> tuple[int, int]:
@@ -209,6 +212,24 @@ class ExactAvgPool(nn.Module):
         return rows @ x @ columns.T  # (oh, H) @ (N, C, H, W) @ (W, ow) -> (N, C, oh, ow)
 
 
+def is_captured() -> bool:
+    """Whether torch is tracing, compiling or exporting what runs, rather than just running it."""
+    return torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing()
+
+
+def constant_int(side: int | Tensor) -> int:
+    """One entry of a shape as a Python integer.
+
+    While ``torch.jit.trace`` runs, it is a tensor, and becomes a constant of the graph. That is meant, so the warning
+    about it is suppressed.
+    """
+    if not torch.jit.is_tracing():
+        return int(side)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        return int(side)
+
+
 _POOLS = dict(zip(POOLING_MODES, (AdaptiveAvgPool, ComputedAvgPool, ExactAvgPool), strict=True))
 
 
@@ -237,3 +258,13 @@ def make_pool(mode: str, ratio: int | None = None) -> nn.Module:
     tensor([[[[0.5000, 2.5000]]]])
     """
     return _POOLS[check_pooling(mode)](ratio)
+
+
+def pool_mode(module: nn.Module) -> str | None:
+    """The mode of a pooling module of this file, or of a public weighting that pools inside; None for all others."""
+    for mode, kind in _POOLS.items():
+        if isinstance(module, kind):
+            return mode
+    # Public code pools in the weighting's forward, by a function; ours holds modules, and so does a changed one.
+    public = type(module).__name__ == PUBLIC_WEIGHTING and not hasattr(module, "pools")
+    return "adaptive" if public else getattr(module, "fixed_pooling", None)

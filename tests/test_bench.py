@@ -7,8 +7,6 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from bounds import same
 
 from litehrnet.measure import bench
 from litehrnet.measure import profile as profiling
@@ -16,7 +14,6 @@ from litehrnet.measure.bench import (
     Report,
     compare,
     median_interval,
-    public_graph,
     ratios,
     time_in_turn,
     time_loaded_anew,
@@ -123,30 +120,6 @@ def test_parity_stands_beside_each_model():
     )
     assert [row.same_peaks for row in rows] == [True, True, False]
     assert [round(row.max_rel, 3) for row in rows] == [0, 0.01, 2]
-
-
-@pytest.mark.numeric
-def test_the_public_graph_computes_the_same_with_its_fuse_step_run_twice(reference_model):
-    for name, more in (("litehrnet18", 52), ("naive_litehrnet18", 52)):
-        model = reference_model(name)
-        public = public_graph(model)
-        images = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(0))
-        counts = []
-        for network in (model, public):
-            calls = []
-            hooks = [
-                m.register_forward_hook(lambda *_, calls=calls: calls.append(1))
-                for m in network.modules()
-                if isinstance(m, torch.nn.Conv2d)
-            ]
-            with torch.no_grad():
-                out = network(images)
-            for hook in hooks:
-                hook.remove()
-            counts.append((len(calls), out))
-        (plain_calls, expected), (public_calls, got) = counts
-        assert public_calls - plain_calls == more
-        same(got, expected, 1e-4)
 
 
 def test_files_are_compared_with_the_first(exported, tmp_path):

@@ -11,8 +11,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from litehrnet import VARIANTS, create_model
-from litehrnet.blocks import FuseStep
+from litehrnet import VARIANTS, create_model, with_fuse_step
 from litehrnet.complexity import PARTS, count, part_of, readme_count
 
 SIZE = (256, 192)
@@ -45,34 +44,6 @@ README = {
     ("naive_litehrnet18", (256, 192)): "194.76",
     ("wider_naive_litehrnet18", (256, 192)): "311.05",
 }
-
-
-class PublicFuseStep(nn.Module):
-    """The fuse step in the public code's order of work: in place, and with `f[i][0]` run twice."""
-
-    def __init__(self, step: FuseStep) -> None:
-        super().__init__()
-        self.rows = step
-
-    def forward(self, xs: list[torch.Tensor]) -> list[torch.Tensor]:
-        xs = list(xs)
-        fused = []
-        for i, row in enumerate(self.rows):
-            y = xs[0] if i == 0 else row[0](xs[0])
-            for j, path in enumerate(row):
-                y = y + path(xs[j])
-            if i == 0:
-                xs[0] = y
-            fused.append(F.relu(y))
-        return fused
-
-
-def with_public_fuse_step(model: nn.Module) -> nn.Module:
-    model = copy.deepcopy(model)
-    for module in list(model.modules()):
-        if hasattr(module, "fuse_layers"):
-            module.fuse_layers = PublicFuseStep(module.fuse_layers)
-    return model
 
 
 @pytest.fixture(scope="module")
@@ -110,21 +81,21 @@ def test_macs_are_those_of_the_sizes_and_weights_alone(models, name):
 
 @pytest.mark.parametrize(("name", "size"), PUBLIC)
 def test_the_public_code_runs_f_i0_twice(models, name, size):
-    public = with_public_fuse_step(models[name])
+    public = with_fuse_step(models[name], "public")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         public(torch.zeros(1, 3, *size))
     assert round(counter.get_total_flops() / 2 / 1e6, 2) == PUBLIC[name, size]
 
 
 def test_the_second_run_of_f_i0_shows_in_the_fuse_step_alone(models):
-    ours, theirs = count(models["litehrnet18"], SIZE), count(with_public_fuse_step(models["litehrnet18"]), SIZE)
+    ours, theirs = count(models["litehrnet18"], SIZE), count(with_fuse_step(models["litehrnet18"], "public"), SIZE)
     assert {part for part in PARTS if ours.by_part[part] != theirs.by_part[part]} == {"fuse"}
     assert round(theirs.macs / 1e6, 2) == PUBLIC["litehrnet18", SIZE]
 
 
 def test_52_of_301_convolutions_run_twice(models):
     runs: dict[str, int] = {}
-    public = with_public_fuse_step(models["litehrnet18"])
+    public = with_fuse_step(models["litehrnet18"], "public")
     for name, module in public.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda *_, name=name: runs.update({name: runs.get(name, 0) + 1}))
@@ -137,7 +108,7 @@ def test_running_f_i0_once_changes_no_value(models):
     images = torch.randn(1, 3, 64, 64)
     for model in models.values():
         with torch.no_grad():
-            ours, theirs = model(images), with_public_fuse_step(model)(images)
+            ours, theirs = model(images), with_fuse_step(model, "public")(images)
         assert (ours - theirs).abs().max() <= 1e-6 * theirs.abs().max()
 
 

@@ -22,7 +22,7 @@ from reference import reference_model
 from tiny import tiny_model
 
 import litehrnet
-from litehrnet import blocks
+from litehrnet.blocks import ChannelShuffle
 from litehrnet.cli import text as cli_text
 from litehrnet.course.netron import summary
 from litehrnet.export import check_parity, export_onnx, export_pooling, greatest_error
@@ -169,14 +169,9 @@ class TestParity:
         assert not all(row.ok for row in check_parity(other, path))
         assert all(row.ok for row in check_parity(model, path))
 
-    def test_sees_the_tidy_fuse_step(self, exported: Exported, monkeypatch: pytest.MonkeyPatch) -> None:
-        def tidy(self: blocks.FuseStep, xs: list) -> list:
-            rows = [[path(x) for path, x in zip(row, xs, strict=True)] for row in self]
-            return [torch.relu(sum(row)) for row in rows]
-
+    def test_sees_the_tidy_fuse_step(self, exported: Exported) -> None:
         model, path = exported()
-        monkeypatch.setattr(blocks.FuseStep, "forward", tidy)
-        assert not any(row.ok for row in check_parity(model, path))
+        assert not any(row.ok for row in check_parity(litehrnet.with_fuse_step(model, "tidy"), path))
 
     def test_leaves_the_model_alone(self, exported: Exported) -> None:
         path = exported()[1]
@@ -327,6 +322,10 @@ class TestRefusals:
             export_onnx(tiny_model(), tmp_path / "nowhere" / "m.onnx")
 
 
+def shuffle_forms(model: torch.nn.Module) -> set[str]:
+    return {part.form for part in model.modules() if isinstance(part, ChannelShuffle)}
+
+
 class TestNothingLeftOver:
     @pytest.mark.parametrize("where", ["run_exporter", "write"])
     def test_a_failure_keeps_the_old_file(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
@@ -343,21 +342,12 @@ class TestNothingLeftOver:
     def test_model_and_package_are_as_before(self, tmp_path: Path) -> None:
         model = tiny_model().train()
         model.head.eval()
-        shuffle, modes = blocks.channel_shuffle, [part.training for part in model.modules()]
+        forms, modes = shuffle_forms(model), [part.training for part in model.modules()]
         before = {key: value.clone() for key, value in model.state_dict().items()}
         export_onnx(model, tmp_path / "m.onnx", (64, 32), "batch", "torchscript")
-        assert blocks.channel_shuffle is shuffle and model.pooling == "computed"
+        assert shuffle_forms(model) == forms == {"reshape"} and model.pooling == "computed"
         assert [part.training for part in model.modules()] == modes
         assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-
-    def test_shuffle_is_restored_after_an_error(self) -> None:
-        shuffle = blocks.channel_shuffle
-        with pytest.raises(KeyError), exporters._shuffle_by_index(True):
-            assert blocks.channel_shuffle is not shuffle
-            x = torch.arange(12.0).reshape(1, 12, 1, 1)
-            assert torch.equal(blocks.channel_shuffle(x, 3), shuffle(x, 3))
-            raise KeyError
-        assert blocks.channel_shuffle is shuffle
 
 
 class TestHalf:

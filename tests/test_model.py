@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+import shutil
+import warnings
+
+import numpy as np
 import pytest
 import torch
 from reference import SIZES, reference_error, reference_input, reference_keys, reference_model, reference_state
+from tiny import tiny_model
 from torch.nn import functional as F
 
 import litehrnet
-from litehrnet.blocks import FuseStep
-from litehrnet.model import count_parameters
+from litehrnet.blocks import (
+    FUSE_STEPS,
+    SHUFFLE_FORMS,
+    ChannelShuffle,
+    FuseStep,
+    RepeatedBatchNorm,
+    channel_shuffle,
+)
+from litehrnet.fusion import fuse
+from litehrnet.model import (
+    check_finite,
+    count_parameters,
+    pooling_of,
+    set_pooling,
+    set_shuffle,
+    shared_copy,
+    with_fuse_step,
+)
 from litehrnet.sizes import check_size, is_legal_side
 
 NAMES = list(litehrnet.VARIANTS)
@@ -126,7 +149,7 @@ def test_every_side_is_legal_or_fails_in_the_network() -> None:
     for side in range(27, 68):
         try:
             with torch.inference_mode():
-                model.heatmaps(torch.zeros(1, 3, side, 32))
+                model.head(model.backbone(torch.zeros(1, 3, side, 32)))
             ran = True
         except RuntimeError:
             ran = False
@@ -169,9 +192,162 @@ def test_names_and_counts_are_checked() -> None:
         litehrnet.create_model("litehrnet50")
     with pytest.raises(ValueError, match="computed"):
         litehrnet.create_model("litehrnet18", pooling="average")
-    for joints in (0, -1, 1.5, True):
+    for joints in (0, -1, 1.5, True, "17", None):
         with pytest.raises(ValueError, match="num_joints"):
             litehrnet.create_model("litehrnet18", joints)
+    for name in (["litehrnet18"], None, 18):
+        with pytest.raises(ValueError, match="unknown variant"):
+            litehrnet.create_model(name)
+
+
+def test_counts_of_any_integer_type() -> None:
+    for joints in (np.int64(5), np.uint8(5)):
+        model = litehrnet.create_model("naive_litehrnet18", joints)
+        assert type(model.num_joints) is int and model.num_joints == 5
+
+
+def test_lists_of_names() -> None:
+    assert litehrnet.list_models() == NAMES
+    assert litehrnet.list_models("*naive*") == ["naive_litehrnet18", "wider_naive_litehrnet18"]
+    assert litehrnet.list_models("resnet*") == []
+
+
+# ----------------------------------------------------------------------------------------- one forward, and features
+
+
+@pytest.mark.parametrize("size", [(64, 32), (93, 64)])
+def test_features_are_what_the_head_turns_into_heatmaps(size: tuple[int, int]) -> None:
+    model, images = reference_model("naive_litehrnet18"), reference_input(size, batch=2)
+    with torch.inference_mode():
+        features = model.features(images)
+        assert torch.equal(model.head(features), model(images))
+    assert features.shape == (2, 30, -(-size[0] // 4), -(-size[1] // 4))
+
+
+def test_features_refuse_what_forward_refuses() -> None:
+    with pytest.raises(ValueError, match="65x32"):
+        reference_model("litehrnet18").features(torch.zeros(1, 3, 65, 32))
+
+
+def test_a_traced_network_is_not_tied_to_one_size() -> None:
+    model = tiny_model()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is on its way out
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        traced = torch.jit.trace(set_shuffle(model, "index"), reference_input((64, 32)))
+    with torch.inference_mode():
+        for size in ((64, 32), (96, 128)):
+            torch.testing.assert_close(traced(reference_input(size, 2)), model(reference_input(size, 2)))
+
+
+def test_scripting_is_refused_in_one_sentence() -> None:
+    for holder in (tiny_model(), torch.nn.Sequential(tiny_model())):
+        with pytest.raises(ValueError, match=r"torch\.jit\.script cannot compile.*torch\.jit\.trace"):
+            torch.jit.script(holder)
+
+
+@pytest.mark.parametrize("pooling", ["adaptive", "computed"])
+def test_exported_with_a_free_size(pooling: str) -> None:
+    model, dim = tiny_model(pooling), torch.export.Dim
+    shapes = ({0: dim("n"), 2: 32 * dim("h", min=2), 3: 32 * dim("w", min=2)},)
+    program = torch.export.export(model, (torch.zeros(2, 3, 64, 96),), dynamic_shapes=shapes)
+    for size in ((96, 64), (128, 192)):
+        images = reference_input(size, 3)
+        with torch.inference_mode():
+            torch.testing.assert_close(program.module()(images), model(images))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["eager", "aot_eager", "inductor"])
+def test_compiled(backend: str) -> None:
+    if backend == "inductor" and not (shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")):
+        pytest.skip("no C++ compiler on this machine")
+    model = tiny_model("computed")
+    compiled, images = torch.compile(model, backend=backend), reference_input((64, 32), 2)
+    with torch.inference_mode():
+        torch.testing.assert_close(compiled(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+def test_copies_and_pickles_compute_the_same() -> None:
+    model, images = tiny_model("exact"), reference_input((64, 32))
+    for other in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), shared_copy(model)):
+        assert other is not model and other.pooling == "exact" and list(other.state_dict()) == list(model.state_dict())
+        with torch.inference_mode():
+            assert torch.equal(other(images), model(images))
+
+
+def test_a_shared_copy_shares_weights_and_nothing_else() -> None:
+    model = tiny_model("adaptive")
+    other = set_pooling(set_shuffle(shared_copy(model).train(), "index"), "exact")
+    assert model.pooling == "adaptive" and not any(part.training for part in model.modules())
+    assert {part.form for part in model.modules() if isinstance(part, ChannelShuffle)} == {"reshape"}
+    for mine, its in zip((*model.parameters(), *model.buffers()), (*other.parameters(), *other.buffers()), strict=True):
+        assert mine is its
+
+
+# ------------------------------------------------------------------------------------------------ pooling and shuffle
+
+
+def test_the_pooling_is_read_from_the_modules() -> None:
+    model = tiny_model("adaptive")
+    assert (pooling_of(model), pooling_of(litehrnet.create_model("naive_litehrnet18", pooling="exact"))) == (
+        "adaptive",
+        None,
+    )
+    model.backbone.stage0[0].layers[0].cross_resolution_weighting.set_pooling("exact")
+    assert model.pooling == "mixed"
+    assert pooling_of(set_pooling(torch.nn.Sequential(model), "computed")) == model.pooling == "computed"
+    assert pooling_of(fuse(model, (64, 32))) == "computed"
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        (torch.nn.Linear(2, 2), "Linear holds no Lite-HRNet"),
+        (fuse(tiny_model(), (64, 32)), "fused network always computes its pooling"),
+    ],
+)
+@pytest.mark.parametrize("mode", ["adaptive", "exact"])
+def test_pooling_that_cannot_be_switched_is_refused(module: torch.nn.Module, words: str, mode: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        set_pooling(module, mode)
+
+
+@pytest.mark.parametrize("groups", [1, 2, 3, 4])
+def test_the_forms_of_the_shuffle_compute_the_same(groups: int) -> None:
+    x = torch.randn(2, 12, 5, 3)
+    for form in SHUFFLE_FORMS:
+        for memory in (torch.contiguous_format, torch.channels_last):
+            got = ChannelShuffle(groups, form)(x.to(memory_format=memory))
+            assert torch.equal(got, channel_shuffle(x, groups)), (form, memory)
+    last = x.to(memory_format=torch.channels_last)
+    assert ChannelShuffle(groups, "channels_last")(last).is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_shuffles_are_switched_in_one_model_only(name: str) -> None:
+    model, other, images = reference_model(name), reference_model(name), reference_input((64, 32))
+    with torch.inference_mode():
+        expected = model(images)
+        for form in SHUFFLE_FORMS:
+            got = set_shuffle(model, form)(images)
+            assert (got - expected).abs().max() <= 1e-5 * expected.abs().max()  # memory order changes the rounding
+    assert {part.form for part in other.modules() if isinstance(part, ChannelShuffle)} == {"reshape"}
+    with pytest.raises(ValueError, match="'reshape', 'index', 'channels_last'"):
+        set_shuffle(model, "gather")
+
+
+@pytest.mark.parametrize("bad", [float("inf"), float("-inf"), float("nan")])
+@pytest.mark.parametrize("entry", ["backbone.stem.conv1.bn.running_var", "head.final_layer.bias"])
+def test_values_that_are_not_finite_are_named(entry: str, bad: float) -> None:
+    model = tiny_model()
+    check_finite(model)
+    with torch.no_grad():
+        model.state_dict()[entry].view(-1)[1] = bad
+    with pytest.raises(ValueError, match=rf"{entry} .*not finite.*load the weights again"):
+        check_finite(model)
+    with pytest.raises(ValueError, match="not finite"):
+        fuse(model, (64, 32))
 
 
 # ------------------------------------------------------------------------------------------------- the fuse step
@@ -204,23 +380,47 @@ def test_fuse_step_is_the_public_one_and_not_the_tidy_one() -> None:
     step, xs = fuse_step()
     before = [x.clone() for x in xs]
     with torch.inference_mode():
-        got, public, tidied = step(xs), as_the_public_code_does(step, xs), tidy(step, xs)
+        public, tidied = as_the_public_code_does(step, xs), tidy(step, xs)
+        for kind, expected in {"lean": public, "public": public, "tidy": tidied}.items():
+            for got, wanted in zip(FUSE_STEPS[kind].of(step)(xs), expected, strict=True):
+                torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)
     for x, kept in zip(xs, before, strict=True):
         assert torch.equal(x, kept)  # the caller's maps stay as they are
-    for one, other, wrong in zip(got, public, tidied, strict=True):
-        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-        assert (one - wrong).abs().max() > 0.1 * other.abs().max()
+    for one, wrong in zip(public, tidied, strict=True):
+        assert (one - wrong).abs().max() > 0.1 * one.abs().max()
 
 
-def test_a_tidy_network_gives_other_heatmaps(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_copy_with_another_fuse_step_has_the_same_keys_and_weights(name: str) -> None:
+    model = reference_model(name)
+    for kind in FUSE_STEPS:
+        other = with_fuse_step(model, kind)
+        assert list(other.state_dict()) == list(model.state_dict())
+        other.load_state_dict(model.state_dict())
+        assert {type(part) for part in other.modules() if isinstance(part, FuseStep)} == {FUSE_STEPS[kind]}
+        assert not {id(p) for p in other.parameters()} & {id(p) for p in model.parameters()}
+    assert {type(part) for part in model.modules() if isinstance(part, FuseStep)} == {FuseStep}
+
+
+def test_a_tidy_network_gives_other_heatmaps_and_a_public_one_the_same() -> None:
     model, images = reference_model("litehrnet18"), reference_input((64, 96))
-    monkeypatch.setattr(FuseStep, "forward", tidy)
     with torch.inference_mode():
-        assert reference_error("litehrnet18", (64, 96), model(images)) > 0.1
+        assert reference_error("litehrnet18", (64, 96), with_fuse_step(model, "tidy")(images)) > 0.1
+        assert torch.equal(with_fuse_step(model, "public")(images), model(images))
 
 
-def test_paths_from_branch_0_run_once() -> None:
-    model = litehrnet.create_model("litehrnet18")
+def test_fuse_steps_that_cannot_be_switched_are_refused() -> None:
+    model = tiny_model()
+    with pytest.raises(ValueError, match="'lean', 'public', 'tidy'"):
+        with_fuse_step(model, "neat")
+    with pytest.raises(ValueError, match="FusedLiteHRNet holds no fuse step"):
+        with_fuse_step(fuse(model, (64, 32)), "public")
+    with pytest.raises(ValueError, match="not the tidy one"):
+        fuse(with_fuse_step(model, "tidy"), (64, 32))
+
+
+def runs_of_paths(model: litehrnet.LiteHRNet) -> dict[str, int]:
+    """How often each path of each fuse step runs, by stage, module, row and column."""
     runs: dict[str, int] = {}
     for name, module in model.named_modules():
         if isinstance(module, FuseStep):
@@ -230,6 +430,86 @@ def test_paths_from_branch_0_run_once() -> None:
                     path.register_forward_hook(lambda *_, key=key: runs.update({key: runs.get(key, 0) + 1}))
     with torch.inference_mode():
         model(torch.zeros(1, 3, 32, 32))
-    first_columns = {key: count for key, count in runs.items() if key.split(".")[-1] == "0"}
+    return runs
+
+
+def test_paths_from_branch_0_run_once_and_twice_in_the_public_order() -> None:
+    model = litehrnet.create_model("litehrnet18")
+    public = with_fuse_step(model, "public")
+    runs, public_runs = runs_of_paths(model), runs_of_paths(public)
+    first_columns = {key for key in runs if key.endswith(".0")}
     assert len(first_columns) == 2 * 2 + 4 * 3 + 2 * 4
     assert set(runs.values()) == {1}
+    assert {key for key, count in public_runs.items() if count == 2} == first_columns
+
+
+# ------------------------------------------------------------------------------------------------------- training
+
+
+def one_step(model: torch.nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Gradients after one pass in train mode, and one step of plain gradient descent; returns the output."""
+    model.train()
+    output = model(images)
+    output.square().mean().backward()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= 0.01 * parameter.grad
+    model.eval()
+    return output.detach()
+
+
+@pytest.mark.parametrize("momentum", [0.1, 0.5, 1.0, None])
+@pytest.mark.parametrize("name", ["litehrnet18", "naive_litehrnet18"])
+def test_a_training_step_is_the_public_one(name: str, momentum: float | None) -> None:
+    """The public order of work updates the norms of each row's first path twice a step; so does ours, in one pass."""
+    ours = reference_model(name).double()
+    for module in ours.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = momentum
+            module.num_batches_tracked.fill_(3)
+    public = with_fuse_step(ours, "public")
+    plain = with_plain_norms(public)
+    images = reference_input((96, 64), batch=4).double()
+    same(one_step(ours, images), one_step(plain, images))
+    for (key, value), wanted in zip(ours.state_dict().items(), plain.state_dict().values(), strict=True):
+        same(value, wanted, key)
+    for (key, mine), its in zip(ours.named_parameters(), plain.named_parameters(), strict=True):
+        same(mine.grad, its[1].grad, key)
+    with torch.inference_mode():
+        same(ours(images), plain(images))
+    counts = {int(value) for key, value in ours.state_dict().items() if key.endswith("num_batches_tracked")}
+    assert counts == {3 + 1, 3 + 2}
+
+
+def with_plain_norms(model: torch.nn.Module) -> torch.nn.Module:
+    """Torch's own batch norms in place of ours, so that nothing but the order of work decides how often they update."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, RepeatedBatchNorm):
+                norm = torch.nn.BatchNorm2d(child.num_features, momentum=child.momentum).to(child.weight.dtype)
+                norm.load_state_dict(child.state_dict())
+                setattr(parent, name, norm.train(child.training))
+    assert not any(isinstance(module, RepeatedBatchNorm) for module in model.modules())
+    return model
+
+
+def same(got: torch.Tensor, wanted: torch.Tensor, what: str = "") -> None:
+    assert got.shape == wanted.shape
+    largest = float(wanted.abs().max())
+    assert float((got - wanted).abs().max()) <= 1e-12 * max(largest, 1.0), what
+
+
+def test_a_frozen_norm_of_the_first_path_stays_frozen() -> None:
+    model = tiny_model().train()
+    frozen = model.backbone.stage0[0].fuse_layers[1][0][0][1].eval()
+    assert isinstance(frozen, RepeatedBatchNorm) and frozen.repeats == 2
+    before = {key: value.clone() for key, value in frozen.state_dict().items()}
+    model(reference_input((32, 32), batch=2))
+    assert all(torch.equal(value, before[key]) for key, value in frozen.state_dict().items())
+
+
+def test_a_norm_without_statistics_normalises_by_the_batch() -> None:
+    norm, plain = RepeatedBatchNorm(4, track_running_stats=False), torch.nn.BatchNorm2d(4, track_running_stats=False)
+    x = torch.randn(3, 4, 5, 6)
+    for mode in (True, False):
+        assert torch.equal(norm.train(mode)(x), plain.train(mode)(x))

@@ -25,7 +25,6 @@ from litehrnet.train.data import COCO, CocoPeople, JointSet, ShardPeople, open_p
 from litehrnet.train.evaluation import flip_test, measure
 from litehrnet.train.loop import Recipe, Trainer
 from litehrnet.train.losses import LOSSES, heatmap_loss
-from litehrnet.train.speed import stay_in_channels_last
 
 STILL = Augmentation(**dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
 GEOMETRY = Augmentation(**{**STILL.__dict__, "flip": 0.5, "scale": 0.3, "rotate": 1.0, "rotation": 25.0, "shift": 0.04})
@@ -270,14 +269,10 @@ def test_it_learns(shards: Path, tmp_path: Path) -> None:
     assert litehrnet.from_checkpoint(path).num_joints == 17
 
 
-def test_the_fast_shuffle_is_the_same() -> None:
-    x = torch.randn(2, 12, 5, 3).to(memory_format=torch.channels_last)
-    own = blocks.channel_shuffle(x, 3)
-    with stay_in_channels_last():
-        fast = blocks.channel_shuffle(x, 3)
-    assert torch.equal(own, fast)
-    assert fast.is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(blocks.channel_shuffle(x, 3), own)
+def test_training_shuffles_in_channels_last(shards: Path, tmp_path: Path) -> None:
+    made = trainer(tmp_path / "run", shards)
+    forms = {module.form for module in made.model.modules() if isinstance(module, blocks.ChannelShuffle)}
+    assert forms == {"channels_last"}
 
 
 def test_train_from_the_command_line_stops_and_goes_on(shards: Path, tmp_path: Path) -> None:
@@ -292,7 +287,6 @@ def test_train_from_the_command_line_stops_and_goes_on(shards: Path, tmp_path: P
     assert 0 <= float(rows[-1]["pck"]) <= 1
     assert json.loads((out / "recipe.json").read_text())["size"] == [32, 32]
     assert {"last.pt", "best.safetensors", "log.png"} <= {path.name for path in out.iterdir()}
-    assert blocks.channel_shuffle.__module__ == "litehrnet.blocks"
 
 
 def test_train_on_coco_form_with_other_joints_from_weights(photos: Path, tmp_path: Path) -> None:

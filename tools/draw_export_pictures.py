@@ -16,21 +16,13 @@ import numpy as np
 import torch
 
 import litehrnet
-from litehrnet.blocks import FuseStep
 from litehrnet.export import export_onnx
 from litehrnet.files import data_path
 from litehrnet.heatmaps import crop_person, read_image, to_input
+from litehrnet.model import with_fuse_step
 from litehrnet.runtimes import load
 
 FIGURES = Path(__file__).resolve().parents[1] / "notebooks" / "figures"
-
-
-class TidyFuse(FuseStep):
-    """The fuse step as everyone expects it, and as the trained weights do not."""
-
-    def forward(self, xs: list[torch.Tensor]) -> list[torch.Tensor]:
-        """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
-        return [torch.relu(sum(path(x) for path, x in zip(row, xs, strict=True))) for row in self]
 
 
 def heatmaps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -39,10 +31,8 @@ def heatmaps() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     people = json.loads(data_path("heldout/people.json").read_text())["annotations"]
     crop, _ = crop_person(read_image(data_path(f"heldout/{number:06}.jpg")), people[number]["bbox"])
     images = to_input(crop)
-    model, tidy = (litehrnet.set_pooling(litehrnet.load_pretrained("litehrnet18"), "computed") for _ in range(2))
-    for part in tidy.modules():
-        if isinstance(part, FuseStep):
-            part.__class__ = TidyFuse
+    model = litehrnet.set_pooling(litehrnet.load_pretrained("litehrnet18"), "computed")
+    tidy = with_fuse_step(model, "tidy")
     with torch.inference_mode():
         found = [model(torch.from_numpy(images)).numpy()]
     with tempfile.TemporaryDirectory() as folder:

@@ -46,7 +46,6 @@ from litehrnet.train.data import (
 )
 from litehrnet.train.loop import Recipe, Trainer
 from litehrnet.train.losses import LOSSES
-from litehrnet.train.speed import stay_in_channels_last
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -129,8 +128,7 @@ def run(rank: int, args: argparse.Namespace, meeting: str) -> None:
         trainer.start_from(args.start)
     if rank == 0:
         trainer.write_recipe()
-    with stay_in_channels_last():
-        loop(trainer, args, rank)
+    loop(trainer, args, rank)
     if args.processes > 1:
         distributed.destroy_process_group()
 

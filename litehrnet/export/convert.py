@@ -21,7 +21,7 @@ from ..model import eval_mode, zeros_like_input
 from ..runtimes.backends import CHECKSUM, HEIGHT, NCNN_MAGIC, WIDTH, checksum, ncnn_input, require
 from ..runtimes.parity import SEED, TOLERANCES, Parity, compare, heatmaps_of
 from ..sizes import check_size
-from .network import Heatmaps, check_float32, export_onnx
+from .network import check_float32, export_onnx
 
 __all__ = ["CONVERTERS", "STORAGES", "check_conversion", "export_ncnn", "export_openvino", "ncnn_layers"]
 
@@ -169,7 +169,7 @@ def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
         # The graph is meant for this one size.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         with eval_mode(model):
-            return torch.jit.trace(Heatmaps(model).eval(), zeros_like_input(size), check_trace=False)
+            return torch.jit.trace(model, zeros_like_input(size), check_trace=False)
 
 
 def _check_storage(storage: str) -> None:

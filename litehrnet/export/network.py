@@ -1,7 +1,6 @@
 """Export to ONNX: a network (`export_onnx`), or one pooling alone for looking at (`export_pooling`).
 
-Both exporters of torch (`torch_exporters`) are given a thin wrapper around the model, so that `litehrnet.model` knows
-nothing of export, and both files are cleaned up alike (`cleaning`).
+Both exporters of torch (`torch_exporters`) are called alike, and what they give is cleaned up alike (`cleaning`).
 
 `check_parity` (`litehrnet.runtimes.parity`) proves a file against torch; `make_exportable` (`public_models`) prepares
 other people's models. Sizes are given height before width.
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from .._version import __version__
 from ..files import written_whole
-from ..model import LiteHRNet
+from ..model import LiteHRNet, pooling_of
 from ..pooling import averaging_matrix, computed_windows, is_exact, make_pool
 from ..runtimes.onnx_files import METADATA_KEY
 from ..runtimes.parity import Parity, check_parity
@@ -43,18 +42,6 @@ __all__ = [
 
 DYNAMIC = (False, "batch", "size")
 DEFAULT_OPSET = 18
-
-
-class Heatmaps(nn.Module):
-    """The wrapper that is exported: `model.heatmaps` under the input's name, without the check of the size."""
-
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, image: Tensor) -> Tensor:
-        """(N, 3, H, W) to (N, joints, H / 4, W / 4)."""
-        return self.model.heatmaps(image)
 
 
 class Pooling(nn.Module):
@@ -106,7 +93,7 @@ def export_onnx(
     _check_together(model, size, dynamic, exporter)
     told = describe(model, size, dynamic) | {"weights": "float16" if fp16 else "float32"}
     with written_whole(path) as temporary:
-        graph = run_exporter(Heatmaps(model), (3, *size), dynamic, exporter, opset, "heatmaps")
+        graph = run_exporter(model, (3, *size), dynamic, exporter, opset, "heatmaps")
         write(graph, temporary, opset, dynamic, {METADATA_KEY: json.dumps(told)}, fp16)
     return Path(path)
 
@@ -189,7 +176,7 @@ def describe(model: nn.Module, size: tuple[int, int], dynamic: bool | str) -> di
         "joints": model.num_joints,
         "mean": list(MEAN),
         "std": list(STD),
-        "pooling": getattr(model, "pooling", "computed"),
+        "pooling": pooling_of(model),
         "fused": bool(getattr(model, "fused", False)),
         "version": __version__,
     }
@@ -207,9 +194,9 @@ def check_float32(model: nn.Module) -> None:
 
 def _check_together(model: nn.Module, size: tuple[int, int], dynamic: bool | str, exporter: str) -> None:
     """Refuse what cannot work before the slow part, with the reason and the nearest way."""
-    if not hasattr(model, "heatmaps"):
+    if not hasattr(model, "variant"):
         raise ValueError(
-            f"{type(model).__name__} has no `heatmaps` method: pass a LiteHRNet or a fused one; for a model of the "
+            f"{type(model).__name__} is neither a LiteHRNet nor a fused one, which this takes; for a model of the "
             "public repositories call litehrnet.make_exportable(model) and then torch.onnx.export"
         )
     check_float32(model)

@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from .. import blocks
-from ..model import eval_mode
+from ..model import eval_mode, set_shuffle, shared_copy
 from ..runtimes import onnx_files
 from . import cleaning
 
@@ -72,7 +71,12 @@ def run_exporter(
         shape = (shape[0], *(max(side, 64) for side in shape[1:]))
     image = torch.zeros(2 if dynamic else 1, *shape, dtype=first.dtype, device=first.device)
     options = {"input_names": ["image"], "output_names": [output], "opset_version": opset}
-    with eval_mode(module), torch.no_grad(), quiet(), _shuffle_by_index(bool(dynamic)):
+    if dynamic:
+        # One Gather by a constant index, for `cleaning.clean` to put something better. Written out, the shuffle needs
+        # height and width as numbers, which the graph would have to ask for, one by one, 49 times (the torchscript
+        # exporter asks for them as soon as the batch is free).
+        module = set_shuffle(shared_copy(module), "index")
+    with eval_mode(module), torch.no_grad(), quiet():
         if exporter == "torchscript":
             buffer = io.BytesIO()
             axes = {0: "batch"} | ({2: "height", 3: "width"} if dynamic == "size" else {})
@@ -82,7 +86,7 @@ def run_exporter(
         dim = torch.export.Dim
         # As multiples of 32: then every halving inside is provably whole.
         dims = {0: dim("batch")} | ({2: 32 * dim("h"), 3: 32 * dim("w")} if dynamic == "size" else {})
-        shapes = {"image": dims} if dynamic else None
+        shapes = (dims,) if dynamic else None
         program = torch.onnx.export(
             module, (image,), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False, **options
         )
@@ -113,28 +117,6 @@ def write(
     onnx.helper.set_model_props(graph, metadata)
     onnx.checker.check_model(graph, full_check=True)
     onnx.save_model(graph, path)
-
-
-@contextlib.contextmanager
-def _shuffle_by_index(wanted: bool) -> Iterator[None]:
-    """Write the channel shuffle as one Gather with a constant index, for `cleaning.clean` to put something better.
-
-    Traced as it is, it needs the height and width as numbers, which a graph of dynamic size would have to ask for,
-    one by one, 49 times (the torchscript exporter asks for them as soon as the batch is free).
-    """
-    usual = blocks.channel_shuffle
-
-    def by_index(x: Tensor, groups: int) -> Tensor:
-        channels = int(x.shape[1])
-        index = torch.arange(channels, device=x.device).reshape(groups, channels // groups).T.reshape(-1)
-        return x.index_select(1, index)  # (N, C, H, W)
-
-    try:
-        if wanted:
-            blocks.channel_shuffle = by_index
-        yield
-    finally:
-        blocks.channel_shuffle = usual
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from ..blocks import ConditionalChannelWeighting, ShuffleUnit, channel_shuffle
+from ..blocks import ChannelShuffle, ConditionalChannelWeighting, ShuffleUnit
 from .layout import ALWAYS_ONE, Layout, depthwise, joined, pointwise
 from .recipe import Recipe
 from .rewrites import average_of_averages, delayed_product, spread, with_upsampled
@@ -53,6 +53,8 @@ class FusedWeighting(nn.Module):
         last: no other block of the module follows.
     """
 
+    fixed_pooling = "computed"
+
     def __init__(
         self, block: ConditionalChannelWeighting, layouts: Sequence[Layout], recipe: Recipe, *, last: bool
     ) -> None:
@@ -85,6 +87,7 @@ class FusedWeighting(nn.Module):
                     nn.Sigmoid(),
                 )
             )
+        self.shuffle = nn.Identity() if recipe.follow else ChannelShuffle()
         self.layouts = [layout.shuffled().scaled(1.0) if recipe.follow else layout.scaled(1.0) for layout in layouts]
 
     def forward(self, state: Branches) -> Branches:
@@ -126,7 +129,7 @@ class FusedWeighting(nn.Module):
                 pooled[-1] = maps[-1]
             return Branches(maps, pooled, [*spatial[:-1], None])
         maps = [x * spread(c, x, equal) for x, c in zip(maps, spatial, strict=True)]
-        return Branches(maps if self.recipe.follow else [channel_shuffle(x, 2) for x in maps])
+        return Branches([self.shuffle(x) for x in maps])
 
 
 class FusedShuffleUnit(nn.Module):
@@ -154,9 +157,10 @@ class FusedShuffleUnit(nn.Module):
         self.mask = nn.Conv2d(layout.width, layout.width, 1, groups=layout.width, bias=False)
         below = [float(u < 0) * layout.scale for u in upper.numbers]
         self.mask.weight = nn.Parameter(torch.tensor(below).to(first.weight).reshape(-1, 1, 1, 1), requires_grad=False)
+        self.shuffle = nn.Identity() if recipe.follow else ChannelShuffle()
         self.layout = layout.shuffled().scaled(1.0) if recipe.follow else layout.scaled(1.0)
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
         x = F.relu(self.expand(self.depthwise(F.relu(self.reduce(x)))) + self.mask(x))
-        return x if self.recipe.follow else channel_shuffle(x, 2)
+        return self.shuffle(x)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from ..model import LiteHRNet, check_images
+from ..blocks import TidyFuseStep
+from ..model import LiteHRNet, check_finite, check_images, pooling_of
+from ..pooling import is_captured
 from ..sizes import check_size
 from .blocks import Branches, FusedShuffleUnit, FusedWeighting
 from .exchange import FusedFuseStep, FusedHead, FusedStem, FusedTransition
@@ -58,7 +60,6 @@ class FusedLiteHRNet(nn.Module):
         variant, num_joints: as the network it was built from.
         size: (height, width) that an exported file is tied to; None where the recipe leaves every size open. In PyTorch
             every legal size runs.
-        pooling: always "computed": plain average pooling by constant ratios.
         fused: True.
     """
 
@@ -66,7 +67,7 @@ class FusedLiteHRNet(nn.Module):
 
     def __init__(self, model: LiteHRNet, size: tuple[int, int], recipe: Recipe) -> None:
         super().__init__()
-        self.variant, self.num_joints, self.pooling = model.variant, model.num_joints, "computed"
+        self.variant, self.num_joints = model.variant, model.num_joints
         self.size = size if recipe.equal_shapes or recipe.by_rows else None
         self.recipe = recipe
         backbone = fold_batch_norms(model).backbone
@@ -91,23 +92,25 @@ class FusedLiteHRNet(nn.Module):
         """Whether it can be exported with a dynamic size: nothing in it holds the size it was built for."""
         return self.size is None
 
-    def heatmaps(self, images: Tensor) -> Tensor:
-        """The network without the check of its input, which is what gets exported; shapes as `forward`."""
+    @property
+    def pooling(self) -> str | None:
+        """ "computed", or None in the naive variants, which have no such pooling."""
+        return pooling_of(self)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W), float, normalised, to heatmaps (N, num_joints, ceil(H / 4), ceil(W / 4)).
+
+        Raises:
+            ValueError: as `litehrnet.LiteHRNet`.
+        """
+        if not is_captured():
+            check_images(images, self.final.weight.dtype)
         if self.recipe.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         maps = [self.stem(images)]
         for stage in self.stages:
             maps = stage(maps)
         return self.final(self.head(maps))
-
-    def forward(self, images: Tensor) -> Tensor:
-        """(N, 3, H, W), float, normalised, to heatmaps (N, num_joints, ceil(H / 4), ceil(W / 4)).
-
-        Raises:
-            ValueError: the rank, the channels, the dtype or the size is not one that the network can run.
-        """
-        check_images(images, self.final.weight.dtype)
-        return self.heatmaps(images)
 
 
 def fuse(
@@ -138,5 +141,8 @@ def fuse(
     recipe = recipe_for(target, block, until)
     if not isinstance(model, LiteHRNet):
         raise ValueError(f"fuse takes a LiteHRNet (litehrnet.create_model), got {type(model).__name__}")
+    if any(isinstance(module, TidyFuseStep) for module in model.modules()):
+        raise ValueError("fuse knows the network's own fuse step only, not the tidy one; give it the original model")
+    check_finite(model)
     with torch.no_grad():
         return FusedLiteHRNet(model, size, recipe).eval()

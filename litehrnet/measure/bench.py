@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 
 from ..files import written_whole
-from ..fusion.baseline import public_graph
 from ..sizes import check_size
 
 __all__ = [
@@ -33,7 +32,6 @@ __all__ = [
     "compare",
     "machine",
     "median_interval",
-    "public_graph",
     "ratios",
     "run",
     "stored_report",

@@ -17,6 +17,7 @@ from torch import Tensor, distributed
 from .. import LiteHRNet, create_model, load_checkpoint
 from ..checkpoints import save_weights
 from ..files import written_whole
+from ..model import set_shuffle
 from .crops import Augmentation, gaussian_targets, training_crop
 from .data import JointSet, People
 from .evaluation import measure
@@ -103,7 +104,10 @@ class Trainer:
         self.model = create_model(recipe.model, joints, "computed").train().to(self.device)
         torch.nn.init.normal_(self.model.head.final_layer.weight, std=0.001)  # begin with flat heatmaps
         torch.nn.init.zeros_(self.model.head.final_layer.bias)
+        # Channels innermost in memory, and kept so by the shuffles: a step takes 0.54 s of one core instead of 0.70
+        # (16 crops of 128x96).
         self.model.to(memory_format=torch.channels_last)
+        set_shuffle(self.model, "channels_last")
         self.average = create_model(recipe.model, joints, "computed").to(self.device)
         self.average.load_state_dict(self.model.state_dict())
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
@@ -194,7 +198,7 @@ class Trainer:
         images, targets, weights = self.next_batch()
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(self.seen)
-        loss = heatmap_loss(self.model.heatmaps(images), targets, weights, self.recipe.loss)
+        loss = heatmap_loss(self.model(images), targets, weights, self.recipe.loss)
         self.optimizer.zero_grad()
         loss.backward()
         if self.world > 1:
