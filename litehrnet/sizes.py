@@ -1,4 +1,4 @@
-"""Sides and sizes in pixels: what counts as one, and which of them the network can run.
+"""Sides and sizes in pixels: what is one, and which of them the network can run.
 
 Nothing here knows torch. Sizes are given height before width.
 """
@@ -6,17 +6,38 @@ Nothing here knows torch. Sizes are given height before width.
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["check_side", "check_size", "is_legal_side"]
+__all__ = ["LARGEST_AREA", "check_side", "check_size", "is_legal_side", "parse_size"]
 
 SIZE_STEP = 32  # sides of 32m - 3 .. 32m give a largest map of exactly 8m, which halves three times
+LARGEST_AREA = 4096 * 4096  # pixels of one image
+BYTES_PER_PIXEL = 180  # that PyTorch needs for one image in float32, measured on Lite-HRNet-18 from 1536x1536 up
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """A size from text, height before width: "256x192", also with X, ×, * or a comma between the numbers.
+
+    Whether the network runs at that size is for `check_size` to say.
+
+    Raises:
+        ValueError: the text is not two whole numbers.
+
+    >>> parse_size("256x192"), parse_size(" 384 × 288 ")
+    ((256, 192), (384, 288))
+    """
+    match = re.fullmatch(r"\s*([0-9]{1,18})\s*[xX×*,]\s*([0-9]{1,18})\s*", text)
+    if match is None:
+        raise ValueError(f"{text!r} is not height x width in pixels, such as 256x192")
+    height, width = (int(side) for side in match.groups())
+    return height, width
 
 
 def check_side(value: object, name: str) -> int:
-    """Return `value` as an int, or say in one sentence why it is no number of pixels.
+    """Return `value` as an int, or say in one sentence why it is not a number of pixels.
 
     Accepts Python ints and NumPy integers. Refuses bools, floats and anything below 1.
 
@@ -47,16 +68,21 @@ def is_legal_side(side: int) -> bool:
 
 
 def check_size(size: Sequence[int]) -> tuple[int, int]:
-    """Return (height, width) as ints, or say which sizes the network can run near it.
+    """Return (height, width) as ints, or say which sizes near it the network can run.
 
     The fuse step upsamples by fixed factors, so ceil(H / 4) and ceil(W / 4) must be multiples of 8; that is, each
-    side is 32m - 3 .. 32m.
+    side is 32m - 3 .. 32m. Beyond `LARGEST_AREA` pixels a machine would run out of memory rather than answer.
 
     Raises:
-        ValueError: `size` is not two integers, or a side is not legal; the sentence names the multiples of 32 around.
+        ValueError: `size` is not two integers, a side is not legal (the sentence names the nearest ranges that are),
+            or the image is too large.
 
     >>> check_size((256, 192))
     (256, 192)
+    >>> check_size((480, 854))
+    Traceback (most recent call last):
+    ...
+    ValueError: the network cannot run at 480x854 (height x width); the nearest widths are 829 to 832 and 861 to 864
     """
     try:
         sides = tuple(operator.index(side) for side in size)
@@ -66,18 +92,23 @@ def check_size(size: Sequence[int]) -> tuple[int, int]:
         raise ValueError(f"a size is two integers, height before width, such as (256, 192); got {size!r}")
     height, width = sides
     wrong = [
-        f"{name} {side} (nearest multiples of 32: {_around(side)})"
+        f"the nearest {name}s are {_around(side)}"
         for name, side in (("height", height), ("width", width))
         if not is_legal_side(side)
     ]
-    if wrong:
+    if height > 0 and width > 0 and height * width > LARGEST_AREA:
+        side = int(LARGEST_AREA**0.5)
         raise ValueError(
-            f"the network cannot run at {height}x{width} (height x width): {' and '.join(wrong)}; "
-            "each side must be a multiple of 32, or up to 3 pixels less"
+            f"{height}x{width} (height x width) is too large: {height * width:,} pixels would need about "
+            f"{height * width * BYTES_PER_PIXEL / 1e9:,.0f} GB of memory; the limit is {LARGEST_AREA:,} pixels, "
+            f"such as {side}x{side}"
         )
+    if wrong:
+        raise ValueError(f"the network cannot run at {height}x{width} (height x width); {', '.join(wrong)}")
     return height, width
 
 
 def _around(side: int) -> str:
     below = side // SIZE_STEP * SIZE_STEP
-    return f"{below} and {below + SIZE_STEP}" if below > 0 else str(SIZE_STEP)
+    ranges = [f"{end - 3} to {end}" for end in (below, below + SIZE_STEP) if end > 0]
+    return " and ".join(ranges if below > 0 else [f"29 to {SIZE_STEP}"])

@@ -120,7 +120,7 @@ class TestExport:
         ("arguments", "words"),
         [
             (("nowhere.pth",), "nowhere.pth"),
-            (("litehrnet18", "--size", "480x854"), "832 and 864"),
+            (("litehrnet18", "--size", "480x854"), "829 to 832 and 861 to 864"),
             (("litehrnet18", "--opset", "10"), "11 to 20"),
             (("litehrnet18", "--model", "litehrnet30"), "holds litehrnet18, not litehrnet30"),
             (("litehrnet18", "--model", "hrnet"), "'litehrnet18', 'litehrnet30'"),

@@ -284,7 +284,7 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("pooling", "options", "words"),
         [
-            ("computed", {"size": (480, 854)}, "832 and 864"),
+            ("computed", {"size": (480, 854)}, "829 to 832 and 861 to 864"),
             ("computed", {"size": (33, 33)}, "32 and 64"),
             ("computed", {"dynamic": "height"}, "'batch', 'size'"),
             ("computed", {"dynamic": True}, "False, 'batch', 'size'"),

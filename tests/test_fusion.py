@@ -433,14 +433,14 @@ def test_the_module_says_what_it_is():
     assert tied.size == SIZE and not tied.any_size
     assert fused.variant is model.variant
     assert not fused.training
-    with pytest.raises(ValueError, match="128 and 160"):
+    with pytest.raises(ValueError, match="125 to 128 and 157 to 160"):
         fused(torch.zeros(1, 3, 129, 96))
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"size": (250, 192)}, "224 and 256"),
+        ({"size": (250, 192)}, "221 to 224 and 253 to 256"),
         ({"target": "tensorrt"}, "'onnxruntime', 'openvino', 'ncnn', 'torch'"),
         ({"block": 0}, "at least 1"),
         ({"block": True}, "at least 1"),

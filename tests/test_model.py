@@ -129,18 +129,18 @@ def refused(images: torch.Tensor) -> str:
 @pytest.mark.parametrize(
     ("size", "around"),
     [
-        ((480, 854), "832 and 864"),
-        ((250, 190), "224 and 256"),
-        ((270, 270), "256 and 288"),
-        ((33, 33), "32 and 64"),
-        ((28, 28), "32"),
-        ((256, 188), "160 and 192"),
+        ((480, 854), "widths are 829 to 832 and 861 to 864"),
+        ((250, 190), "heights are 221 to 224 and 253 to 256"),
+        ((270, 270), "heights are 253 to 256 and 285 to 288, the nearest widths are 253 to 256 and 285 to 288"),
+        ((33, 33), "widths are 29 to 32 and 61 to 64"),
+        ((28, 28), "heights are 29 to 32, the nearest widths are 29 to 32"),
+        ((256, 188), "widths are 157 to 160 and 189 to 192"),
     ],
 )
 def test_sizes_that_cannot_run_are_refused_with_their_neighbours(size: tuple[int, int], around: str) -> None:
     told = refused(torch.zeros(1, 3, *size))
     assert f"{size[0]}x{size[1]}" in told
-    assert f"multiples of 32: {around})" in told
+    assert told.endswith(f"the nearest {around}")
 
 
 def test_every_side_is_legal_or_fails_in_the_network() -> None:

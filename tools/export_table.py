@@ -30,6 +30,7 @@ from litehrnet.export import DYNAMIC, EXPORTERS, check_parity, export_onnx, opse
 from litehrnet.files import written_whole
 from litehrnet.measure.bench import machine
 from litehrnet.runtimes.onnx_files import signature
+from litehrnet.sizes import parse_size
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = {False: "fixed", "batch": "free batch", "size": "free size"}
@@ -158,8 +159,7 @@ def main() -> int:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        height, width = map(int, args.size.split("x"))
-        print(json.dumps(try_one(json.loads(args.one), (height, width))))
+        print(json.dumps(try_one(json.loads(args.one), parse_size(args.size))))
         return 0
     rows = []
     for plan in plans(args.tables):

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from litehrnet.heatmaps import crop_person, decode, read_image, to_image, to_input
 from litehrnet.runtimes import load, runtime_of
-from litehrnet.sizes import check_size
+from litehrnet.sizes import check_size, parse_size
 from litehrnet.train.data import COCO, CocoPeople, JointSet, People, open_people, read_joint_set
 from litehrnet.train.evaluation import Measured, flip_test, measure
 
@@ -127,7 +127,7 @@ def main(arguments: list[str] | None = None) -> dict[str, float]:
     """Measure, print, and return the numbers."""
     args = parse(arguments)
     joint_set = read_joint_set(args.joints) if args.joints else COCO
-    size = check_size([int(side) for side in args.size.lower().split("x")])
+    size = check_size(parse_size(args.size))
     network = load(args.model, runtime_of(args.model), threads=args.threads)
     numbers: dict[str, float] = {}
     poses: list[dict] = []

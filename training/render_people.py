@@ -25,6 +25,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from tqdm import tqdm
 
+from litehrnet.sizes import parse_size
+
 if TYPE_CHECKING:
     from rendering.body import BodyModel
     from rendering.scene import Rendering
@@ -194,9 +196,9 @@ def main(arguments: list[str] | None = None) -> int:
     if min(options.count, options.workers, options.shard_size) < 1:
         parser.error("--count, --workers and --shard-size must be at least 1")
     try:
-        height, width = (int(side) for side in options.size.split("x"))
-    except ValueError:
-        parser.error(f"--size {options.size!r} is not HEIGHTxWIDTH, such as 320x256")
+        height, width = parse_size(options.size)
+    except ValueError as error:
+        parser.error(f"--size: {error}")
     if options.coco:
         renderings = write_coco(options.coco, options.seed, options.count, (height, width))
         if options.contact_sheet:

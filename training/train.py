@@ -32,7 +32,7 @@ from torch import distributed, multiprocessing
 from tqdm import tqdm
 
 from litehrnet import VARIANTS
-from litehrnet.sizes import check_size
+from litehrnet.sizes import check_size, parse_size
 from litehrnet.train.crops import Augmentation
 from litehrnet.train.data import (
     COCO,
@@ -89,7 +89,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def recipe_of(args: argparse.Namespace) -> Recipe:
     """The part of the command line that decides what is computed."""
-    size = check_size([int(side) for side in args.size.lower().split("x")])
+    size = check_size(parse_size(args.size))
     names = ("model", "sigma", "images", "batch", "lr", "final_lr", "warmup", "weight_decay", "ema", "loss", "seed")
     still = dict.fromkeys(Augmentation.__dataclass_fields__, 0.0)
     augmentation = Augmentation(**still) if args.plain else Augmentation()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .._version import __version__
+from ..sizes import parse_size
 
 __all__ = ["Parser", "build_parser", "parse"]
 
@@ -125,11 +126,10 @@ class _Completion(argparse.Action):
 
 def size(text: str) -> tuple[int, int]:
     """HxW; ×, * and a comma are understood, too. Whether the network runs there is for the command to find out."""
-    sides = re.split(r"[xX×*,]", text.strip())
-    if len(sides) != 2 or not all(re.fullmatch(r"[0-9]{1,9}", side.strip()) for side in sides):
-        raise argparse.ArgumentTypeError(f"{text!r} is not height x width in pixels, such as 256x192")
-    height, width = (int(side) for side in sides)
-    return height, width
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def box(text: str) -> tuple[float, ...]:
