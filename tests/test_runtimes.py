@@ -143,7 +143,7 @@ def test_arguments(free: Path, arguments: dict, words: str) -> None:
 
 
 def test_table_holds_what_the_text_promises() -> None:
-    assert set(RUNTIMES) == {"torch", "onnxruntime", "openvino", "ncnn"}
+    assert set(RUNTIMES) == {"torch", "onnxruntime", "openvino", "ncnn", "c"}
 
 
 def test_files_that_are_not_there_or_not_files(tmp_path: Path) -> None:

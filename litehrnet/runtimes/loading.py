@@ -17,7 +17,9 @@ from torch import nn
 
 from ..model import eval_mode
 from ..sizes import check_size
+from . import c
 from .backends import ncnn_input, read_openvino, run_ncnn, run_openvino
+from .lhr import read_header
 from .onnx_files import Signature, signature
 
 __all__ = ["RUNTIMES", "Runtime", "load", "runtime_of", "usual_size"]
@@ -25,7 +27,7 @@ __all__ = ["RUNTIMES", "Runtime", "load", "runtime_of", "usual_size"]
 Run = Callable[[np.ndarray], np.ndarray]
 Model = str | Path | nn.Module
 DEFAULT_SIZE = (256, 192)
-SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".param": "ncnn"}
+SUFFIXES = {".onnx": "onnxruntime", ".xml": "openvino", ".param": "ncnn", ".lhr": "c"}
 
 
 def load(
@@ -88,6 +90,8 @@ def usual_size(model: str | Path) -> tuple[int, int]:
     path = _file(path)
     if runtime == "ncnn":
         return ncnn_input(path) or DEFAULT_SIZE
+    if runtime == "c":
+        return read_header(path).size
     told = signature(path) if runtime == "onnxruntime" else read_openvino(path)[1]
     height, width = told.metadata.get("size", DEFAULT_SIZE)
     return told.height or height, told.width or width
@@ -179,6 +183,11 @@ def _ncnn(model: Model, threads: int, precision: str, size: Sequence[int] | None
     return _checked(*run_ncnn(_file(model), threads, precision, None if size is None else check_size(size)))
 
 
+def _c(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
+    engine = c.Engine(_file(model), threads)
+    return _checked(c.signature_of(engine.header), engine)
+
+
 def _checked(told: Signature, run: Run) -> Run:
     def run_checked(images: np.ndarray) -> np.ndarray:
         check_array(images, told)
@@ -214,4 +223,5 @@ RUNTIMES: dict[str, Runtime] = {
     "onnxruntime": Runtime(_onnxruntime),
     "openvino": Runtime(_openvino, ("f32", "f16", "bf16")),
     "ncnn": Runtime(_ncnn, ("f32", "f16", "bf16")),
+    "c": Runtime(_c),
 }
