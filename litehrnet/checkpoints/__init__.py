@@ -10,27 +10,30 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .joints import JOINT_SETS, JointSet, find_joints
+    from .loading import BUNDLED, CheckpointNote, from_checkpoint, load_checkpoint, load_pretrained
     from .public import PUBLIC
-    from .reading import BUNDLED, from_checkpoint, load_checkpoint, load_pretrained, read_metadata, save_weights
+    from .saving import read_metadata, save_weights
 
 # From each public name to the module that defines it.
 _LAZY = {
-    "BUNDLED": "reading",
+    "BUNDLED": "loading",
+    "CheckpointNote": "loading",
     "JOINT_SETS": "joints",
     "JointSet": "joints",
     "PUBLIC": "public",
     "find_joints": "joints",
-    "from_checkpoint": "reading",
-    "load_checkpoint": "reading",
-    "load_pretrained": "reading",
-    "read_metadata": "reading",
-    "save_weights": "reading",
+    "from_checkpoint": "loading",
+    "load_checkpoint": "loading",
+    "load_pretrained": "loading",
+    "read_metadata": "saving",
+    "save_weights": "saving",
 }
 
 __all__ = [
     "BUNDLED",
     "JOINT_SETS",
     "PUBLIC",
+    "CheckpointNote",
     "JointSet",
     "find_joints",
     "from_checkpoint",

@@ -12,6 +12,7 @@ import json
 import math
 import operator
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,8 +62,8 @@ class JointSet:
     def __post_init__(self) -> None:
         names = _checked_names(self.names)
         flip_pairs = tuple(sorted({(min(p), max(p)) for p in _checked_pairs("flip_pairs", self.flip_pairs, names)}))
-        paired = [joint for pair in flip_pairs for joint in pair]
-        twice = sorted({joint for joint in paired if paired.count(joint) > 1})
+        paired = Counter(joint for pair in flip_pairs for joint in pair)
+        twice = [joint for joint, count in paired.items() if count > 1]
         if twice:
             raise ValueError(f"flip_pairs pair joint {twice[0]} ({names[twice[0]]!r}) with two others; a joint has one")
         object.__setattr__(self, "names", names)
@@ -188,7 +189,7 @@ def _checked_names(names: object) -> tuple[str, ...]:
     for name in names:
         if not isinstance(name, str) or not name.strip():
             raise ValueError(f"a joint's name must be text, got {name!r}")
-    twice = sorted({name for name in names if list(names).count(name) > 1})
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise ValueError(f"two joints are named {twice[0]!r}; give every joint a name of its own")
     return tuple(names)
@@ -269,7 +270,7 @@ def _by_number(part: str, held: object) -> Iterable[Any]:
         raise ValueError(f"{part} must be an object with a number for each entry, got {type(held).__name__}")
     try:
         numbered = {int(number): value for number, value in held.items()}
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"{part} must number its entries, got {next(iter(held))!r}") from error
     if sorted(numbered) != list(range(len(numbered))):
         raise ValueError(f"{part} must number its entries from 0 on, got {sorted(numbered)[:6]}")

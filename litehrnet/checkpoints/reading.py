@@ -1,339 +1,267 @@
-"""Reading everybody's weights: bundled ones, public ones, and whatever file a reader brings.
+"""Reading a weights file without running code from it, whatever the file is.
 
-The names inside a file differ by where it comes from; they are brought to one form, that of the official repository's
-current code, which is ours too::
+A `.pth` file is a pickle, and a pickle can name any function to be called. Every file is therefore read with torch's
+restricted reader (`weights_only=True`), which calls nothing but what rebuilds tensors, and what is listed here: NumPy's
+arrays and scalars, and inert stand-ins for the objects that trainers put beside the weights. Everything else is
+refused by name.
 
-    module.backbone.stem. ...           DataParallel
-    keypoint_head.final_layer.weight    official repository, mmpose 0.x
-    head.final_layer.weight             mmpose 1.x, this package
-
-Every file is read with `weights_only=True`: a checkpoint is a pickle, and a pickle can run code. Nothing is loaded
-before all of it fits.
+The kind of a file is inferred from its content; its name does not matter.
 """
 
 from __future__ import annotations
 
-import json
-import pickle
-import struct
+import re
+import threading
 import warnings
-from collections.abc import Iterable, Mapping
+import zipfile
+from collections import OrderedDict
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from ..files import data_path, written_whole
-from ..model import VARIANTS, LiteHRNet, Variant, create_model
-from .public import PUBLIC, fetch
+from ..checks import first_line
+from .saving import read_metadata
 
-__all__ = ["PUBLIC", "from_checkpoint", "load_checkpoint", "load_pretrained", "read_metadata", "save_weights"]
-
-BUNDLED = {"litehrnet18": "litehrnet18_256x192.safetensors"}
+__all__ = ["Contents", "read_file"]
 
 
-# EMA before raw weights; `state_dict` first, because mmengine swaps the averaged weights into it before it saves.
-_CONTAINERS = ("state_dict", "ema", "ema_state_dict", "model", "module")
-_PREFIXES = ("module.", "_orig_mod.")
-_RENAMED = {"keypoint_head.": "head."}
-# No weights of the network; the last is of torch's own averaged models.
-_IGNORED = ("data_preprocessor.", "ema_backbone_", "ema_keypoint_head_", "ema_head_", "n_averaged")
-_STAGES = ("backbone.stage0.", "backbone.stage1.", "backbone.stage2.")
-_FINAL = "head.final_layer.weight"
-# What torch's reader was seen to raise on pickles with flipped bits: nearly anything.
-_OF_DAMAGED_PICKLES = (
-    ArithmeticError, AssertionError, AttributeError, EOFError, LookupError, MemoryError, OSError, RuntimeError,
-    TypeError, ValueError, struct.error,
-)  # fmt: skip
-_SHOWN = 6  # rows of each kind in an error's table
+class Contents(NamedTuple):
+    """What a weights file holds.
+
+    Attributes:
+        held: the unpickled object, or the tensors of a safetensors file by name.
+        metadata: what a safetensors file says about itself; empty for a pickle.
+    """
+
+    held: object
+    metadata: dict[str, str]
 
 
-def load_checkpoint(model: LiteHRNet, path: str | Path) -> LiteHRNet:
-    """Fill `model` with the weights of a file, and return it; it stays in the mode (train or eval) it is in.
-
-    Args:
-        model: from `create_model`, of the variant and the number of joints that the file holds.
-        path: a `.pth`, `.pt` or `.safetensors` file; a bare state dict or one under `state_dict`, `ema` or `model`;
-            names of the official repository, of mmpose 0.x and 1.x, with or without DataParallel's `module.`.
+def read_file(path: Path) -> Contents:
+    """Whatever a weights file holds, read without running code from it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is no checkpoint of this network; one sentence says what it is, or one table which
-            entries are missing, unexpected or of another shape. The model is then as it was.
+        ValueError: it is no weights file, is damaged, or holds what could run code; one sentence says which.
     """
-    path = Path(path)
-    state = _read_state(path)
-    _check_fits(state, model, path)
-    model.load_state_dict(state)
-    return model
-
-
-def from_checkpoint(path: str | Path) -> LiteHRNet:
-    """Build the model that a file holds: its variant and its number of joints are told from keys and shapes.
-
-    Args:
-        path: as for `load_checkpoint`.
-
-    Returns:
-        The filled model, in eval mode.
-
-    Raises:
-        FileNotFoundError, ValueError: as `load_checkpoint`.
-
-    >>> model = from_checkpoint(data_path("litehrnet18_256x192.safetensors"))
-    >>> model.variant.name, model.num_joints
-    ('litehrnet18', 17)
-    """
-    path = Path(path)
-    state = _read_state(path)
-    model = create_model(_tell_variant(state, path).name, _tell_joints(state, path))
-    _check_fits(state, model, path)
-    model.load_state_dict(state)
-    return model
-
-
-def load_pretrained(name: str = "litehrnet18") -> LiteHRNet:
-    """Weights by name: those that come with the package, or a public file, downloaded once.
-
-    Args:
-        name: "litehrnet18" (bundled, at once and offline; data/litehrnet18_256x192.md describes them), or a key of
-            `PUBLIC`, such as "litehrnet18_coco_256x192".
-
-    Returns:
-        The filled model, in eval mode.
-
-    Raises:
-        ValueError: the name is unknown, or the file that came is not the one that its authors published.
-        ConnectionError: the file is not in torch's hub cache and could not be fetched; the sentence names the address
-            and where to put the file by hand.
-    """
-    if name in BUNDLED:
-        return from_checkpoint(data_path(BUNDLED[name]))
-    if name not in PUBLIC:
-        raise ValueError(f"no weights named {name!r}; there are {', '.join((*BUNDLED, *PUBLIC))}")
-    return from_checkpoint(fetch(PUBLIC[name]))
-
-
-def read_metadata(path: str | Path) -> dict[str, str]:
-    """What a `.safetensors` file says about itself, as text by name; empty where it says nothing.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a whole safetensors file.
-
-    >>> read_metadata(data_path("litehrnet18_256x192.safetensors"))["joints"]
-    '17'
-    """
-    path = Path(path)
-    with path.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else 0
-        header = file.read(min(length, path.stat().st_size))
-    try:
-        return dict(json.loads(header).get("__metadata__") or {})
-    except (AttributeError, TypeError, ValueError) as error:  # no JSON, or JSON of another form
-        raise ValueError(f"{path} is no whole safetensors file: {error}") from error
-
-
-def save_weights(model: LiteHRNet, path: str | Path, **metadata: str) -> Path:
-    """Write a small `.safetensors` file: convolution weights as float16, all else (batch norm, biases) as float32.
-
-    Args:
-        model: whose weights to write.
-        path: the file, which appears only when it is whole.
-        metadata: text to carry along (`read_metadata` gives it back); variant and joints are added.
-
-    Returns:
-        The path.
-
-    Raises:
-        ValueError: a convolution's weight is too large for float16 (65504).
-    """
-    from safetensors.torch import save
-
-    tensors = {}
-    for key, value in model.state_dict().items():
-        kept = value.half() if value.ndim == 4 else value.float() if value.is_floating_point() else value
-        if not kept.isfinite().all():
-            raise ValueError(f"{key} reaches {float(value.abs().max()):.3g}, and float16 ends at 65504")
-        tensors[key] = kept.detach().cpu().contiguous()
-    metadata = {"variant": model.variant.name, "joints": str(model.num_joints), **metadata}
-    with written_whole(path) as temporary:
-        temporary.write_bytes(save(tensors, metadata=metadata))
-    return Path(path)
-
-
-# ---------------------------------------------------------------------- reading a file
-
-
-def _read_state(path: Path) -> dict[str, Tensor]:
-    """The state dict of a file, in our names."""
-    state = _canonical(_unwrap(_read_file(path), path), path)
-    if not any(key.startswith("backbone.stem.") for key in state):
-        shown = ", ".join(list(state)[:3])
-        raise ValueError(
-            f"{path} holds another network: {len(state)} entries, none under backbone.stem. ({shown}, ...)"
-        )
-    broken = [key for key, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
-    if broken:
-        raise ValueError(f"{path} holds NaN or infinity in {len(broken)} entries, the first of them {broken[0]}")
-    return state
-
-
-def _read_file(path: Path) -> object:
-    """Whatever a file holds, read without running code; the kind is told from its first bytes, not from its suffix."""
     if not path.exists():
         raise FileNotFoundError(f"no checkpoint {path}")
     if path.is_dir():
         raise ValueError(f"{path} is a folder; give the checkpoint file in it")
+    if not path.is_file():
+        raise ValueError(f"{path} is a pipe or a device, not an ordinary file")
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
         raise ValueError(f"{path} is empty: 0 bytes")
-    if head[8:9] == b"{":
-        return _read_safetensors(path)
-    if head[:2] != b"PK" and head[:1] != b"\x80":  # a zip archive (torch >= 1.6), or a bare pickle
-        hint = "a pointer of Git LFS: run `git lfs pull`" if head.startswith(b"version https://git-lfs") else ""
-        page = head.lstrip().lower().startswith((b"<!doctype", b"<html"))
-        hint = hint or ("a web page: the download went wrong" if page else "")
-        raise ValueError(f"{path} is no checkpoint but {hint or f'a file that begins with {head[:16]!r}'}")
+    if _is_safetensors(head):
+        return Contents(_read_safetensors(path), read_metadata(path))
+    if head.startswith(b"PK"):  # a zip archive: torch 1.6 and later
+        return Contents(_read_pickle(path, _protocol_in_archive(path)), {})
+    if head.startswith(_OLDER_TORCH):
+        return Contents(_read_pickle(path, head[1]), {})
+    raise ValueError(f"{path} is no checkpoint but {_described(path, head)}")
+
+
+# ----------------------------------------------------------------------------------------------------- kinds of file
+
+# Protocol 2 and a number, the first of the four pickles in a file of torch before 1.6.
+_OLDER_TORCH = b"\x80\x02\x8a\x0a" + (0x1950A86A20F9469CFC6C).to_bytes(10, "little") + b"."
+_HEADER_LIMIT = 100_000_000  # bytes; safetensors' own limit for its header
+_BEGINNINGS = (
+    (b"version https://git-lfs", "a pointer of Git LFS: run `git lfs pull`"),
+    (b"<!doctype", "a web page: the download went wrong"),
+    (b"<html", "a web page: the download went wrong"),
+    (b"\x1f\x8b", "a gzip archive: unpack it first"),
+    (b"BZh", "a bzip2 archive: unpack it first"),
+    (b"\xfd7zXZ", "an xz archive: unpack it first"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"),
+    (b"\x89HDF", "an HDF5 file, as Keras writes it"),
+)
+
+
+def _is_safetensors(head: bytes) -> bool:
+    """Eight bytes with the length of a JSON object, which follows."""
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= _HEADER_LIMIT
+
+
+def _described(path: Path, head: bytes) -> str:
+    beginning = head.lstrip().lower()
+    for start, description in _BEGINNINGS:
+        if beginning.startswith(start.lower()):
+            return description
+    if head.startswith(b"\x80"):
+        return f"a bare pickle (protocol {head[1]}); save the weights with torch.save(model.state_dict(), ...)"
+    if path.suffix.lower() in (".onnx", ".xml", ".bin", ".param", ".lhr", ".pt2", ".tflite"):
+        return f"a {path.suffix} file; give the weights that it was exported from"
+    return f"a file that begins with {head[:16]!r}"
+
+
+def _protocol_in_archive(path: Path) -> int:
+    """The pickle protocol of torch's zip archive; other archives are refused."""
     try:
-        with warnings.catch_warnings():
-            # Refused below, in our own words.
-            warnings.filterwarnings("ignore", message=".*looks like a TorchScript archive", category=UserWarning)
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "Unsupported" not in str(error) and "GLOBAL" not in str(error) and "weights_only" not in str(error).lower():
-            raise ValueError(_damaged(path, error)) from error
-        raise ValueError(
-            f"{path} holds more than tensors (a whole pickled model, or a trainer's objects), and reading that would "
-            "run code from the file, which is refused; where it came from, save the weights alone with "
-            f"torch.save(model.state_dict(), ...) ({_first_line(error)})"
-        ) from error
-    except _OF_DAMAGED_PICKLES as error:
-        if "TorchScript" in str(error):
-            raise ValueError(
-                f"{path} is a TorchScript program, not a checkpoint; where it came from, save the weights alone with "
-                "torch.save(model.state_dict(), ...)"
-            ) from error
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            pickled = next((name for name in names if name.rsplit("/", 1)[-1] == "data.pkl"), None)
+            start = b"" if pickled is None else archive.open(pickled).read(2)
+    except (zipfile.BadZipFile, NotImplementedError, OSError, RuntimeError, ValueError) as error:
         raise ValueError(_damaged(path, error)) from error
+    ends = {name.rsplit("/", 1)[-1] for name in names}
+    if "constants.pkl" in ends:
+        raise ValueError(
+            f"{path} is a TorchScript program, not a checkpoint; where it came from, save the weights alone with "
+            "torch.save(model.state_dict(), ...)"
+        )
+    if pickled is None:
+        shown = ", ".join(_plain(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
+        kind = "a program of torch.export" if "archive_format" in ends else "a zip archive"
+        raise ValueError(f"{path} is {kind} and no checkpoint; it holds {shown or 'nothing'}")
+    return start[1] if len(start) == 2 else 2
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+# -------------------------------------------------------------------------------------------------------- safetensors
+
+
+def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # KeyError: a type that this version does not know
         raise ValueError(_damaged(path, error)) from error
 
 
-def _damaged(path: Path, error: BaseException) -> str:
-    return f"{path} is cut short or damaged ({path.stat().st_size} bytes): {_first_line(error)}"
+# ------------------------------------------------------------------------------------------------------------ pickles
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+class _Inert:
+    """Takes the place of an object that is of no use here: accepts any arguments and any state, and keeps nothing."""
+
+    def __new__(cls, *_: object, **__: object) -> _Inert:
+        return super().__new__(cls)
+
+    def __setstate__(self, state: object) -> None:
+        pass
 
 
-def _unwrap(held: object, path: Path) -> Mapping[str, Tensor]:
-    """The state dict, from under whatever names trainers put it."""
-    while isinstance(held, Mapping) and held and not all(isinstance(value, Tensor) for value in held.values()):
-        inside = next((name for name in _CONTAINERS if isinstance(held.get(name), Mapping)), None)
-        if inside is None:
-            raise ValueError(
-                f"{path} holds no state dict, neither bare nor under {', '.join(_CONTAINERS)}; "
-                f"it has {', '.join(map(repr, list(held)[:6]))}"
-            )
-        held = held[inside]
-    if not isinstance(held, Mapping):
-        raise ValueError(f"{path} holds a {type(held).__name__}, not a state dict; save model.state_dict()")
-    if not held:
-        raise ValueError(f"{path} holds an empty state dict: 0 entries")
-    return held
+class _PlainDict:
+    """Takes the place of the subclasses of dict: a call gives an OrderedDict, which torch's reader can fill."""
+
+    def __new__(cls, *items: Any, **_: object) -> OrderedDict[object, object]:  # type: ignore[misc]
+        return OrderedDict(items[0]) if items and isinstance(items[0], dict) else OrderedDict()
 
 
-def _canonical(state: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The same entries in our names."""
-    renamed: dict[str, Tensor] = {}
-    for key, value in state.items():
-        name = str(key)
-        while name.startswith(_PREFIXES):
-            name = name.split(".", 1)[1]
-        for old, new in _RENAMED.items():
-            name = new + name.removeprefix(old) if name.startswith(old) else name
-        if name.startswith(_IGNORED):
-            continue
-        if name in renamed:
-            raise ValueError(f"{path} holds {name} twice, under different prefixes; keep one of them")
-        renamed[name] = value
-    return renamed
+def _plain_list(*_: object) -> list[object]:
+    """Takes the place of the classes that are filled like a list, such as deque."""
+    return []
 
 
-# ---------------------------------------------------------------------- which network, does it fit
+def _no_bytes(*_: object) -> bytes:
+    """Takes the place of `bytes`, which the pickles of torch.save call for empty bytes only."""
+    return b""
 
 
-def _tell_variant(state: Mapping[str, Tensor], path: Path) -> Variant:
-    modules = tuple(
-        len({key.split(".")[2] for key in state if key.startswith(stage)}) for stage in _STAGES
-    )  # ("backbone", "stage0", "1", ...)
-    weighting = any(".cross_resolution_weighting." in key for key in state)
-    final = state.get(_FINAL)
-    width = final.shape[1] if final is not None and final.ndim == 4 else None
-    for variant in VARIANTS.values():
-        if (modules, weighting) == (variant.modules, variant.channel_weighting) and width == variant.channels[0]:
-            return variant
-    kind = "channel weighting" if weighting else "shuffle blocks"
-    described = f"{'-'.join(map(str, modules))} modules, {kind}, {width or 'no'} channels before {_FINAL}"
-    raise ValueError(f"{path} holds none of the variants {', '.join(VARIANTS)}: it has {described}")
+def _attribute(*_: object) -> _Inert:
+    """Takes the place of `getattr`, by which pickle names the methods of a class; mmengine's HistoryBuffer has some."""
+    return _Inert()
 
 
-def _tell_joints(state: Mapping[str, Tensor], path: Path) -> int:
-    if _FINAL not in state:
-        raise ValueError(f"{path} has no {_FINAL}, so that its number of joints is not known")
-    return state[_FINAL].shape[0]
+# What NumPy's own pickles call; their names differ between NumPy 1 and 2.
+_rebuild_array, _rebuild_scalar = np.zeros(0).__reduce__()[0], np.float64().__reduce__()[0]
+
+_STAND_INS: dict[object, tuple[str, ...]] = {
+    _Inert: (
+        "argparse.Namespace",
+        *(f"builtins.{name}" for name in ("bool", "frozenset", "object", "range", "slice", "str", "tuple")),
+        "datetime.date",
+        "datetime.datetime",
+        "datetime.time",
+        "datetime.timedelta",
+        "datetime.timezone",
+        "mmengine.logging.history_buffer.HistoryBuffer",
+        "mmengine.logging.log_buffer.LogBuffer",
+        "mmengine.logging.message_hub.MessageHub",
+        "omegaconf.base.ContainerMetadata",
+        "omegaconf.base.Metadata",
+        "omegaconf.dictconfig.DictConfig",
+        "omegaconf.listconfig.ListConfig",
+        *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "Boolean", "Bytes", "Float", "Integer", "Path", "String")),
+        *(f"{module}.{path}" for module in ("pathlib", "pathlib._local") for path in ("Path", "PosixPath", "PurePath")),
+        *(f"{module}.{path}" for module in ("pathlib", "pathlib._local") for path in ("PurePosixPath", "WindowsPath")),
+        *(f"{module}.PureWindowsPath" for module in ("pathlib", "pathlib._local")),
+        "types.SimpleNamespace",
+        "typing.Any",
+        "uuid.UUID",
+    ),
+    _PlainDict: (
+        "addict.addict.Dict",
+        "builtins.dict",
+        "collections.defaultdict",
+        "easydict.EasyDict",
+        "lightning.fabric.utilities.data.AttributeDict",
+        "lightning.pytorch.utilities.parsing.AttributeDict",
+        "lightning_fabric.utilities.data.AttributeDict",
+        "mmcv.utils.config.ConfigDict",
+        "mmengine.config.config.ConfigDict",
+        "pytorch_lightning.utilities.parsing.AttributeDict",
+        "yacs.config.CfgNode",
+    ),
+    _plain_list: ("builtins.list", "collections.deque"),
+    _no_bytes: ("builtins.bytes",),
+    _attribute: ("builtins.getattr",),
+    int: ("builtins.int",),  # the default of a defaultdict
+    float: ("builtins.float",),
+    np.ndarray: ("numpy.ndarray",),
+    np.dtype: ("numpy.dtype",),
+    _rebuild_array: ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
+    _rebuild_scalar: ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
+    **{kind: (f"numpy.dtypes.{name}",) for name, kind in vars(np.dtypes).items() if name.endswith("DType")},
+}
+_ALLOWED = {(stand_in, name) for stand_in, names in _STAND_INS.items() for name in names}
+_ONE_AT_A_TIME = threading.Lock()  # torch's list of allowed names belongs to the whole process
 
 
-def _check_fits(state: dict[str, Tensor], model: LiteHRNet, path: Path) -> None:
-    """Raise one table of all that does not fit; add the counters that files from before torch 0.4.1 lack."""
-    own = model.state_dict()
-    for key in own:
-        if key.endswith(".num_batches_tracked"):
-            state.setdefault(key, torch.tensor(0))
-    rows = {
-        "missing": [f"{key}  {_shape(own[key])}" for key in own if key not in state],
-        "unexpected": [f"{key}  {_shape(state[key])}" for key in state if key not in own],
-        "wrong shape": [
-            f"{key}  {_shape(state[key])} in the file, {_shape(own[key])} in the model"
-            for key in own
-            if key in state and state[key].shape != own[key].shape
-        ],
-    }
-    if any(rows.values()):
-        wanted = f"{model.variant.name} with {model.num_joints} joints"
-        raise ValueError(f"{path} does not fit {wanted}; nothing was loaded{_hint(state, model, path)}\n{_table(rows)}")
-
-
-def _hint(state: Mapping[str, Tensor], model: LiteHRNet, path: Path) -> str:
+def _read_pickle(path: Path, protocol: int) -> object:
     try:
-        name, joints = _tell_variant(state, path).name, _tell_joints(state, path)
-    except ValueError:
-        return ""
-    if (name, joints) == (model.variant.name, model.num_joints):
-        return ""
-    return f". It holds {name} with {joints} joints: litehrnet.from_checkpoint(path) builds that model"
+        with _ONE_AT_A_TIME, warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # said below where it matters
+            # What the caller has allowed stays allowed afterwards.
+            added = _ALLOWED - set(torch.serialization.get_safe_globals())  # type: ignore[arg-type]
+            # An open file, because torch.load goes by the ending of a name.
+            with torch.serialization.safe_globals(list(added)), path.open("rb") as file:  # type: ignore[arg-type]
+                return torch.load(file, map_location="cpu", weights_only=True)
+    # Nearly every kind of exception comes out of a pickle with a flipped bit.
+    except Exception as error:
+        raise ValueError(_why(path, protocol, error)) from error
 
 
-def _table(rows: Mapping[str, Iterable[str]]) -> str:
-    lines = []
-    for kind, found in rows.items():
-        found = list(found)
-        lines += [f"  {kind:<12} {row}" for row in found[:_SHOWN]]
-        if len(found) > _SHOWN:
-            lines.append(f"  {kind:<12} ... and {len(found) - _SHOWN} more")
-    return "\n".join(lines)
+def _why(path: Path, protocol: int, error: Exception) -> str:
+    """The sentence for what torch's reader did not read."""
+    reason = str(error).rpartition("WeightsUnpickler error: ")[2]
+    met = re.search(r"GLOBAL (.+?) (?:was not an allowed|whose module)", reason, re.DOTALL)
+    met = met or re.search(r"<(?:class|function|built-in function) '?([^'> ]+)", reason)
+    if met:
+        return (
+            f"{path} holds more than weights: {_plain(met[1])} (part of a whole pickled model, or a trainer's object); "
+            "reading that could run code from the file, so it is refused; where it came from, save the weights alone "
+            "with torch.save(model.state_dict(), ...)"
+        )
+    if protocol != 2 and "operand" in reason:
+        return (
+            f"{path} is written in pickle protocol {protocol}, and the safe reader knows that of torch.save only, 2; "
+            "where it came from, save the weights with torch.save(model.state_dict(), ...)"
+        )
+    return _damaged(path, error)
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(map(str, tensor.shape)) or "scalar"
+def _damaged(path: Path, error: BaseException) -> str:
+    reason = str(error).rpartition("WeightsUnpickler error: ")[2].strip() or type(error).__name__
+    return f"{path} is cut short or damaged ({path.stat().st_size} bytes): {_plain(first_line(ValueError(reason)))}"
+
+
+def _plain(text: str) -> str:
+    """Text from a file, without control characters and not too long."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)[:160]

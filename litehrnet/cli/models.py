@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,17 +33,34 @@ def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
         check_choice("variant", variant, VARIANTS)
     names = (*BUNDLED, *PUBLIC)
     if weights in names and not Path(weights).is_file():
-        model = load_pretrained(weights)
+        with _notes_on_stderr():
+            model = load_pretrained(weights)
     elif _looks_like_a_name(weights):
         raise ValueError(
             f"no file and no known weights are named {weights!r}; known weights are {', '.join(names)}"
             f"{did_you_mean(weights, names)}"
         )
     else:
-        model = from_checkpoint(existing_file(weights))
+        with _notes_on_stderr():
+            model = from_checkpoint(existing_file(weights))
     if variant is not None and model.variant.name != variant:
         raise ValueError(f"{weights} holds {model.variant.name}, not {variant}")
     return model
+
+
+@contextlib.contextmanager
+def _notes_on_stderr() -> Iterator[None]:
+    """Print what loading has to say, such as that averaged weights were taken, as a line instead of a warning."""
+    from ..checkpoints import CheckpointNote
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CheckpointNote)
+        yield
+    for warning in caught:
+        if issubclass(warning.category, CheckpointNote):
+            print(f"note: {warning.message}", file=sys.stderr)
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
 
 def _looks_like_a_name(weights: str) -> bool:

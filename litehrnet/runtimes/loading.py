@@ -127,7 +127,7 @@ def check_array(images: np.ndarray, told: Signature | None = None) -> None:
 
 def _torch(model: Model, threads: int, precision: str, size: Sequence[int] | None) -> Run:
     if not isinstance(model, nn.Module):
-        from ..checkpoints.reading import from_checkpoint
+        from ..checkpoints import from_checkpoint
 
         model = from_checkpoint(model)
     first, parts = next(model.parameters()), list(model.modules())
