@@ -201,3 +201,14 @@ def test_what_the_caller_allowed_stays_allowed(folder: Path) -> None:
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(before)
+
+
+def test_the_command_line_says_it_in_a_line(folder: Path, capsys: pytest.CaptureFixture) -> None:
+    from litehrnet.cli.models import load_model
+
+    load_model(str(folder / "timm.pth"))
+    load_model(str(folder / "mmpose1.pth"))
+    out, err = capsys.readouterr()
+    assert out == ""
+    taken = "took the averaged ones, state_dict_ema, not state_dict"
+    assert err == f"note: {folder / 'timm.pth'} holds two sets of weights: {taken}\n"

@@ -92,7 +92,7 @@ def _described(path: Path, head: bytes) -> str:
     for start, description in _BEGINNINGS:
         if beginning.startswith(start.lower()):
             return description
-    if head.startswith(b"\x80"):
+    if len(head) > 1 and head.startswith(b"\x80"):
         return f"a bare pickle (protocol {head[1]}); save the weights with torch.save(model.state_dict(), ...)"
     if path.suffix.lower() in (".onnx", ".xml", ".bin", ".param", ".lhr", ".pt2", ".tflite"):
         return f"a {path.suffix} file; give the weights that it was exported from"
