@@ -35,7 +35,8 @@ from litehrnet.export.int8 import quantize_int8
 from litehrnet.files import data_path, written_whole
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
-from litehrnet.measure.bench import machine, ratios, time_loaded_anew
+from litehrnet.measure import machine, ratios, time_sessions
+from litehrnet.measure.statistics import interval_name
 from litehrnet.runtimes import RUNTIMES, load
 
 HERE = Path(__file__).resolve().parent
@@ -165,7 +166,7 @@ def measure_alone(height: str, width: str, sessions: str, rounds: str, *entry_an
 
     def timed(*choices: tuple[str, str, int, str]) -> np.ndarray:
         loaders = [lambda choice=choice: partial(load(*choice), images) for choice in choices]
-        return time_loaded_anew(loaders, int(sessions), int(rounds))
+        return time_sessions(loaders, int(sessions), int(rounds))
 
     times = timed((other_source, other, 1, other_arithmetic), (source, runtime, 1, arithmetic))
     # Threads are made before the clock starts; the one-thread figure is from above, where none of them was there yet.
@@ -240,8 +241,8 @@ HEAD = (
 
 HOW = """\
 Each file is run in a process of its own, in turn with ONNX Runtime's plain float32 file, one thread; both are loaded
-anew {sessions} times and run {rounds} times each time. *Times as fast* is the median over these sessions, each with the
-median of its rounds' ratios, and its 95 % interval. *Second thread* is the speed-up by it,
+{sessions} times and run {rounds} times each time. *Times as fast* is the median over these sessions, each with the
+median of its rounds' ratios, and its {interval}. *Second thread* is the speed-up by it,
 and *peak* the memory above everything imported. *Relative difference*, *shift* (in input pixels, all joints)
 and *moved* are against PyTorch in float32; OKS is against the annotated joints of {counts}. int8 was calibrated on
 {calibration} other renderings. fp16 means float16 weights in the file; ncnn may then compute in float16, too; others
@@ -276,7 +277,13 @@ def page(report: dict[str, object], name: str) -> str:
             f"{network['variant']} at {network['size'][0]}x{network['size'][1]} (height x width), weights",
             f"{network['weights']} ({network['sha256'][:8]}). {told['processor']}, {told['system']}; {versions}.",
             "",
-            HOW.format(sessions=report["sessions"], rounds=report["rounds"], counts=counts, calibration=CALIBRATION),
+            HOW.format(
+                sessions=report["sessions"],
+                rounds=report["rounds"],
+                interval=interval_name(report["sessions"]),
+                counts=counts,
+                calibration=CALIBRATION,
+            ),
             "",
             f"| {' | '.join(head)} |",
             f"|{'---|' * len(head)}",
@@ -314,7 +321,7 @@ def main() -> None:
     parser.add_argument("--size", type=size_of, default=(256, 192), metavar="HxW")
     parser.add_argument("--people", type=Path, metavar="FILE", help="more annotations in COCO's form")
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="their photographs (default: beside the file)")
-    parser.add_argument("--sessions", type=int, default=5, help="times that every file is loaded anew")
+    parser.add_argument("--sessions", type=int, default=9, help="times that every file is loaded")
     parser.add_argument("--rounds", type=int, default=10, help="times that it is run each time")
     parser.add_argument("--quick", action="store_true", help="few rounds: a test of this program, no result")
     parser.add_argument("--output", type=Path, default=HERE / "devices", help="folder to write to")

@@ -26,8 +26,10 @@ from litehrnet.export import export_onnx
 from litehrnet.export.convert import export_ncnn
 from litehrnet.fusion import fuse
 from litehrnet.fusion.network import FusedLiteHRNet
-from litehrnet.measure.bench import SPIN_SECONDS, Report, compare, machine, ratios, time_loaded_anew
+from litehrnet.measure import Report, compare, machine, ratios, time_sessions
 from litehrnet.measure.profile import by_kind, make_session, measure_peaks, profile, random_input, reorders
+from litehrnet.measure.statistics import interval_name
+from litehrnet.measure.timing import SPIN_SECONDS
 from litehrnet.model import with_fuse_step
 from litehrnet.runtimes import load
 
@@ -57,7 +59,7 @@ class Bench:
 
     def __init__(self, folder: Path, sessions: int, rounds: int) -> None:
         self.folder, self.sessions, self.rounds = folder, sessions, rounds
-        self.report = Report(machine())
+        self.report = Report(machine(), sessions=sessions)
         self.models: dict[str, litehrnet.LiteHRNet] = {}
 
     def model(self, variant: str) -> litehrnet.LiteHRNet:
@@ -115,7 +117,7 @@ class Bench:
         self, loaders: dict[str, Callable[[], Callable[[], object]]], pause: float = 0.0
     ) -> dict[str, list[float]]:
         """Name to (milliseconds, times as fast as the first, low, high)."""
-        times = time_loaded_anew(list(loaders.values()), self.sessions, self.rounds, pause=pause)
+        times = time_sessions(list(loaders.values()), self.sessions, self.rounds, pause=pause)
         return {
             name: [float(np.median(times[..., k])) * 1e3, *ratio]
             for k, (name, ratio) in enumerate(zip(loaders, ratios(times), strict=True))
@@ -211,7 +213,7 @@ class Bench:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one size, few rounds: a test of this program")
-    parser.add_argument("--sessions", type=int, default=9, help="times that every graph is loaded anew")
+    parser.add_argument("--sessions", type=int, default=9, help="times that every graph is loaded")
     parser.add_argument("--rounds", type=int, default=16, help="times that it is run each time")
     parser.add_argument("--output", type=Path, default=HERE, help="folder to write to")
     arguments = parser.parse_args()
@@ -257,11 +259,11 @@ def page(report: Report, name: str) -> str:
     lines = [
         f"# Speed, {told['date']}",
         "",
-        f"{told['processor']}, {told['system']}; {versions}. One run of `make bench`: graphs are",
-        "run in turn, and loaded anew several times, since where the memory of a loaded graph happens to lie is worth",
-        "some per cent. A ratio is the median over these sessions, each with the median of its rounds' ratios; the",
-        "interval (95 %) is theirs. Each file's heatmaps are compared with PyTorch's. The baseline is the public",
-        "network's graph, with its fuse step run twice.",
+        f"{told['processor']}, {told['system']}; {versions}. One run of `make bench`: graphs run in turn, in",
+        f"{report.sessions} sessions, because where a graph lands in memory changes its speed by a few per cent. A",
+        "ratio is the median over the sessions, each with the median of its rounds' ratios; in parentheses is its",
+        f"{interval_name(report.sessions)}. Each file's heatmaps are compared with PyTorch's. The baseline is the",
+        "public network's graph, with its fuse step run twice.",
         "",
         f"![Times as fast as the public graph]({name}.png)",
         "",

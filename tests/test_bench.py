@@ -1,4 +1,4 @@
-"""Timing in turn, ratios with intervals, parity beside each, and what a profile says."""
+"""Timing in turn, ratios with intervals, parity of each file, and what a profile says."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import math
 import numpy as np
 import pytest
 
-from litehrnet.measure import bench
-from litehrnet.measure import profile as profiling
-from litehrnet.measure.bench import (
+from litehrnet.measure import (
     Report,
+    bench,
     compare,
     median_interval,
     ratios,
+    stored_report,
     time_in_turn,
-    time_loaded_anew,
+    time_sessions,
 )
+from litehrnet.measure import profile as profiling
+from litehrnet.measure.statistics import coverage, interval_name
 
 SIZE = (64, 32)
 
@@ -37,7 +39,7 @@ def test_nothing_to_time_is_refused():
         time_in_turn([int], rounds=0)
 
 
-def test_every_session_loads_anew_in_another_order():
+def test_every_session_loads_again_in_another_order():
     loaded, alive = [], []
 
     def loader(name):
@@ -47,16 +49,16 @@ def test_every_session_loads_anew_in_another_order():
 
         return load_one
 
-    times = time_loaded_anew([loader("a"), loader("b"), loader("c")], sessions=6, rounds=2, warmup=0)
+    times = time_sessions([loader("a"), loader("b"), loader("c")], sessions=6, rounds=2)
     assert times.shape == (6, 2, 3)
     assert (times > 0).all()
     orders = {"".join(loaded[k : k + 3]) for k in range(0, 18, 3)}
     assert all(sorted(order) == list("abc") for order in orders) and len(orders) > 1
-    assert "".join(alive) == "abccba" * 6
+    assert "".join(alive) == ("aaaaabbbbbccccc" + "abccba") * 6  # five calls each before the first that counts
     with pytest.raises(ValueError, match="at least one session, got 0"):
-        time_loaded_anew([loader("a")], sessions=0)
+        time_sessions([loader("a")], sessions=0)
     with pytest.raises(ValueError, match="got 0 and 10"):
-        time_loaded_anew([])
+        time_sessions([])
 
 
 def test_the_interval_holds_what_differs_from_session_to_session():
@@ -83,10 +85,21 @@ def test_the_interval_covers_the_true_median_nineteen_times_out_of_twenty():
         assert 930 <= covered <= 990
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 10])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 6, 7, 8])
 def test_the_interval_of_few_values_is_their_range(n):
     values = np.arange(float(n))
     assert median_interval(values)[1:] == (0, n - 1)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 6, 7, 9, 12, 25, 60, 101])
+def test_the_stated_coverage_is_what_is_covered(n):
+    """By counting: uniform values, whose true median is known."""
+    draws = np.random.default_rng(n).random((20_000, n))
+    low, high = np.array([median_interval(values)[1:] for values in draws]).T
+    covered = float(((low <= 0.5) & (high >= 0.5)).mean())
+    assert abs(covered - coverage(n)) < 0.01
+    assert (coverage(n) >= 0.95) == (n >= 6)
+    assert interval_name(n).startswith("95 % interval" if n >= 6 else "range")
 
 
 def test_a_ratio_says_how_many_times_faster():
@@ -103,7 +116,7 @@ def test_a_ratio_says_how_many_times_faster():
 
     images = np.ones((1, 1, 2, 2), np.float32)
     loaders = {"slow": lambda: wait(0.01), "fast": lambda: wait(0.002)}
-    slow, fast = compare(loaders, images, runtime="torch", sessions=3, rounds=3, warmup=0)
+    slow, fast = compare(loaders, images, runtime="torch", sessions=3, rounds=3)
     assert slow.ratio == slow.low == slow.high == 1
     assert 2 < fast.ratio < 8
     assert fast.milliseconds < slow.milliseconds
@@ -126,20 +139,20 @@ def test_files_are_compared_with_the_first(exported, tmp_path):
     _, path = exported(size=SIZE)
     other = tmp_path / "other.onnx"
     other.write_bytes(path.read_bytes())
-    report = bench.run([path, other], rounds=3, warmup=1)
+    report = bench([path, other], rounds=3)
     assert [row.name for row in report.rows] == ["model.onnx", "other.onnx"]
     assert report.rows[1].max_rel == 0
     assert report.rows[0].size == SIZE
     assert report.rows[0].megabytes == path.stat().st_size / 1e6
     assert {"processor", "onnxruntime", "torch", "date"} <= set(report.machine)
     with pytest.raises(ValueError, match="none twice"):
-        bench.run([path, path])
+        bench([path, path])
     with pytest.raises(ValueError, match="at least one"):
-        bench.run([])
+        bench([])
     with pytest.raises(FileNotFoundError):
-        bench.run([path, tmp_path / "missing.onnx"])
+        bench([path, tmp_path / "missing.onnx"])
     with pytest.raises(ValueError, match="height 64"):
-        bench.run([path], size=(96, 32))
+        bench([path], size=(96, 32))
 
 
 def test_a_report_comes_back_as_it_was_saved(tmp_path):
@@ -150,7 +163,29 @@ def test_a_report_comes_back_as_it_was_saved(tmp_path):
     assert json.loads((tmp_path / "report.json").read_text())["rows"][0]["size"] == [2, 2]
 
 
-def test_the_table_has_a_line_a_row_and_a_cell_a_column():
+def test_a_report_of_the_first_edition_can_be_read(tmp_path):
+    """Its rows say no precision, and it does not say how many sessions there were."""
+    row = {"name": "m", "runtime": "ncnn", "threads": 2, "size": [64, 32], "milliseconds": 1.5, "ratio": 1.25}
+    row |= {"low": 1.0, "high": 2.0, "max_rel": 1e-6, "same_peaks": True, "megabytes": None}
+    (tmp_path / "old.json").write_text(json.dumps({"machine": {"date": "d"}, "rows": [row], "notes": {}}))
+    report = Report.load(tmp_path / "old.json")
+    assert report.rows[0].precision == "float32" and report.rows[0].size == (64, 32) and report.sessions is None
+    assert "1.25 (1.00 to 2.00)" in report.table() and "interval" not in report.table()
+    assert len(stored_report().rows) > 10
+
+
+@pytest.mark.parametrize(
+    ("sessions", "words"),
+    [(9, "95 % interval."), (6, "95 % interval."), (5, "93 times out of 100"), (3, "75 times"), (1, "one session")],
+)
+def test_the_table_does_not_claim_more_than_its_sessions_give(sessions, words):
+    images = np.ones((1, 1, 2, 2), np.float32)
+    rows = compare(dict.fromkeys("ab", lambda: lambda x: x), images, runtime="torch", rounds=2, sessions=sessions)
+    table = Report({}, rows, sessions=sessions).table()
+    assert words in table and ("95 %" in table) == (sessions >= 6)
+
+
+def test_the_table_has_a_line_per_row_and_a_cell_per_column():
     images = np.ones((1, 1, 2, 2), np.float32)
     report = Report({}, compare(dict.fromkeys("ab", lambda: lambda x: x), images, runtime="torch", rounds=3))
     lines = report.table().splitlines()

@@ -493,7 +493,7 @@ def test_converting_leaves_every_mode_and_takes_float32_only(tmp_path: Path) -> 
 @pytest.mark.parametrize("runtime", ["openvino", "ncnn"])
 def test_bench_runs_a_file_at_its_own_size_and_counts_its_weights(converted: Callable, runtime: str) -> None:
     path = converted(runtime)
-    (row,) = bench.run([path], runtime=runtime, sessions=1, rounds=2).rows
+    (row,) = bench([path], runtime=runtime, sessions=1, rounds=2).rows
     assert row.size == SIZE
     assert row.megabytes == pytest.approx((path.stat().st_size + path.with_suffix(".bin").stat().st_size) / 1e6)
     assert row.megabytes > 2

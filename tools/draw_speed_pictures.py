@@ -11,7 +11,7 @@ from pathlib import Path
 
 import matplotlib
 
-from litehrnet.measure.bench import stored_report
+from litehrnet.measure import stored_report
 
 FIGURES = Path(__file__).resolve().parents[1] / "notebooks" / "figures"
 

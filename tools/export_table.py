@@ -28,7 +28,7 @@ import litehrnet
 from litehrnet.course.netron import summary
 from litehrnet.export import DYNAMIC, EXPORTERS, check_parity, export_onnx, opsets
 from litehrnet.files import written_whole
-from litehrnet.measure.bench import machine
+from litehrnet.measure import machine
 from litehrnet.runtimes.onnx_files import signature
 from litehrnet.sizes import parse_size
 

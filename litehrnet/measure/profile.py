@@ -1,4 +1,4 @@
-"""Where the time goes inside ONNX Runtime: one row a kernel, sums by operator, layout reorders, the machine's peaks.
+"""Where the time goes inside ONNX Runtime: one row per kernel, sums by operator, layout reorders, the machine's peaks.
 
 ONNX Runtime rewrites a graph before it runs it. What is listed here is what really ran: fused nodes, and the
 `ReorderInput` and `ReorderOutput` that move tensors into its blocked layout and out of it.
@@ -45,7 +45,7 @@ class Kernel:
         output: shape of its first output.
         macs: multiply-accumulates of a convolution; 0 for every other operator.
         bytes: of its inputs, weights and outputs, each counted once.
-        depthwise: whether it is a convolution with one filter a channel.
+        depthwise: whether it is a convolution with one filter per channel.
     """
 
     name: str
@@ -81,43 +81,42 @@ def make_session(path: str | Path, threads: int = 1, **settings: object) -> Infe
     return onnxruntime.InferenceSession(path, session_options(threads, **settings), providers=["CPUExecutionProvider"])
 
 
-def random_input(session: InferenceSession, batch: int = 1) -> dict[str, np.ndarray]:
+def random_input(session: InferenceSession) -> dict[str, np.ndarray]:
     """Noise in the shape of a session's one input, always the same.
 
     Raises:
         ValueError: the input's size is free, so there is no shape to fill.
     """
     value = session.get_inputs()[0]
-    shape = [batch, *value.shape[1:]]
+    shape = [1, *value.shape[1:]]
     if not all(isinstance(side, int) for side in shape):
         raise ValueError(f"the input {value.name!r} has a free size, {value.shape}; export the model at one size")
     return {value.name: np.random.default_rng(0).standard_normal(shape).astype(np.float32)}
 
 
-def profile(path: str | Path, runs: int = 80, threads: int = 1) -> list[Kernel]:
-    """Run a file `runs` times with ONNX Runtime's profiler, and give each node's tenth percentile.
+def profile(path: str | Path, runs: int = 80) -> list[Kernel]:
+    """Run a file `runs` times with ONNX Runtime's profiler, in one thread, and give each node's tenth percentile.
 
     The tenth percentile is steadier than the median where other programs run beside; sums of it compare well.
 
     Args:
         path: an ONNX file of fixed size.
         runs: how often to run it.
-        threads: threads within an operator.
     """
     with tempfile.TemporaryDirectory() as name:
-        session = make_session(path, threads, enable_profiling=True, profile_file_prefix=str(Path(name) / "profile"))
+        session = make_session(path, enable_profiling=True, profile_file_prefix=str(Path(name) / "profile"))
         image = random_input(session)
         for _ in range(runs):
             session.run(None, image)
         events = json.loads(Path(session.end_profiling()).read_text())
     times: dict[str, list[int]] = collections.defaultdict(list)
-    told: dict[str, dict] = {}
+    arguments: dict[str, dict] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time"):
             node = event["name"].removesuffix("_kernel_time")
             times[node].append(event["dur"])
-            told[node] = event["args"]
-    return [_kernel(node, float(np.percentile(durations, 10)), told[node]) for node, durations in times.items()]
+            arguments[node] = event["args"]
+    return [_kernel(node, float(np.percentile(durations, 10)), arguments[node]) for node, durations in times.items()]
 
 
 def _kernel(name: str, microseconds: float, args: dict) -> Kernel:
@@ -169,8 +168,8 @@ class Peaks:
     """What this machine can do with one thread, measured.
 
     Attributes:
-        gmacs: 10^9 multiply-accumulates a second, in a large matrix product.
-        copy: 10^9 bytes a second read and written, copying 64 MB, which no cache holds.
+        gmacs: 10^9 multiply-accumulates per second, in a large matrix product.
+        copy: 10^9 bytes per second read and written, copying 64 MB, which no cache holds.
         cached_copy: the same for the 0.6 MB of branch 0's map.
     """
 

@@ -28,8 +28,8 @@ from .style import (
 )
 
 if TYPE_CHECKING:
-    from ...measure.bench import Row
     from ...measure.profile import Kernel, Peaks
+    from ...measure.report import Row
 
 __all__ = [
     "blocked_layout",

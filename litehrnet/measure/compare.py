@@ -1,0 +1,137 @@
+"""Speed as paired ratios, with the parity of each file beside it. `litehrnet.measure.timing` says how time is taken."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ..runtimes import load, runtime_of, usual_size
+from ..sizes import check_size
+from .machine import machine
+from .report import Report, Row
+from .statistics import ratios
+from .timing import SESSIONS, SPIN_SECONDS, time_sessions
+
+__all__ = ["bench", "compare"]
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+def compare(
+    loaders: Mapping[str, Callable[[], Run]],
+    images: np.ndarray,
+    expected: np.ndarray | None = None,
+    *,
+    runtime: str,
+    threads: int = 1,
+    precision: str = "float32",
+    sessions: int = SESSIONS,
+    rounds: int = 10,
+    files: Mapping[str, Path] | None = None,
+) -> list[Row]:
+    """Time functions of one input in turn, and compare what they answer.
+
+    Args:
+        loaders: name to what loads a model and returns its function; the first is the baseline of the ratios.
+        images: (N, 3, H, W) float32.
+        expected: the heatmaps that they should give; the first one's answer by default.
+        runtime: for the rows.
+        threads: for the rows.
+        precision: for the rows.
+        sessions: how often every model is loaded.
+        rounds: how often it is run each time.
+        files: name to file, for the size in megabytes.
+    """
+    answers = {name: load_one()(images) for name, load_one in loaders.items()}
+    if expected is None:
+        expected = next(iter(answers.values()))
+    calls = [lambda load_one=load_one: partial(load_one(), images) for load_one in loaders.values()]
+    times = time_sessions(calls, sessions, rounds, pause=0.0 if threads == 1 else SPIN_SECONDS)
+    rows = []
+    for k, ((name, answer), (ratio, low, high)) in enumerate(zip(answers.items(), ratios(times), strict=True)):
+        file = (files or {}).get(name)
+        rows.append(
+            Row(
+                name=name,
+                runtime=runtime,
+                threads=threads,
+                size=(images.shape[2], images.shape[3]),
+                milliseconds=float(np.median(times[..., k])) * 1e3,
+                ratio=ratio,
+                low=low,
+                high=high,
+                max_rel=float(np.abs(answer - expected).max() / np.abs(expected).max()),
+                same_peaks=bool((peaks(answer) == peaks(expected)).all()),
+                megabytes=None if file is None else megabytes(file),
+                precision=precision,
+            )
+        )
+    return rows
+
+
+def megabytes(file: Path) -> float:
+    """The size of a model's file, and of the .bin file beside it that OpenVINO and ncnn keep the weights in."""
+    files = [file, file.with_suffix(".bin")] if file.suffix in (".xml", ".param") else [file]
+    return sum(each.stat().st_size for each in files) / 1e6
+
+
+def peaks(heatmaps: np.ndarray) -> np.ndarray:
+    """(N, K, h, w) to the index of each heatmap's peak, (N, K)."""
+    return heatmaps.reshape(*heatmaps.shape[:2], -1).argmax(-1)
+
+
+def bench(
+    models: Sequence[str | Path],
+    runtime: str | None = None,
+    precision: str = "float32",
+    *,
+    threads: int = 1,
+    sessions: int = SESSIONS,
+    rounds: int = 10,
+    size: Sequence[int] | None = None,
+) -> Report:
+    """Compare files; the first is the baseline, of the speed and of the heatmaps.
+
+    Args:
+        models: what `litehrnet.runtimes.load` takes, all for the same input.
+        runtime: one for all files; by default each runs in the one that it is made for.
+        precision: what the runtimes may compute in.
+        threads: within an operator.
+        sessions: how often every file is loaded; fewer than six give no 95 % interval.
+        rounds: how often it is run each time.
+        size: (height, width) to run at; by default that of the first file (`litehrnet.runtimes.usual_size`).
+
+    Raises:
+        ValueError: no model, two of the same name, a file that does not take this size, or heatmaps of another shape.
+        FileNotFoundError: there is no such file.
+    """
+    paths = {
+        Path(model).name if len({Path(m).name for m in models}) == len(models) else str(model): Path(model)
+        for model in models
+    }
+    if not paths or len(paths) != len(models):
+        raise ValueError(f"give at least one model, and none twice; got {[str(model) for model in models]}")
+    chosen = {name: runtime or runtime_of(path) for name, path in paths.items()}
+    loaders = {name: _loader(path, chosen[name], threads, precision, size) for name, path in paths.items()}
+    runs = {name: load_one() for name, load_one in loaders.items()}
+    height, width = check_size(usual_size(next(iter(paths.values()))) if size is None else size)
+    images = np.random.default_rng(0).standard_normal((1, 3, height, width)).astype(np.float32)
+    shapes = {name: run_one(images).shape for name, run_one in runs.items()}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(f"these models give heatmaps of different shapes: {shapes}")
+    del runs
+    rows = compare(
+        loaders, images, runtime="", threads=threads, precision=precision, sessions=sessions, rounds=rounds, files=paths
+    )
+    return Report(machine(), [replace(row, runtime=chosen[row.name]) for row in rows], sessions=sessions)
+
+
+def _loader(path: Path, runtime: str, threads: int, precision: str, size: Sequence[int] | None) -> Callable[[], Run]:
+    options: dict[str, object] = {} if precision == "float32" else {"precision": precision}
+    if runtime == "ncnn" and size is not None:  # some of its files do not say theirs
+        options["size"] = size
+    return partial(load, path, runtime, threads, **options)

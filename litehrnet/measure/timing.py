@@ -1,0 +1,79 @@
+"""Seconds of functions that are run in turn, in several sessions. How speed is measured here, and why:
+
+- Milliseconds depend on the machine, its load and the minute. The ratio of two runs that followed each other hardly
+  does: whatever slowed one of them slowed the other, too. So models are run in turn, once per round, and ratios are
+  taken within a round.
+- Where a loaded model lands in memory makes it faster or slower by a few per cent for as long as it stays loaded, and
+  all its rounds agree on that. So models are loaded again for every session, in another order.
+- A session therefore counts once, with the median of its rounds; `litehrnet.measure.statistics` gives the median over
+  the sessions, and an interval for it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+__all__ = ["SESSIONS", "SPIN_SECONDS", "time_in_turn", "time_sessions"]
+
+SESSIONS = 6  # the fewest that give the median a 95 % interval
+SPIN_SECONDS = 0.02  # a runtime's own threads look for work this long before they sleep, and take a core meanwhile
+
+
+def time_in_turn(
+    runs: Sequence[Callable[[], object]], rounds: int = 50, warmup: int = 5, pause: float = 0.0
+) -> np.ndarray:
+    """Seconds of each call, (rounds, len(runs)); every round calls each once, odd rounds in the opposite order.
+
+    Args:
+        runs: what to time.
+        rounds: how often.
+        warmup: calls of each before the first that counts.
+        pause: seconds before each call, for threads of the call before that still spin.
+
+    Raises:
+        ValueError: nothing to run, or no rounds.
+    """
+    if not runs or rounds < 1:
+        raise ValueError(f"timing takes at least one model and one round, got {len(runs)} and {rounds}")
+    for run_one in runs:
+        for _ in range(warmup):
+            run_one()
+    times = np.empty((rounds, len(runs)))
+    for i in range(rounds):
+        order = range(len(runs)) if i % 2 == 0 else reversed(range(len(runs)))
+        for k in order:
+            time.sleep(pause)
+            start = time.perf_counter()
+            runs[k]()
+            times[i, k] = time.perf_counter() - start
+    return times
+
+
+def time_sessions(
+    loaders: Sequence[Callable[[], Callable[[], object]]],
+    sessions: int = SESSIONS,
+    rounds: int = 10,
+    pause: float = 0.0,
+) -> np.ndarray:
+    """`time_in_turn` of models that are loaded again for every session: seconds, (sessions, rounds, len(loaders)).
+
+    Args:
+        loaders: each loads a model and returns what is to be timed.
+        sessions: how often all are loaded, every time in another order.
+        rounds: calls of each in a session.
+        pause: seconds before each call.
+
+    Raises:
+        ValueError: nothing to run, no sessions or no rounds.
+    """
+    if sessions < 1:
+        raise ValueError(f"timing takes at least one session, got {sessions}")
+    order, times = np.random.default_rng(0), []
+    for _ in range(sessions):
+        loaded = {k: loaders[k]() for k in order.permutation(len(loaders))}
+        times.append(time_in_turn([loaded[k] for k in range(len(loaders))], rounds, pause=pause))
+        del loaded  # before the next ones are loaded, so that they can land elsewhere in memory
+    return np.stack(times)
