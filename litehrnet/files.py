@@ -152,7 +152,10 @@ def _target(path: Path) -> Path:
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; give the name of a file in it")
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError before Python 3.13
+        raise OSError(f"cannot write {path}: it is a link that leads back to itself") from error
     if target.exists() and not target.is_file():
         raise ValueError(f"cannot write {path}: it is a pipe or a device, not an ordinary file")
     if not target.parent.is_dir():

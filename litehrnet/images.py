@@ -118,6 +118,11 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
+def _side(name: str) -> str:
+    """ "left", "right" or "middle", by how a joint's name begins."""
+    return next((side for side in ("left", "right") if name.lower().startswith(side)), "middle")
+
+
 def draw_joints(
     image: np.ndarray,
     joints: np.ndarray,
@@ -133,7 +138,7 @@ def draw_joints(
         joints: (K, 2), x, y in pixels; they may be outside.
         scores: (K,); joints below `least_score` are left out, and so are their bones.
         skeleton: pairs of joints to connect.
-        names: K names; "left ..." and "right ..." get a colour each.
+        names: K names; those that begin with "left" and with "right" get a colour each.
         least_score: see `scores`.
 
     Returns:
@@ -142,7 +147,7 @@ def draw_joints(
     picture = Image.fromarray(image).convert("RGB")
     pen = ImageDraw.Draw(picture)
     radius = max(2.0, max(picture.size) / 150)
-    colours = [SIDE_COLOURS.get(name.split(" ")[0], SIDE_COLOURS["middle"]) for name in names]
+    colours = [SIDE_COLOURS[_side(name)] for name in names]
     shown = [score >= least_score for score in scores]
     points = [tuple(float(value) for value in joint) for joint in joints]
     for a, b in skeleton:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import onnx
@@ -23,9 +27,12 @@ from reference import reference_model
 
 import litehrnet
 from litehrnet import cli, files
+from litehrnet.cli import parser
+from litehrnet.cli.models import Runner
+from litehrnet.cli.parser import build_parser
 from litehrnet.cli.terminal import spinner
 from litehrnet.files import data_path
-from litehrnet.heatmaps import COCO_NAMES
+from litehrnet.heatmaps import COCO_NAMES, COCO_SKELETON
 from litehrnet.images import read_image
 from litehrnet.runtimes import parity
 from litehrnet.runtimes.onnx_files import signature
@@ -413,6 +420,336 @@ class TestProcess:
         assert run("export", "litehrnet18", *FAST)[0] == 130 and left() == []
 
 
+# For every option, a value that is wrong in itself; options that are switches, or take any text, are not here.
+WRONG = {
+    "size": ["", "256", "256x", "x192", "256x192x3", "-256x192", "2.5x32", "axb", "1e3x32", "256x19２x"],
+    "box": ["", "1,2,3", "1,2,3,4,5", "a,b,c,d", "nan,0,1,1", "0,0,inf,1", "1 2 3 4"],
+    "count": ["", "0", "-1", "1.5", "two", "nan", "9" * 40, "1e3"],
+    "threads": ["", "0", "-3", "100000", "4.0", "many", "9" * 12],
+    "finite": ["", "nan", "inf", "-inf", "high", "0,3"],
+    "positive": ["", "0", "-1e-4", "nan", "inf", "small"],
+    "file": ["", "https://example.org/x", "s3://bucket/x", "a\0b"],
+}
+ANY_TEXT = {"checkpoint", "model", "models", "joints", "print_completion"}
+
+
+def wrong_calls() -> Iterator[tuple[str, ...]]:
+    """Every option of every command, with every wrong value of its kind; told from the parser itself."""
+    parser = build_parser()
+    commands = next(action for action in parser._actions if action.dest == "command").choices
+    for name, command in commands.items():
+        needed = ["x.jpg" for action in command._actions if not action.option_strings and action.nargs in (None, "+")]
+        for action in command._actions:
+            if action.nargs == 0 or action.dest == "help":
+                continue
+            if action.choices is not None:
+                values = ["", "no", f"{next(iter(action.choices))} ", next(iter(action.choices)).upper()]
+            elif action.type is None:
+                assert action.dest in ANY_TEXT, f"litehrnet {name} {action.dest}: what is a wrong value?"
+                continue
+            else:
+                values = WRONG[action.type.__name__]
+            for value in values:
+                if action.option_strings:
+                    yield (name, *needed, f"{action.option_strings[-1]}={value}")
+                else:
+                    others = needed[1:]
+                    yield (name, *others, value)
+
+
+class TestEveryOption:
+    @pytest.mark.parametrize("call", list(wrong_calls()), ids=lambda call: " ".join(call)[:60].replace("\0", "0"))
+    def test_a_wrong_value_is_a_wrong_call(self, run: Callable, call: tuple[str, ...]) -> None:
+        code, out, err = run(*call)
+        assert (code, out, left()) == (2, "", [])
+        last = err.splitlines()[-1]
+        assert err.startswith("usage: litehrnet ") and last.startswith(f"litehrnet {call[0]}: error: argument ")
+        assert "invalid" not in last or "choose from" in last  # argparse's own "invalid size value" says nothing
+
+    @pytest.mark.parametrize("text", ["64x32", "64X32", "64×32", "64*32", " 64 x 32 ", "64,32"])
+    def test_sizes_as_people_write_them(self, text: str) -> None:
+        assert parser.size(text) == (64, 32)
+
+    @pytest.mark.parametrize(
+        ("call", "meant"),
+        [
+            (("exprt",), "export"),
+            (("predcit", "x"), "predict"),
+            (("export", "x", "--dynamc", "size"), "--dynamic"),
+            (("export", "x", "--dynamic", "sizes"), "size"),
+            (("predict", "x", "--bx=1,2,3,4"), "--box"),
+            (("bench", "x", "--runtime", "onnxrt"), "onnxruntime"),
+            (("export", "x", "--to", "opnvino"), "openvino"),
+        ],
+    )
+    def test_did_you_mean(self, run: Callable, call: tuple, meant: str) -> None:
+        code, _, err = run(*call)
+        assert code == 2 and err.rstrip().endswith(f"; did you mean {meant}?")
+
+    def test_a_name_of_weights_that_is_nearly_known(self, run: Callable) -> None:
+        code, _, err = run("predict", PHOTO, "--model", "litehrnet81")
+        assert code == 1 and "known weights are litehrnet18, " in err and err.rstrip().endswith("litehrnet18?")
+
+    @pytest.mark.parametrize("name", ["export", "check", "predict", "bench", "view"])
+    def test_examples_are_calls_that_parse(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        module = importlib.import_module(f"litehrnet.cli.{name}")
+        lines = [line.strip() for line in module.EXAMPLES.strip().splitlines()]
+        assert len(lines) >= 2
+        for line in lines:
+            words = shlex.split(line.split("  #")[0].split(" # ")[0].split(">")[0])
+            assert words[:2] == ["litehrnet", name]
+            assert parser.parse(words[1:]).command == name
+
+    def test_alone_it_prints_the_help(self, run: Callable) -> None:
+        code, out, err = run()
+        assert (code, err) == (0, "") and out.startswith("usage: litehrnet") and "bench" in out
+
+    def test_the_old_name_of_float16_still_works_and_says_so(self, capsys: pytest.CaptureFixture) -> None:
+        args = parser.parse(["export", "x.pth", "--fp16"])
+        assert args.weights == "float16" and "old name of --weights float16" in capsys.readouterr().err
+        assert parser.parse(["export", "x.pth"]).weights == "float32"
+
+    def test_models_may_stand_on_both_sides_of_an_option(self) -> None:
+        args = parser.parse(["bench", "a.onnx", "--threads", "1", "b.onnx", "c.onnx", "--json"])
+        assert args.models == ["a.onnx", "b.onnx", "c.onnx"] and args.json
+
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "tcsh"])
+    def test_completion(self, run: Callable, shell: str) -> None:
+        pytest.importorskip("shtab")
+        code, out, _ = run("--print-completion", shell)
+        assert code == 0 and "--least-score" in out and "onnxruntime" in out
+
+    def test_completion_without_its_package(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setitem(sys.modules, "shtab", None)
+        code, _, err = run("--print-completion", "bash")
+        assert code == 2 and "pip install shtab" in err
+
+
+class TestRefusals:
+    """Options that do not go together: refused in the words of the command line, before the slow part."""
+
+    PYTHON = re.compile(r"litehrnet\.\w|\w=|\(model|storage|fp16|fp32")
+
+    @pytest.mark.parametrize(
+        ("options", "words"),
+        [
+            (("--dynamic", "size", "--size", "62x96"), "multiples of 32"),
+            (("--dynamic", "size", "--pooling", "exact"), "--pooling computed"),
+            (("--dynamic", "batch", "--pooling", "adaptive", "--exporter", "torchscript"), "--pooling computed"),
+            (("--opset", "7"), "opset"),
+            (("--opset", "99", "--exporter", "torchscript"), "opset"),
+            (("--to", "ncnn", "--opset", "18"), "--opset belong to ONNX files, not to --to ncnn"),
+            (("--to", "openvino", "--exporter", "dynamo"), "--exporter belong to ONNX files"),
+            (("-o", "m.txt"), "none of the endings"),
+            (("-o", "m"), "none of the endings"),
+            (("-o", "m.onnx", "--to", "ncnn"), "must end in .ncnn.param"),
+            (("-o", ".onnx"), "must end in .onnx"),
+            (("-o", "no/m.onnx"), "the folder no does not exist"),
+            (("--size", "100000x100000"), "100000"),
+            (("--size", "999999999x32"), "999999999"),
+            (("--model", "litehrnet19"), "did you mean 'litehrnet18'?"),
+        ],
+    )
+    def test_of_export(self, run: Callable, options: tuple, words: str) -> None:
+        code, out, err = run("export", "litehrnet18", *options)
+        assert (code, out, left()) == (1, "", []) and words in err and len(err.splitlines()) == 1
+        assert not self.PYTHON.search(err), err
+
+    @pytest.mark.parametrize(
+        ("call", "words"),
+        [
+            (("bench", "a.onnx", "--json", "r.json"), "write -o r.json"),
+            (("bench", "a.onnx", "-o", "r.txt"), "must end in .json"),
+            (("bench", "a.onnx", "-o", "no/r.json"), "the folder no does not exist"),
+            (("predict", PHOTO, "-o", "no/out.png"), "the folder no does not exist"),
+            (("predict", PHOTO, "--joints", "nowhere.json"), "no such file: nowhere.json"),
+            (("predict", PHOTO, "--joints", "mpii"), "names 16 joints, and the model has 17"),
+            (("predict", PHOTO, "--joints", "hands"), "coco_wholebody_hand"),
+            (("predict", ""), "the file name is empty"),
+        ],
+    )
+    def test_of_the_others(self, run: Callable, call: tuple, words: str) -> None:
+        code, out, err = run(*call)
+        assert code in (1, 2) and (out, left()) == ("", []) and words in err
+        assert "Traceback" not in err and not self.PYTHON.search(err.splitlines()[-1])
+
+
+class TestJoints:
+    """No output labels joints with names that are not theirs."""
+
+    @pytest.fixture(scope="class")
+    def hand(self, tmp_path_factory: pytest.TempPathFactory) -> Path:
+        """A checkpoint of 21 joints that says nothing of them."""
+        path = tmp_path_factory.mktemp("hand") / "hand.pth"
+        torch.save(reference_model("litehrnet18", num_joints=21).state_dict(), path)
+        return path
+
+    def found(self, run: Callable, *arguments: object) -> dict:
+        code, out, _ = run("predict", PHOTO, "--size", "32x32", "--json", *arguments)
+        assert code == 0
+        return json.loads(out)
+
+    def test_unknown_joints_are_numbered(self, run: Callable, hand: Path) -> None:
+        told = self.found(run, "--model", hand)
+        assert [joint["name"] for joint in told["people"][0]["joints"]] == [f"joint {k}" for k in range(21)]
+        assert told["skeleton"] == []
+
+    def test_seventeen_are_cocos(self, run: Callable, checkpoint: Path) -> None:
+        told = self.found(run, "--model", checkpoint)
+        assert [joint["name"] for joint in told["people"][0]["joints"]] == list(COCO_NAMES)
+        assert told["skeleton"] == [list(bone) for bone in COCO_SKELETON]
+
+    def test_a_file_names_them(self, run: Callable, hand: Path) -> None:
+        names = [f"finger {k}" for k in range(21)]
+        category = {"name": "hand", "keypoints": names, "skeleton": [[1, 2], [20, 21]]}
+        Path("hand.json").write_text(json.dumps({"images": [], "categories": [category]}))
+        told = self.found(run, "--model", hand, "--joints", "hand.json")
+        assert [joint["name"] for joint in told["people"][0]["joints"]] == names
+        assert told["skeleton"] == [[0, 1], [19, 20]]
+
+    def test_a_public_set_names_them_in_the_table_and_in_the_picture(self, run: Callable, hand: Path) -> None:
+        options = ("--size", "32x32", "--model", hand, "--least-score=-1e9")
+        _, numbered, _ = run("predict", PHOTO, *options, "-o", "a.png")
+        code, named, _ = run("predict", PHOTO, *options, "-o", "b.png", "--joints", "coco_wholebody_hand")
+        assert code == 0 and "  pinky finger 4  " in named and "joint 0" in numbered
+        columns = {line.index("score") for line in named.splitlines() if "score" in line}
+        assert len(columns) == 1
+        assert (read_image("a.png") != read_image("b.png")).any()  # bones
+
+    @pytest.mark.parametrize("content", ["", "{}", "[]", '{"keypoints": []}', '{"names": ["a", "a"]}', "\x80"])
+    def test_what_describes_none_is_one_sentence(self, run: Callable, hand: Path, content: str) -> None:
+        Path("hand.json").write_bytes(content.encode("latin-1"))
+        code, out, err = run("predict", PHOTO, "--size", "32x32", "--model", hand, "--joints", "hand.json")
+        assert (code, out) == (1, "") and "hand.json" in err and len(err.splitlines()) == 1
+
+
+class TestOutputs:
+    """Everything that a command could replace: an input, a file of another kind, a file that is half there."""
+
+    OTHERS: ClassVar = {
+        "text": b"notes of a week", "zip": b"PK\x03\x04" + bytes(40), "picture": None, "onnx": None,
+        "json": b'{"name": "a package"}', "xml": b"<?xml version='1.0'?><project/>",
+    }  # fmt: skip
+
+    def fill(self, kind: str, path: str, ours: Path) -> bytes:
+        if kind == "picture":
+            Image.new("RGB", (3, 3)).save(path, "PNG")
+        elif kind == "onnx":
+            shutil.copy(ours, path)
+        else:
+            Path(path).write_bytes(self.OTHERS[kind])
+        return Path(path).read_bytes()
+
+    @pytest.mark.parametrize("kind", OTHERS)
+    @pytest.mark.parametrize(
+        ("call", "output", "own"),
+        [
+            (("export", "litehrnet18", "--size", "32x32"), "m.onnx", "onnx"),
+            (("export", "litehrnet18", "--size", "32x32"), "m.xml", None),
+            (("export", "litehrnet18", "--size", "32x32"), "m.ncnn.param", None),
+            (("predict", PHOTO, "--size", "32x32"), "m.png", "picture"),
+            (("bench", "MODEL", "--size", "32x32"), "m.json", None),
+        ],
+    )
+    def test_another_kind_is_kept(
+        self, run: Callable, ours: Path, kind: str, call: tuple, output: str, own: str | None
+    ) -> None:
+        if kind == own:
+            return
+        before = self.fill(kind, output, ours)
+        code, out, err = run(*(ours if word == "MODEL" else word for word in call), "-o", output)
+        assert (code, out, left()) == (1, "", [output]) and Path(output).read_bytes() == before
+        assert f"{output} exists and is not " in err and "--overwrite" in err and len(err.splitlines()) == 1
+
+    @pytest.mark.parametrize(("main", "weights"), [("m.xml", "m.bin"), ("m.ncnn.param", "m.ncnn.bin")])
+    def test_weights_that_belong_to_nothing_are_kept(self, run: Callable, main: str, weights: str) -> None:
+        Path(weights).write_bytes(b"somebody's firmware")
+        code, _, err = run("export", "litehrnet18", "--size", "32x32", "-o", main)
+        assert code == 1 and f"{weights} exists, and there is no {main} to which it belongs" in err
+        assert left() == [weights] and Path(weights).read_bytes() == b"somebody's firmware"
+
+    def test_the_same_kind_is_replaced_and_anything_when_asked(self, run: Callable, ours: Path) -> None:
+        call = ("predict", PHOTO, "--size", "32x32", "--model", ours, "-o", "m.png")
+        assert run(*call)[0] == 0 and run(*call)[0] == 0
+        Path("m.png").write_text("notes")
+        assert run(*call)[0] == 1 and run(*call, "--overwrite")[0] == 0
+        assert read_image("m.png").shape == (512, 512, 3)
+        Path("m.png").write_bytes(b"")  # nothing is lost
+        assert run(*call)[0] == 0
+        call = ("bench", ours, "--rounds", 1, "--sessions", 1, "--size", "32x32", "-o", "r.json")
+        assert run(*call)[0] == 0 and run(*call)[0] == 0 and left() == ["m.png", "r.json"]
+
+    @pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+    def test_an_input_is_never_replaced(self, run: Callable, ours: Path, checkpoint: Path, overwrite: tuple) -> None:
+        shutil.copy(ours, "m.json")
+        shutil.copy(PHOTO, "p.png")
+        shutil.copy(checkpoint, "c.onnx")
+        os.link("p.png", "hard.png")
+        Path("soft.png").symlink_to("p.png")
+        Path("joints.png").write_text(json.dumps({"names": list(COCO_NAMES)}))
+        calls = [
+            ("predict", "p.png", "-o", "p.png"),
+            ("predict", "p.png", "-o", "hard.png"),
+            ("predict", "p.png", "-o", "soft.png"),
+            ("predict", PHOTO, "--joints", "joints.png", "-o", "joints.png"),
+            ("export", "c.onnx", "-o", "c.onnx"),
+        ]
+        before = {name: Path(name).read_bytes() for name in left()}
+        for call in calls:
+            code, out, err = run(*call, *overwrite)
+            assert (code, out) == (1, "") and "is the file that is read" in err, call
+        assert {name: Path(name).read_bytes() for name in left()} == before
+
+    def test_a_switch_is_not_an_output(self, run: Callable, ours: Path) -> None:
+        """`bench --json a.onnx b.onnx` reads both."""
+        for name in ("a.onnx", "b.onnx"):
+            shutil.copy(ours, name)
+        code, out, _ = run("bench", "--json", "a.onnx", "b.onnx", "--rounds", 1, "--sessions", 1, "--size", "32x32")
+        assert code == 0 and [row["name"] for row in json.loads(out)["rows"]] == ["a.onnx", "b.onnx"]
+        assert all(Path(name).read_bytes() == ours.read_bytes() for name in left())
+
+    @pytest.mark.parametrize("ending", ["xbm", "msp", "palm", "hdf", "h5", "grib", "bufr", "wmf", "blp", "ico", "nope"])
+    def test_endings_under_which_nothing_can_be_written(
+        self, run: Callable, monkeypatch: pytest.MonkeyPatch, ending: str
+    ) -> None:
+        def never(*_: object) -> None:
+            raise AssertionError("no work before the ending is checked")
+
+        monkeypatch.setattr("litehrnet.cli.models.runner", never)
+        code, out, err = run("predict", PHOTO, "-o", f"out.{ending}")
+        assert (code, out, left()) == (1, "", []) and "use an image extension such as .png" in err
+
+    def test_the_joints_outlive_a_picture_that_cannot_be_written(
+        self, run: Callable, ours: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def full(picture: np.ndarray, path: Path) -> None:
+            path.write_bytes(b"half")
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("litehrnet.cli.outputs.save_picture", full)
+        code, out, err = run("predict", PHOTO, "--model", ours, "-o", "out.png")
+        assert code == 1 and "right ankle" in out and left() == []
+        assert "cannot write out.png: no space left on device" in err
+
+    def test_two_files_are_replaced_together_or_not_at_all(
+        self, run: Callable, checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pytest.importorskip("openvino")
+        call = ("export", checkpoint, "--size", "32x32", "-o", "m.xml")
+        assert run(*call)[0] == 0
+        before = {name: Path(name).read_bytes() for name in left()}
+        replace = Path.replace
+
+        def second_fails(self: Path, target: Path) -> Path:
+            if self.suffix == ".bin":
+                raise OSError(5, "Input/output error")
+            return replace(self, target)
+
+        monkeypatch.setattr(Path, "replace", second_fails)
+        assert run(*call, "--weights", "float16")[0] == 1
+        assert {name: Path(name).read_bytes() for name in left()} == before == {**before}
+
+
 class TestBoxes:
     NUMBER = st.floats(-1e4, 1e4, width=32)
 
@@ -422,7 +759,7 @@ class TestBoxes:
         self, run: Callable, monkeypatch: pytest.MonkeyPatch, box: tuple[float, ...]
     ) -> None:
         maps = np.random.default_rng(0).standard_normal((1, 17, 16, 8)).astype(np.float32)
-        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: (lambda x: maps, (64, 32)))
+        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: Runner(lambda x: maps, (64, 32), None))
         code, out, err = run("predict", PHOTO, "--json", "--box=" + ",".join(map(str, box)))
         if code:
             assert out == "" and len(err.splitlines()) == 1 and "Traceback" not in err

@@ -132,10 +132,13 @@ class TestWritten:
         with pytest.raises(FileNotFoundError, match="is a link into"), written_whole(tmp_path / "astray"):
             pass
 
-    @pytest.mark.parametrize(("name", "words"), [("no/x", "does not exist"), ("d", "folder"), ("pipe", "a pipe")])
+    @pytest.mark.parametrize(
+        ("name", "words"), [("no/x", "does not exist"), ("d", "folder"), ("pipe", "a pipe"), ("loop", "itself")]
+    )
     def test_what_cannot_be_written(self, tmp_path: Path, name: str, words: str) -> None:
         (tmp_path / "d").mkdir()
         os.mkfifo(tmp_path / "pipe")
+        (tmp_path / "loop").symlink_to("loop")
         with pytest.raises((OSError, ValueError), match=words), written_whole(tmp_path / name):
             raise AssertionError("nothing is to be done")
-        assert left(tmp_path) == ["d", "pipe"]
+        assert left(tmp_path) == ["d", "loop", "pipe"]

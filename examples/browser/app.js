@@ -1,6 +1,6 @@
 // The page: read a photograph, let a person choose a box, run the network, draw what it found.
 import * as ort from "./ort/ort.wasm.bundle.min.mjs";
-import { cropPerson, cropTransform, decode, NAMES, SKELETON, toImage, toInput } from "./pose.js";
+import { cropPerson, cropTransform, decode, toImage, toInput } from "./pose.js";
 
 // The bundle holds its own loader, so only the WebAssembly itself is named.
 ort.env.wasm.wasmPaths = { wasm: new URL("./ort/ort-wasm-simd-threaded.wasm", import.meta.url).href };
@@ -9,12 +9,17 @@ ort.env.wasm.numThreads = 1;
 const LEFT = "#0072B2";
 const RIGHT = "#D55E00";
 const MIDDLE = "#ffffff";
-const MIN_SCORE = 0.2; // joints below it are drawn faint
 
 const element = (id) => document.getElementById(id);
 const photo = element("photo");
 const pen = photo.getContext("2d");
-const state = { session: null, size: null, image: null, bitmap: null, box: null, result: null };
+
+// about: what model.json says: size, joints (names, skeleton), padding, wholePadding, leastScore.
+// turn: counts what was asked for; an answer that comes after the next question is dropped.
+const state = { session: null, about: null, image: null, bitmap: null, box: null, result: null, turn: 0 };
+
+let modelIsReady;
+const model = new Promise((resolve) => (modelIsReady = resolve));
 
 function say(text, kind = "info") {
   const status = element("status");
@@ -22,67 +27,119 @@ function say(text, kind = "info") {
   status.dataset.kind = kind;
 }
 
-export async function loadModel(url = "./model.onnx") {
-  const answer = await fetch(url);
-  if (!answer.ok) throw new Error(`the model ${url} is not there (HTTP ${answer.status}); run "make demo" again`);
-  const { size } = await (await fetch("./model.json")).json();
-  state.session = await ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer()));
-  state.size = size;
+// A file of the page, or a sentence that says which one is missing.
+async function part(url) {
+  let answer = null;
+  try {
+    answer = await fetch(url);
+  } catch {
+    throw new Error(`${url} cannot be fetched: is the demo's server still running?`);
+  }
+  if (!answer.ok) throw new Error(`${url} is missing (HTTP ${answer.status}): run "make demo" again.`);
+  return answer;
 }
 
-// Float32 input, 1 x 3 x H x W, to {heatmaps, joints, h, w, milliseconds}.
-export async function runNetwork(input) {
-  const [height, width] = state.size;
-  const tensor = new ort.Tensor("float32", input, [1, 3, height, width]);
-  const start = performance.now();
-  const output = (await state.session.run({ [state.session.inputNames[0]]: tensor }))[state.session.outputNames[0]];
-  const milliseconds = performance.now() - start;
-  const [, joints, h, w] = output.dims;
-  return { heatmaps: output.data, joints, h, w, milliseconds };
+export async function loadModel() {
+  const bytes = new Uint8Array(await (await part("./model.onnx")).arrayBuffer());
+  const about = await (await part("./model.json")).json().catch(() => ({}));
+  if (!Array.isArray(about.size) || !about.joints) {
+    throw new Error('./model.json does not describe the network: run "make demo" again.');
+  }
+  await part(ort.env.wasm.wasmPaths.wasm); // ONNX Runtime's own words for a missing file help nobody
+  try {
+    state.session = await ort.InferenceSession.create(bytes);
+  } catch (error) {
+    throw new Error(`./model.onnx cannot be loaded (${error.message}): run "make demo" again.`);
+  }
+  state.about = about;
+  modelIsReady();
 }
 
-// The whole road on one image ({data, width, height} RGBA) and box; joints are in the photograph's pixels.
+// Float32 input, 1 x 3 x H x W, to {heatmaps, joints, h, w, milliseconds}. One run at a time: a session takes no more.
+let lastRun = Promise.resolve();
+export function runNetwork(input) {
+  const run = lastRun.then(async () => {
+    const [height, width] = state.about.size;
+    const tensor = new ort.Tensor("float32", input, [1, 3, height, width]);
+    const start = performance.now();
+    const output = (await state.session.run({ [state.session.inputNames[0]]: tensor }))[state.session.outputNames[0]];
+    const milliseconds = performance.now() - start;
+    const [, joints, h, w] = output.dims;
+    return { heatmaps: output.data, joints, h, w, milliseconds };
+  });
+  lastRun = run.catch(() => {});
+  return run;
+}
+
+// The whole road on one image ({data, width, height} RGBA) and box; joints are in the photograph's pixels. A photograph
+// has room around its person already, a box has not: hence two paddings, the same as of `litehrnet predict`.
 export async function findPerson(image, box) {
-  const crop = cropPerson(image, box, state.size);
-  const answer = await runNetwork(toInput(crop, state.size));
+  const { size, padding, wholePadding } = state.about;
+  const factor = box.whole ? wholePadding : padding;
+  const crop = cropPerson(image, box, size, factor);
+  const answer = await runNetwork(toInput(crop, size));
   const inCrop = decode(answer.heatmaps, answer.joints, answer.h, answer.w);
-  return { ...answer, crop, joints: toImage(inCrop, cropTransform(box, state.size)) };
+  return { ...answer, crop, joints: toImage(inCrop, cropTransform(box, size, factor)) };
 }
 
 export async function openFile(file) {
+  const turn = ++state.turn;
+  if (!state.session) say(`Loading the network; “${file.name}” comes next …`);
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
   } catch {
+    if (turn !== state.turn) return;
     say(`“${file.name}” is not a photograph that this browser can read (try a JPEG, PNG or WebP file).`, "error");
     return;
   }
-  state.bitmap = bitmap;
+  if (turn !== state.turn) return;
   photo.width = bitmap.width;
   photo.height = bitmap.height;
-  pen.drawImage(bitmap, 0, 0);
-  state.image = pen.getImageData(0, 0, bitmap.width, bitmap.height);
+  state.bitmap = bitmap;
+  state.result = null;
+  paintPhoto();
+  try {
+    state.image = pen.getImageData(0, 0, bitmap.width, bitmap.height);
+  } catch {
+    say(`“${file.name}” is too large for this browser: ${bitmap.height}×${bitmap.width} pixels (height×width).`, "error");
+    return;
+  }
   element("workspace").hidden = false;
   await useBox(wholePhotograph());
 }
 
-const wholePhotograph = () => ({ x: 0, y: 0, width: photo.width, height: photo.height });
+// What is transparent becomes white, as in `litehrnet predict`.
+function paintPhoto() {
+  pen.globalAlpha = 1;
+  pen.fillStyle = "#ffffff";
+  pen.fillRect(0, 0, photo.width, photo.height);
+  pen.drawImage(state.bitmap, 0, 0);
+}
+
+const wholePhotograph = () => ({ x: 0, y: 0, width: photo.width, height: photo.height, whole: true });
 
 export async function useBox(box) {
+  const turn = ++state.turn;
   state.box = box;
+  await model;
+  if (turn !== state.turn) return;
   say("Looking …");
-  state.result = await findPerson(state.image, box);
+  const result = await findPerson(state.image, box);
+  if (turn !== state.turn) return;
+  state.result = result;
   draw();
   drawHeatmaps();
   tellJoints();
-  const { milliseconds } = state.result;
-  say(`${milliseconds.toFixed(0)} ms in the network, input ${state.size.join("×")} (height×width), one thread.`);
+  const { milliseconds } = result;
+  say(`${milliseconds.toFixed(0)} ms in the network, input ${state.about.size.join("×")} (height×width), one thread.`);
 }
 
+const nameOf = (k) => state.about.joints.names[k] ?? `joint ${k}`;
 const colourOf = (name) => (name.startsWith("left") ? LEFT : name.startsWith("right") ? RIGHT : MIDDLE);
 
 function draw(box = state.box) {
-  pen.drawImage(state.bitmap, 0, 0);
+  paintPhoto();
   const unit = Math.max(photo.width, photo.height) / 250; // so that lines look alike on small and large photographs
   pen.lineWidth = unit;
   pen.strokeStyle = "#ffffff";
@@ -91,17 +148,18 @@ function draw(box = state.box) {
   pen.setLineDash([]);
   if (!state.result || box !== state.box) return;
   const { joints } = state.result;
-  for (const [a, b] of joints.length === NAMES.length ? SKELETON : []) {
-    pen.globalAlpha = Math.min(joints[a].score, joints[b].score) < MIN_SCORE ? 0.25 : 0.9;
-    pen.strokeStyle = colourOf(NAMES[Math.max(a, b)]);
+  const { leastScore } = state.about;
+  for (const [a, b] of state.about.joints.skeleton) {
+    pen.globalAlpha = Math.min(joints[a].score, joints[b].score) < leastScore ? 0.25 : 0.9;
+    pen.strokeStyle = colourOf(nameOf(Math.max(a, b)));
     pen.beginPath();
     pen.moveTo(joints[a].x, joints[a].y);
     pen.lineTo(joints[b].x, joints[b].y);
     pen.stroke();
   }
   joints.forEach(({ x, y, score }, k) => {
-    pen.globalAlpha = score < MIN_SCORE ? 0.3 : 1;
-    pen.fillStyle = colourOf(NAMES[k] ?? "");
+    pen.globalAlpha = score < leastScore ? 0.3 : 1;
+    pen.fillStyle = colourOf(nameOf(k));
     pen.strokeStyle = "#000000";
     pen.lineWidth = unit / 3;
     pen.beginPath();
@@ -114,7 +172,7 @@ function draw(box = state.box) {
 
 function drawHeatmaps() {
   const { heatmaps, h, w, crop, joints } = state.result;
-  const [height, width] = state.size;
+  const [height, width] = state.about.size;
   const top = heatmaps.reduce((largest, value) => Math.max(largest, value), 1e-6); // one scale for all maps
   element("heatmaps").replaceChildren(
     ...joints.map(({ score }, k) => {
@@ -132,7 +190,7 @@ function drawHeatmaps() {
       canvas.getContext("2d").putImageData(tile, 0, 0);
       const figure = document.createElement("figure");
       const label = document.createElement("figcaption");
-      label.textContent = `${NAMES[k] ?? `joint ${k}`} ${score.toFixed(2)}`;
+      label.textContent = `${nameOf(k)} ${score.toFixed(2)}`;
       figure.append(canvas, label);
       return figure;
     }),
@@ -143,7 +201,7 @@ function tellJoints() {
   element("joints").replaceChildren(
     ...state.result.joints.map(({ x, y, score }, k) => {
       const row = document.createElement("tr");
-      for (const text of [NAMES[k] ?? `joint ${k}`, x.toFixed(1), y.toFixed(1), score.toFixed(2)]) {
+      for (const text of [nameOf(k), x.toFixed(1), y.toFixed(1), score.toFixed(2)]) {
         row.append(Object.assign(document.createElement("td"), { textContent: text }));
       }
       return row;
@@ -188,10 +246,13 @@ function listen() {
     photo.setPointerCapture(event.pointerId);
   });
   photo.addEventListener("pointermove", (event) => start && draw(boxBetween(start, pointOf(event))));
+  photo.addEventListener("pointercancel", () => (start = null));
   photo.addEventListener("pointerup", (event) => {
+    if (!start) return; // pressed somewhere else
     const box = boxBetween(start, pointOf(event));
     start = null;
     if (box.width < 8 || box.height < 8) {
+      state.turn++; // what is still being looked for was not asked for last
       draw();
       say("That box is smaller than 8 pixels: drag from one corner of the person to the other.", "error");
     } else {
@@ -203,9 +264,10 @@ function listen() {
 const guard = (promise) => promise.catch((error) => say(error.message, "error"));
 
 listen();
+document.body.classList.add("started");
 guard(
   loadModel().then(() => {
-    say("Ready: drop a photograph, or choose one.");
+    if (!state.bitmap) say("Ready: drop a photograph, or choose one.");
     document.body.classList.add("ready");
   }),
 );

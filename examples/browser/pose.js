@@ -5,21 +5,11 @@
 export const MEAN = [123.675, 116.28, 103.53];
 export const STD = [58.395, 57.12, 57.375];
 export const STRIDE = 4;
-export const PADDING = 1.25;
-
-export const SKELETON = [
-  [0, 1], [0, 2], [1, 2], [1, 3], [2, 4], [3, 5], [4, 6], [5, 6], [5, 7], [7, 9], [6, 8], [8, 10],
-  [5, 11], [6, 12], [11, 12], [11, 13], [13, 15], [12, 14], [14, 16],
-];
-export const NAMES = [
-  "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow",
-  "right elbow", "left wrist", "right wrist", "left hip", "right hip", "left knee", "right knee", "left ankle",
-  "right ankle",
-];
 
 // Scale and shifts that take (x, y) of the photograph to the crop: x' = scale * x + shiftX.
-// box: {x, y, width, height} in the photograph's pixels; size: [height, width] of the crop.
-export function cropTransform(box, size, padding = PADDING) {
+// box: {x, y, width, height} in the photograph's pixels; size: [height, width] of the crop; the box's sides are
+// multiplied by padding.
+export function cropTransform(box, size, padding) {
   const [height, width] = size;
   const scale = Math.min(width / box.width, height / box.height) / padding;
   return {
@@ -31,7 +21,7 @@ export function cropTransform(box, size, padding = PADDING) {
 
 // Sample the photograph bilinearly, black outside. image: {data: RGBA bytes, width, height}.
 // Returns RGB bytes, height x width x 3.
-export function cropPerson(image, box, size, padding = PADDING) {
+export function cropPerson(image, box, size, padding) {
   const [height, width] = size;
   const { scale, shiftX, shiftY } = cropTransform(box, size, padding);
   const crop = new Uint8Array(height * width * 3);
@@ -68,7 +58,8 @@ export function toInput(crop, size) {
 }
 
 // Heatmaps, joints x h x w, to [{x, y, score}] in input pixels: the peak, a quarter of a heatmap pixel towards the
-// larger neighbour; peaks in the first two and in the last row and column stay.
+// larger neighbour; peaks in the first two and in the last row and column stay. Equal maxima that touch are one plateau,
+// whose centre is the joint.
 export function decode(maps, joints, h, w) {
   const found = [];
   for (let k = 0; k < joints; k++) {
@@ -79,15 +70,32 @@ export function decode(maps, joints, h, w) {
     }
     let x = peak % w;
     let y = (peak - x) / w;
-    if (x > 1 && x < w - 1 && y > 1 && y < h - 1) {
-      const dx = Math.sign(map[peak + 1] - map[peak - 1]);
-      const dy = Math.sign(map[peak + w] - map[peak - w]);
-      x += 0.25 * dx;
-      y += 0.25 * dy;
+    const pixels = plateau(map, peak, h, w);
+    if (pixels.length > 1) {
+      x = pixels.reduce((sum, i) => sum + (i % w), 0) / pixels.length;
+      y = pixels.reduce((sum, i) => sum + Math.floor(i / w), 0) / pixels.length;
+    } else if (x > 1 && x < w - 1 && y > 1 && y < h - 1) {
+      x += 0.25 * Math.sign(map[peak + 1] - map[peak - 1]);
+      y += 0.25 * Math.sign(map[peak + w] - map[peak - w]);
     }
     found.push({ x: STRIDE * x, y: STRIDE * y, score: map[peak] });
   }
   return found;
+}
+
+// All pixels as high as `peak` that can be reached from it, as a king moves.
+function plateau(map, peak, h, w) {
+  const reached = new Set([peak]);
+  for (const i of reached) {  // a Set's loop visits what is added to it
+    const x = i % w;
+    const y = (i - x) / w;
+    for (let row = Math.max(0, y - 1); row <= Math.min(h - 1, y + 1); row++) {
+      for (let column = Math.max(0, x - 1); column <= Math.min(w - 1, x + 1); column++) {
+        if (map[row * w + column] === map[peak]) reached.add(row * w + column);
+      }
+    }
+  }
+  return [...reached];
 }
 
 // Joints from the crop back to the photograph.

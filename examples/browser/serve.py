@@ -1,7 +1,7 @@
 """Put the browser demo together under build/demo/ and serve it on localhost.
 
-The page needs three things beside itself: ONNX Runtime's WebAssembly build (npm package onnxruntime-web, at the
-version that package.json names), the exported network, and its size. Nothing is loaded from elsewhere.
+The page needs three more things: ONNX Runtime's WebAssembly build (npm package onnxruntime-web, at the version that
+package.json names), the exported network, and a description of it. Nothing is loaded from other hosts.
 
     python examples/browser/serve.py [--checkpoint my.pth] [--port 8000] [--package onnxruntime-web-1.30.0.tgz]
 """
@@ -9,6 +9,7 @@ version that package.json names), the exported network, and its size. Nothing is
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import http.server
 import json
@@ -17,21 +18,26 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
+from typing import BinaryIO
 
 import litehrnet
+from litehrnet.checks import first_line
+from litehrnet.cli.models import joints_of
+from litehrnet.cli.predict import LEAST_SCORE, PADDING, WHOLE_PADDING
 from litehrnet.export import export_onnx
-from litehrnet.files import written_whole
+from litehrnet.files import existing_file, written_together, written_whole
 from litehrnet.fusion import fuse
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build" / "demo"
-PAGE = ("index.html", "style.css", "app.js", "pose.js")
+PAGE = ("index.html", "style.css", "start.js", "app.js", "pose.js")
 RUNTIME = ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm")
 
 
 def fetch_runtime(folder: Path, package: Path | None = None) -> None:
-    """Lay the two files of onnxruntime-web that the page needs into `folder`, unless they are there.
+    """Put the two files of onnxruntime-web that the page needs into `folder`, unless they are there.
 
     Args:
         folder: where they go.
@@ -39,20 +45,31 @@ def fetch_runtime(folder: Path, package: Path | None = None) -> None:
 
     Raises:
         RuntimeError: there is no npm and no `package`, or npm could not fetch it.
+        FileNotFoundError, ValueError: `package` is no such file, or not this package.
     """
     version = json.loads((HERE / "package.json").read_text())["dependencies"]["onnxruntime-web"]
     stamp = folder / "VERSION"
     if package is None and stamp.exists() and stamp.read_text() == version:
         return
-    folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        if package is None:
-            package = _npm_pack(f"onnxruntime-web@{version}", Path(temporary))
+        archive = existing_file(package) if package else _npm_pack(f"onnxruntime-web@{version}", Path(temporary))
+        contents = _unpacked(archive)
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_together([*(folder / Path(name).name for name in RUNTIME), stamp]) as paths:
+        for path, content in zip(paths, (*contents, version.encode()), strict=True):
+            path.write_bytes(content)
+
+
+def _unpacked(package: Path) -> list[bytes]:
+    """The contents of `RUNTIME`."""
+    try:
         with tarfile.open(package) as archive:
-            for name in RUNTIME:
-                member = archive.extractfile(f"package/{name}")
-                (folder / Path(name).name).write_bytes(member.read())
-    stamp.write_text(version)
+            members = [archive.extractfile(f"package/{name}") for name in RUNTIME]
+            return [member.read() for member in members if member is not None]
+    except KeyError as error:
+        raise ValueError(f"{package} is not onnxruntime-web's .tgz: {error.args[0]}") from error
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        raise ValueError(f"{package} is not a package of npm (.tgz), or it is damaged: {first_line(error)}") from error
 
 
 def _npm_pack(name: str, folder: Path) -> Path:
@@ -91,49 +108,87 @@ def assemble(
         shutil.copyfile(HERE / name, folder / name)
     model = litehrnet.from_checkpoint(checkpoint) if checkpoint else litehrnet.load_pretrained("litehrnet18")
     export_onnx(fuse(model, size), folder / "model.onnx", size=size, exporter="torchscript")
+    joints = joints_of(model.joints, model.num_joints)
+    about = {
+        "size": size,
+        "joints": {"names": joints.names, "skeleton": joints.skeleton},
+        "padding": PADDING,
+        "wholePadding": WHOLE_PADDING,
+        "leastScore": LEAST_SCORE,
+    }
     with written_whole(folder / "model.json") as path:
-        path.write_text(json.dumps({"size": size, "joints": model.num_joints}))
+        path.write_text(json.dumps(about))
     return folder
 
 
 def make_server(folder: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
-    """A server of `folder` on localhost; port 0 takes a free one. The caller runs `serve_forever`."""
-    handler = functools.partial(_QuietHandler, directory=str(folder))
-    return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    """A server of `folder` on localhost; port 0 takes a free one. The caller runs `serve_forever`.
+
+    Raises:
+        OSError: the port is taken, or may not be used.
+    """
+    handler = functools.partial(_Handler, directory=str(folder))
+    try:
+        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise OSError(f"port {port} cannot be used ({reason}): choose another one, or 0 for any free one") from error
 
 
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+class _Handler(http.server.SimpleHTTPRequestHandler):
+    """Serves the files of one folder and nothing else: no lists of folders, no links that lead out of it."""
+
     extensions_map = http.server.SimpleHTTPRequestHandler.extensions_map | {
         ".mjs": "text/javascript",
         ".wasm": "application/wasm",
     }
 
+    def send_head(self) -> BinaryIO | None:
+        """Answer with a file of the folder, or with 404."""
+        home = Path(self.directory).resolve()
+        try:
+            path = Path(self.translate_path(self.path)).resolve()
+            path = path / "index.html" if path == home else path
+            found = path.is_relative_to(home) and path.is_file()
+        except (OSError, RuntimeError, ValueError):  # a zero character, a name that is too long, a loop of links
+            found = False
+        if not found:
+            self.send_error(http.HTTPStatus.NOT_FOUND)
+            return None
+        return super().send_head()
+
     def log_message(self, *arguments: object) -> None:
         """Say nothing: a line for each file helps nobody."""
 
 
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port: a number from 0 to 65535")
+    return int(text)
+
+
 def main() -> int:
-    """Assemble, serve, and wait for Ctrl+C."""
+    """Assemble, serve, and wait for Ctrl-C."""
     parser = argparse.ArgumentParser(description="Lite-HRNet in the browser, on localhost.")
     parser.add_argument("--checkpoint", type=Path, help="weights of your own (default: the bundled ones)")
-    parser.add_argument("--port", type=int, default=0, help="default: a free one")
+    parser.add_argument("--port", type=_port, default=0, help="default: a free one")
     parser.add_argument("--package", type=Path, help="onnxruntime-web's .tgz, where there is no npm")
     parser.add_argument("--build-only", action="store_true", help="put it together, do not serve")
     options = parser.parse_args()
     try:
-        folder = assemble(checkpoint=options.checkpoint, package=options.package)
+        with contextlib.ExitStack() as stack:
+            # Before the slow part, in which nobody waits for a port that is taken.
+            server = None if options.build_only else stack.enter_context(make_server(BUILD, options.port))
+            folder = assemble(BUILD, checkpoint=options.checkpoint, package=options.package)
+            print(f"the demo is in {folder}")
+            if server is not None:
+                print(f"open http://localhost:{server.server_address[1]}/   (Ctrl-C ends it)", flush=True)
+                server.serve_forever()
     except (RuntimeError, ValueError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    print(f"the demo lies in {folder}")
-    if options.build_only:
-        return 0
-    with make_server(folder, options.port) as server:
-        print(f"open http://localhost:{server.server_address[1]}/   (Ctrl+C ends it)")
-        try:
-            server.serve_forever()
-        except KeyboardInterrupt:
-            print()
+    except KeyboardInterrupt:
+        print()
     return 0
 
 

@@ -7,14 +7,15 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from ..checkpoints import JointSet
     from ..fusion import FusedLiteHRNet
     from ..model import LiteHRNet
     from ..runtimes.loading import Run
 
-__all__ = ["fuse_for", "load_model", "runner"]
+__all__ = ["Runner", "fuse_for", "joints_in", "joints_of", "load_model", "runner"]
 
 
 def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
@@ -76,8 +77,57 @@ def fuse_for(model: LiteHRNet, size: tuple[int, int], dynamic: str | None) -> Fu
     return fuse(model, size, target="openvino") if dynamic == "size" else fuse(model, size)
 
 
-def runner(model: str, size: tuple[int, int] | None, precision: str = "float32") -> tuple[Run, tuple[int, int]]:
-    """The model as a function of arrays, and the size to crop for."""
+def joints_of(known: JointSet | None, count: int, given: str | None = None) -> JointSet:
+    """Names and bones for `count` heatmaps.
+
+    Args:
+        known: what the model or its file says.
+        count: how many heatmaps it gives.
+        given: what the user says instead: a name of `JOINT_SETS`, or a JSON file.
+
+    Returns:
+        The set that was given, else the known one. Seventeen joints that nobody names are COCO's, as in every public
+        file of seventeen; others are numbered, for a wrong name is worse than none.
+
+    Raises:
+        ValueError: `given` describes no joints, or another number of them.
+    """
+    from ..checkpoints.joints import JOINT_SETS, JointSet, find_joints
+    from ..files import existing_file
+
+    if given is not None:
+        if given in JOINT_SETS and not Path(given).exists():
+            known = JOINT_SETS[given]
+        else:
+            known = find_joints(existing_file(given) if Path(given).suffix or Path(given).exists() else given)
+        if len(known) != count:
+            raise ValueError(f"--joints {given} names {len(known)} joints, and the model has {count}")
+    if known is not None and len(known) == count:
+        return known
+    coco = JOINT_SETS["coco"]
+    return coco if count == len(coco) else JointSet(tuple(f"joint {k}" for k in range(count)))
+
+
+class Runner(NamedTuple):
+    """A model, ready for arrays.
+
+    Attributes:
+        run: images (N, 3, H, W) to heatmaps.
+        size: height and width to crop for.
+        joints: what the model or its file says of its joints, if anything.
+    """
+
+    run: Run
+    size: tuple[int, int]
+    joints: JointSet | None
+
+
+def runner(model: str, size: tuple[int, int] | None, precision: str = "float32") -> Runner:
+    """The model that a file or a name stands for, as a function of arrays.
+
+    Raises:
+        ValueError, OSError, ImportError: as `litehrnet.runtimes.load`.
+    """
     from ..runtimes.loading import load, runtime_of, usual_size
     from ..sizes import check_size
 
@@ -85,5 +135,23 @@ def runner(model: str, size: tuple[int, int] | None, precision: str = "float32")
     size = None if size is None else check_size(size)
     runtime = runtime_of(model)
     if runtime == "torch":
-        return load(load_model(model), runtime, precision=short), size or usual_size(model)
-    return load(model, runtime, precision=short, size=size if runtime == "ncnn" else None), size or usual_size(model)
+        network = load_model(model)
+        size = size or network.trained_size or usual_size(model)
+        return Runner(load(network, runtime, precision=short), size, network.joints)
+    run = load(model, runtime, precision=short, size=size if runtime == "ncnn" else None)
+    return Runner(run, size or usual_size(model), joints_in(model))
+
+
+def joints_in(file: str) -> JointSet | None:
+    """What an exported file says of its joints, or None.
+
+    Raises:
+        ValueError: it says something that describes no joints.
+    """
+    from ..checkpoints.joints import JointSet
+    from ..runtimes.onnx_files import signature
+
+    if not file.lower().endswith(".onnx"):
+        return None
+    described = signature(file).metadata.get("joint_set")
+    return None if described is None else JointSet.from_dict(described)

@@ -64,6 +64,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.print_help()
         parser.exit()
     own: Parser = args.parser if args.command else parser
+    if unknown and hasattr(args, "models") and not any(word.startswith("-") for word in unknown):
+        args.models += unknown  # argparse takes all models before the first option, or all behind it
+        unknown = []
     if unknown:
         own.error(f"unrecognized arguments: {' '.join(unknown)}")
     return args

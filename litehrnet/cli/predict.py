@@ -17,8 +17,10 @@ EXAMPLES = """
     litehrnet predict photo.jpg -o out.png                          # the bundled weights, joints drawn
     litehrnet predict photo.jpg --model my.onnx --box 80,20,200,400 # one person, in pixels
     litehrnet predict photo.jpg --model my.onnx --json > out.json   # for programs
+    litehrnet predict hand.jpg --model hand.onnx --joints hand.json # joints of your own
 """
 LEAST_SCORE = 0.3
+PADDING, WHOLE_PADDING = 1.25, 1.0  # a whole photograph has room around its person already
 LOW = 0.5  # on people the best joint reached 0.65 to 1; with the input normalised twice 0.13 to 0.41
 
 
@@ -33,6 +35,9 @@ def add_options(parser: types.Parser) -> None:
     add("--size", type=types.size, metavar="HxW", help="input size, where the model leaves it free")
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
+    add("--joints", metavar="JOINTS", help="names and bones of the joints: a JSON file (a COCO category or annotation "
+        "file, mmpose's dataset_info), or coco, mpii, aic, coco_wholebody, coco_wholebody_hand, coco_wholebody_face "
+        "(default: what the model says)")  # fmt: skip
     add("-o", "--output", type=types.file, metavar="FILE", help="draw the joints into this picture")
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--least-score", type=types.finite, default=LEAST_SCORE, metavar="S", help="draw joints that score at least "
@@ -42,35 +47,34 @@ def add_options(parser: types.Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find the joints of one person or several in a photograph; print them, and draw them."""
-    from ..heatmaps import COCO_NAMES, COCO_SKELETON, check_heatmaps, crop_person, decode, to_image, to_input
+    from ..heatmaps import check_heatmaps, crop_person, decode, to_image, to_input
     from ..images import draw_joints, read_image
-    from .models import runner
+    from .models import joints_of, runner
     from .outputs import Output, check_outputs, check_picture, save_picture, writing
     from .terminal import flush
     from .text import Person, as_json, as_table
 
     outputs = [Output(args.output, "picture")] if args.output else []
-    check_outputs(outputs, [args.photo, args.model], args.overwrite)
+    check_outputs(outputs, [args.photo, args.model, *([args.joints] if args.joints else [])], args.overwrite)
     photo = read_image(args.photo)
     if args.output:
         check_picture(args.output, photo.shape[:2])
-    infer, size = runner(args.model, args.size, args.precision)
+    model = runner(args.model, args.size, args.precision)
     boxes = args.box or [(0.0, 0.0, float(photo.shape[1]), float(photo.shape[0]))]
-    people, picture = [], photo
+    padding = PADDING if args.box else WHOLE_PADDING
+    people: list[Person] = []
+    picture = photo
     for box in boxes:
-        # A photograph has room around its person already.
-        crop, to_crop = crop_person(photo, box, size, padding=1.25 if args.box else 1.0)
-        heatmaps = infer(to_input(crop))
-        check_heatmaps(heatmaps, size)
-        joints, scores = decode(heatmaps)
-        places, scores = to_image(joints[0], to_crop), scores[0]
-        coco = len(scores) == len(COCO_NAMES)
-        names = COCO_NAMES if coco else [f"joint {k}" for k in range(len(scores))]
-        bones = COCO_SKELETON if coco else ()
-        people.append(Person(box, names, places, scores))
-        picture = draw_joints(picture, places, scores, bones, names, args.least_score)
+        crop, to_crop = crop_person(photo, box, model.size, padding)
+        heatmaps = model.run(to_input(crop))
+        check_heatmaps(heatmaps, model.size)
+        places, scores = decode(heatmaps)
+        joints = joints_of(model.joints, len(scores[0]), args.joints)
+        person = Person(box, joints.names, to_image(places[0], to_crop), scores[0])
+        people.append(person)
+        picture = draw_joints(picture, person.places, person.scores, joints.skeleton, joints.names, args.least_score)
     # Printed first: a picture that cannot be written must not take the joints with it.
-    print(as_json(args.photo, size, people, bones) if args.json else as_table(people))
+    print(as_json(args.photo, model.size, people, joints.skeleton) if args.json else as_table(people))
     flush()
     for person in people:
         for note in notes(person, photo.shape[:2]):
