@@ -41,6 +41,7 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen]:
     def call(*arguments: object, before: str = "", **options: object) -> subprocess.Popen:
         code = f"import sys\n{before}\nfrom litehrnet.cli import main\nsys.exit(main())"
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path / "temporary")}
+        environment.pop("PYTHONUNBUFFERED", None)
         environment |= options.pop("env", {})
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, **options}
         command = [sys.executable, "-c", code, *map(os.fsencode, map(str, arguments))]
@@ -50,9 +51,9 @@ def start(tmp_path: Path) -> Callable[..., subprocess.Popen]:
 
 
 def left(tmp_path: Path) -> list[str]:
-    """All files that a command has left behind, but for what torch keeps for itself."""
+    """All files that a command has left behind, but for what libraries keep for themselves."""
     found = [*(tmp_path / "here").rglob("*"), *(tmp_path / "temporary").iterdir()]
-    return sorted(path.name for path in found if not path.name.startswith("torchinductor"))
+    return sorted(path.name for path in found if not path.name.startswith((".ses", "torchinductor")))
 
 
 # Sends the signal from within: when something is imported or called, deterministically.
@@ -81,7 +82,7 @@ NAMES = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "ended by SIGTERM"), "
 
 
 class TestSignals:
-    @pytest.mark.parametrize("module", ["PIL.Image", "numpy", "torch", "torch.onnx", "onnx", "numpy.linalg"])
+    @pytest.mark.parametrize("module", ["PIL.Image", "numpy.linalg", "torch", "onnx"])
     def test_ctrl_c_during_an_import(self, start: Callable, checkpoint: Path, tmp_path: Path, module: str) -> None:
         """Whatever a half-imported library makes of it, the way out is the same: one line, 130, nothing left."""
         before = ON_IMPORT.format(module=module, name="SIGINT")
@@ -157,7 +158,7 @@ class TestPipes:
         process = start(*arguments, stdout=writing)
         os.close(writing)
         _, err = process.communicate(timeout=LIMIT)
-        assert (process.returncode, err.replace(LOW, "")) == (141, "")
+        assert (process.returncode, err) == (141, "")
 
     @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
     def test_a_full_disk_behind_standard_output(self, start: Callable) -> None:
@@ -168,12 +169,11 @@ class TestPipes:
         assert "Traceback" not in err and "Exception ignored" not in err
 
 
-LOW = ""
-
-
 class TestNamesAndTerminals:
-    @pytest.mark.parametrize("encoding", ["ascii", "utf-8", "latin-1"])
-    @pytest.mark.parametrize("name", ["ü ñ.png", "日本.png", "caf\udce9.png"])
+    @pytest.mark.parametrize(
+        ("name", "encoding"),
+        [("ü ñ.png", "ascii"), ("日本.png", "latin-1"), ("caf\udce9.png", "utf-8"), ("caf\udce9.png", "ascii")],
+    )
     def test_every_name_in_every_encoding(self, start: Callable, tmp_path: Path, name: str, encoding: str) -> None:
         environment = {"PYTHONIOENCODING": encoding}
         process = start("predict", PHOTO, "-o", name, env=environment, text=False)
@@ -218,10 +218,10 @@ class TestNamesAndTerminals:
 class TestImports:
     def test_help_needs_no_library(self, start: Callable) -> None:
         """The parser, and so the TAB key, loads nothing that takes time."""
-        for module in ("numpy", "torch", "PIL", "onnx", "onnxruntime"):
-            process = start("export", "--help", before=f"sys.modules[{module!r}] = None")
-            out, err = process.communicate(timeout=LIMIT)
-            assert process.returncode == 0 and "examples:" in out and err == ""
+        blocked = "".join(f"sys.modules[{name!r}] = None\n" for name in ("numpy", "torch", "PIL", "onnx"))
+        process = start("export", "--help", before=blocked)
+        out, err = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0 and "examples:" in out and err == ""
 
     def test_temporary_files_go(self, start: Callable, tmp_path: Path) -> None:
         assert start("predict", PHOTO, "--size", "32x32").wait(LIMIT) == 0

@@ -27,6 +27,10 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
+    def print_help(self, file: Any = None) -> None:
+        """Print the help; argparse would not say that its reader has gone."""
+        print(self.format_help(), file=file or sys.stdout, end="")
+
     def error(self, message: str) -> NoReturn:
         """Usage, one sentence, and exit code 2."""
         super().error(f"{message}{self._meant(message)}")
