@@ -44,7 +44,14 @@ def run(args: argparse.Namespace) -> int:
     file = existing_file(args.file)
     told = signature(file)
     graph = read_graph(file)
-    sizes = [check_size(size) for size in args.size] if args.size else None
+    for size in args.size or ():
+        for name, side, own in zip(("height", "width"), size, (told.height, told.width), strict=True):
+            if own is not None and side != own:
+                raise ValueError(f"{file} takes {name} {own} only, and --size asks for {size[0]}x{size[1]}")
+    for batch in args.batch or ():
+        if told.batch not in (None, batch):
+            raise ValueError(f"{file} takes batch {told.batch} only, and --batch asks for {batch}")
+    sizes = [check_size(size) for size in args.size or ()]
     print(f"{file}: {facts(file, told)}")
     made = told.metadata
     ours = {"version", "variant"} <= made.keys()
@@ -61,13 +68,6 @@ def run(args: argparse.Namespace) -> int:
     if args.checkpoint is None:
         print("not compared: add --checkpoint to compare the file with the weights it was made from")
         return 0 if ok else 1
-    for size in sizes or ():
-        for name, side, own in zip(("height", "width"), size, (told.height, told.width), strict=True):
-            if own is not None and side != own:
-                raise ValueError(f"{file} takes {name} {own} only, and --size asks for {size[0]}x{size[1]}")
-    for batch in args.batch or ():
-        if told.batch not in (None, batch):
-            raise ValueError(f"{file} takes batch {told.batch} only, and --batch asks for {batch}")
     model = load_model(args.checkpoint)
     for size in sizes or default_sizes(told):
         for batch in args.batch or default_batches(told):
