@@ -215,7 +215,7 @@ class TestCheck:
             (("--size", "96x64"), "takes height 64 only, and --size asks for 96x64"),
             (("--size", "99968x99968"), "takes height 64 only"),
             (("--batch", 3), "takes batch 1 only, and --batch asks for 3"),
-            (("--size", "65x32"), "the network cannot run at 65x32"),
+            (("--size", "65x32"), "takes height 64 only"),
         ],
     )
     def test_a_bad_call_is_not_blamed_on_the_file(
@@ -223,6 +223,10 @@ class TestCheck:
     ) -> None:
         code, out, err = run("check", exported()[1], "--checkpoint", checkpoint, *options)
         assert code == 1 and words in err and "not ok" not in out
+
+    def test_a_size_that_no_network_takes(self, run: Callable, ours: Path, checkpoint: Path) -> None:
+        code, out, err = run("check", ours, "--checkpoint", checkpoint, "--size", "65x32")
+        assert (code, out) == (1, "") and "the network cannot run at 65x32" in err
 
     @pytest.mark.parametrize("options", [("--size", "64x32"), ("--batch", 2), ("--tolerance", 0.1)])
     def test_options_of_a_comparison_need_one(self, run: Callable, ours: Path, options: tuple) -> None:
