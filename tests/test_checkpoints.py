@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import hashlib
 import http.server
+import io
 import json
 import os
 import pickle
 import shutil
+import socket
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,12 +21,14 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from reference import reference_model
 
 import litehrnet
+from litehrnet.checkpoints import JOINT_SETS, CheckpointNote, read_metadata, save_weights
 from litehrnet.checkpoints import loading as checkpoints
 from litehrnet.checkpoints import public as downloads
-from litehrnet.checkpoints import read_metadata, save_weights
 from litehrnet.files import data_path
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
 
@@ -106,7 +111,8 @@ def test_counters_that_old_files_lack_and_buffers_of_trainers(source, state, tmp
     path = tmp_path / "weights.pth"
     old = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
     torch.save({**old, "data_preprocessor.mean": torch.zeros(3), "ema_backbone_stem_conv1": torch.zeros(1)}, path)
-    assert same(litehrnet.from_checkpoint(path), source)
+    with pytest.warns(CheckpointNote, match="mmcv's EMA hook"):
+        assert same(litehrnet.from_checkpoint(path), source)
     torch.save(torch.optim.swa_utils.AveragedModel(source).state_dict(), path)
     assert same(litehrnet.from_checkpoint(path), source)
 
@@ -296,6 +302,235 @@ def test_a_variant_that_does_not_exist(state, tmp_path: Path) -> None:
         litehrnet.from_checkpoint(path)
 
 
+# ------------------------------------------------------------------------------------------------------- values
+
+BIAS, VARIANCE = "head.final_layer.bias", "backbone.stem.conv1.bn.running_var"
+COUNTER, WEIGHT = "backbone.stem.conv1.bn.num_batches_tracked", "backbone.stem.conv1.conv.weight"
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "sentence"),
+    [
+        (BIAS, lambda v: v.to(torch.int8), "is torch.int8, and weights are floating-point numbers"),
+        (BIAS, lambda v: v > 0, "is torch.bool, and weights are"),
+        (BIAS, lambda v: v.to(torch.complex64), "is torch.complex64, and weights are"),
+        (BIAS, lambda v: v.to(torch.float64).fill_(1e300), "reaches 1e+300, and the model's torch.float32 ends at"),
+        (BIAS, lambda v: v.index_fill(0, torch.tensor(3), torch.nan), "is NaN or infinity in 1 of 16 values"),
+        (BIAS, lambda v: v.to_sparse(), "is a sparse or nested tensor (torch.sparse_coo)"),
+        (BIAS, lambda v: v.to("meta"), "no values (a tensor of the meta device)"),
+        (BIAS, lambda v: torch.quantize_per_tensor(v, 0.1, 0, torch.qint8), "is quantised (torch.qint8)"),
+        (BIAS, lambda v: v.tolist(), "is a list, not a tensor"),
+        (BIAS, lambda v: np.array(["a"] * 16), "is a ndarray, not a tensor"),
+        (BIAS, lambda v: v.to(torch.float8_e5m2).fill_(torch.inf), "is NaN or infinity in 16 of 16 values"),
+        (VARIANCE, lambda v: -v, "is a variance and reaches -"),
+        (VARIANCE, lambda v: (v * 1e6).half(), "float16 ends at 65504, so save the weights again"),
+        (WEIGHT, lambda v: v.to(torch.uint8), "is torch.uint8"),
+        (COUNTER, lambda v: torch.tensor(2.5), "is a counter and holds 2.5, which is no whole number"),
+        (COUNTER, lambda v: torch.tensor(torch.inf), "is NaN or infinity in 1 of 1 values"),
+        (COUNTER, lambda v: torch.tensor(True), "is torch.bool"),
+    ],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore:.*quantize.*:DeprecationWarning", "ignore:.*Sparse.*:UserWarning")
+def test_values_that_are_no_weights(state, tmp_path: Path, key: str, change: Callable, sentence: str) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({**state, key: change(state[key])}, path)
+    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    assert f"{path} holds an entry that cannot be used: {key} " in told
+    assert sentence in told
+    assert len(told.splitlines()) == 1
+
+
+def test_all_bad_entries_are_counted(state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({key: value.to(torch.int8) for key, value in state.items()}, path)
+    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    floats = sum(value.is_floating_point() for value in state.values())
+    first = next(key for key, value in state.items() if value.is_floating_point())
+    assert f"holds {floats} entries that cannot be used: {first} is torch.int8" in told
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
+def test_floats_of_every_width_load(source, state, tmp_path: Path, kind: torch.dtype) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save({key: value.to(kind) if value.is_floating_point() else value for key, value in state.items()}, path)
+    loaded = litehrnet.from_checkpoint(path)
+    for key, value in loaded.state_dict().items():
+        assert value.dtype == state[key].dtype
+        assert torch.equal(value, state[key].to(kind).to(value.dtype))
+
+
+def test_a_model_in_half_precision_takes_what_fits(source, state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    assert same(litehrnet.load_checkpoint(copy.deepcopy(source).half(), path), copy.deepcopy(source).half())
+    torch.save({**state, VARIANCE: state[VARIANCE] + 1e5}, path)
+    told = refusal(copy.deepcopy(source).half(), path)
+    assert f"{VARIANCE} reaches 1e+05, and the model's torch.float16 ends at 65504" in told
+
+
+def test_values_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    model = litehrnet.load_pretrained("litehrnet18").half().float()  # some running variances are beyond 65504
+    with pytest.raises(
+        ValueError, match=r"running_var holds NaN or infinity, as \.half\(\) makes.*load the weights again"
+    ):
+        save_weights(model, tmp_path / "m.safetensors")
+    model = litehrnet.create_model("naive_litehrnet18").double()
+    with torch.no_grad():
+        model.head.final_layer.bias[0] = 1e300
+    with pytest.raises(ValueError, match=r"final_layer.bias reaches 1e\+300, and float32 ends at 3\.4e38"):
+        save_weights(model, tmp_path / "m.safetensors")
+    with pytest.raises(ValueError, match=r"metadata is text: epoch is 3, of type int"):
+        save_weights(litehrnet.create_model("naive_litehrnet18"), tmp_path / "m.safetensors", epoch=3)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------------------------------ into which model
+
+
+def test_wrapped_models_are_filled(source, state, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    for wrap in (torch.nn.DataParallel, torch.compile, lambda m: torch.nn.DataParallel(torch.compile(m))):
+        model = litehrnet.create_model("litehrnet18", 16)
+        wrapped = wrap(model)
+        assert litehrnet.load_checkpoint(wrapped, path) is wrapped
+        assert same(model, source)
+        assert read_metadata(save_weights(wrapped, tmp_path / "m.safetensors"))["joints"] == "16"
+
+
+def test_other_networks_get_one_sentence(source, state, tmp_path: Path) -> None:
+    from litehrnet.fusion import fuse
+
+    path = tmp_path / "weights.pth"
+    torch.save(state, path)
+    for model, name in ((torch.nn.Linear(2, 2), "Linear"), (fuse(source, (64, 32)), "FusedLiteHRNet")):
+        for act in (
+            lambda m: litehrnet.load_checkpoint(m, path),
+            lambda m: save_weights(m, tmp_path / "m.safetensors"),
+        ):
+            with pytest.raises(ValueError, match=f"a LiteHRNet, such as create_model makes, not a {name}") as told:
+                act(model)
+            assert ("fuse it afterwards" in str(told.value)) == (name == "FusedLiteHRNet")
+    with pytest.raises(ValueError, match="not a str"):
+        litehrnet.load_checkpoint("litehrnet18", path)
+
+
+@pytest.mark.parametrize(
+    ("held", "into", "hint"),
+    [
+        (("litehrnet18", 17), ("litehrnet30", 17), "It holds litehrnet18 with 17 joints: litehrnet.from_"),
+        (("naive_litehrnet18", 16), ("litehrnet18", 17), "It holds naive_litehrnet18 with 16 joints"),
+        (("litehrnet18", 16), ("litehrnet18", 5), "and with num_joints=5 its backbone with a new head"),
+        (("naive_litehrnet18", 17), ("wider_naive_litehrnet18", 17), "It holds naive_litehrnet18 with 17 joints"),
+    ],
+)  # fmt: skip
+def test_what_the_file_holds_is_said(tmp_path: Path, held: tuple, into: tuple, hint: str) -> None:
+    path = tmp_path / "weights.pth"
+    torch.save(litehrnet.create_model(*held).state_dict(), path)
+    assert hint in refusal(litehrnet.create_model(*into), path)
+
+
+def test_joints_must_be_as_many_as_heatmaps() -> None:
+    model = litehrnet.create_model("naive_litehrnet18", 16)
+    model.joints = JOINT_SETS["mpii"]
+    with pytest.raises(ValueError, match="17 joints do not name the 16 heatmaps"):
+        model.joints = JOINT_SETS["coco"]
+    assert copy.deepcopy(model).joints is not None
+
+
+# ----------------------------------------------------------------------------------------------- content and ending
+
+ENDINGS = (".pth", ".pt", ".ckpt", ".safetensors", ".onnx", ".zip", ".tar", "")
+CONTENTS: dict[str, Callable[[dict], bytes]] = {
+    "torch": lambda state: _saved(state),
+    "older torch": lambda state: _saved(state, _use_new_zipfile_serialization=False),
+    "safetensors": lambda state: safetensors.torch.save(state),
+    "page": lambda state: b"<html><body>404 Not Found</body></html>",
+    "pointer": lambda state: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
+    "zip": lambda state: _zipped({"readme.txt": b"hello"}),
+    "zip of weights": lambda state: _zipped({"weights.pth": _saved(state)}),
+    "pickle": lambda state: pickle.dumps({"state_dict": [1, 2]}),
+    "nothing": lambda state: b"",
+}
+
+
+def _saved(held: object, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(held, buffer, **options)
+    return buffer.getvalue()
+
+
+def _zipped(files: dict[str, bytes]) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def small() -> litehrnet.LiteHRNet:
+    return reference_model("naive_litehrnet18", 3)
+
+
+@pytest.fixture(scope="module")
+def contents(small) -> dict[str, bytes]:
+    state = dict(small.state_dict())
+    return {name: make(state) for name, make in CONTENTS.items()}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("content", CONTENTS)
+def test_the_content_decides_and_not_the_ending(small, contents, tmp_path: Path, content: str, ending: str) -> None:
+    path = tmp_path / f"file{ending}"
+    path.write_bytes(contents[content])
+    if content in ("torch", "older torch", "safetensors"):
+        assert same(litehrnet.from_checkpoint(path), small)
+    else:
+        with pytest.raises(ValueError) as told:
+            litehrnet.from_checkpoint(path)
+        assert str(path) in str(told.value)
+        assert str(told.value).isprintable()
+
+
+@given(
+    ending=st.sampled_from(ENDINGS),
+    first=st.sampled_from(list(CONTENTS)),
+    second=st.sampled_from(list(CONTENTS)),
+    cut=st.floats(0, 1),
+    splice=st.booleans(),
+    flips=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(1, 255)), max_size=4),
+)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_cut_and_spliced_files_load_or_get_a_sentence(
+    contents, tmp_path_factory, ending: str, first: str, second: str, cut: float, splice: bool, flips: list
+) -> None:
+    """Part of one file, perhaps with the end of another, and some bytes changed near the front."""
+    whole, other = contents[first], contents[second]
+    made = bytearray(whole[: int(cut * len(whole))] + (other[int(cut * len(other)) :] if splice else b""))
+    for place, change in flips:
+        if made:
+            made[int(place**4 * len(made))] ^= change
+    path = tmp_path_factory.mktemp("spliced") / f"file{ending}"
+    path.write_bytes(made)
+    try:
+        model = litehrnet.from_checkpoint(path)
+    except ValueError as error:
+        sentence = str(error).splitlines()[0]
+        assert str(path) in sentence
+        assert sentence.isprintable()
+    else:
+        assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pth")
+    with pytest.raises(ValueError, match="a pipe or a device"):
+        litehrnet.from_checkpoint(tmp_path / "pipe.pth")
+
+
 # ------------------------------------------------------------------------------------------------ weights by name
 
 
@@ -317,24 +552,33 @@ def test_public_names() -> None:
 
 
 class Served:
-    """A server on loopback that gives one file, or part of it."""
+    """A server on loopback that gives one file, or part of it, or fails in some other way."""
 
     def __init__(self, content: bytes) -> None:
         self.content, self.sent, self.requests = content, len(content), 0
+        self.status, self.length = 200, True
+        self.released = threading.Event()  # a stalled answer ends here
+        self.released.set()
         served = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 served.requests += 1
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(served.content)))
+                self.send_response(served.status)
+                if served.status in (301, 302):
+                    self.send_header("Location", self.path)
+                if served.length:
+                    self.send_header("Content-Length", str(len(served.content)))
                 self.end_headers()
                 self.wfile.write(served.content[: served.sent])
+                self.wfile.flush()
+                served.released.wait(60)
 
             def log_message(self, *_: object) -> None:
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.handle_error = lambda *_: None  # whoever asked has hung up, which is what is tested
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
@@ -385,6 +629,69 @@ def test_cut_connection_keeps_nothing(served: Served, source, tmp_path: Path) ->
     assert cached(tmp_path) == []
     served.sent = len(served.content)
     assert same(litehrnet.load_pretrained("served"), source)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"), [(404, "404"), (403, "403"), (500, "500"), (503, "503"), (302, "redirect")]
+)
+def test_answers_that_are_no_file_keep_nothing(served: Served, tmp_path: Path, status: int, reason: str) -> None:
+    served.status = status
+    with pytest.raises(ConnectionError, match=f"could not be downloaded .*{reason}.*by hand"):
+        litehrnet.load_pretrained("served")
+    assert cached(tmp_path) == []
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_a_page_in_place_of_the_file_keeps_nothing(served: Served, tmp_path: Path, length: bool) -> None:
+    served.content, served.length = b"<html>maintenance</html>", length
+    with pytest.raises(ValueError, match=r"incomplete or changed.*by hand"):
+        litehrnet.load_pretrained("served")
+    assert cached(tmp_path) == []
+
+
+def test_a_server_that_stops_sending_is_given_up(served: Served, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(downloads, "_PATIENCE", 0.5)
+    served.sent = len(served.content) // 2
+    served.released.clear()
+    try:
+        with pytest.raises(ConnectionError, match=r"timed out.*by hand"):
+            litehrnet.load_pretrained("served")
+    finally:
+        served.released.set()
+    assert cached(tmp_path) == []
+    assert socket.getdefaulttimeout() is None
+
+
+def test_what_is_in_the_way_is_named(served: Served, tmp_path: Path) -> None:
+    place = tmp_path / "home" / "hub" / "checkpoints" / "weights-00000000_20211230.pth"
+    place.mkdir(parents=True)
+    with pytest.raises(ValueError, match="not an ordinary file"):
+        litehrnet.load_pretrained("served")
+    place.rmdir()
+    place.parent.rmdir()
+    place.parent.write_text("a file where a folder should be")
+    with pytest.raises(ConnectionError, match=r"exists.*by hand"):
+        litehrnet.load_pretrained("served")
+    assert served.requests == 0
+
+
+def test_public_weights_know_their_joints_and_size(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = dataclasses.replace(checkpoints.PUBLIC["served"], joint_set="mpii")
+    monkeypatch.setitem(checkpoints.PUBLIC, "served", known)
+    model = litehrnet.load_pretrained("served")
+    assert (model.joints, model.trained_size) == (JOINT_SETS["mpii"], (256, 192))
+    with pytest.warns(CheckpointNote, match="holds 16 joints: the head for 4 joints is new"):
+        model = litehrnet.load_pretrained("served", num_joints=4)
+    assert (model.num_joints, model.joints, model.trained_size) == (4, None, (256, 192))
+    assert served.requests == 1
+
+
+def test_bundled_weights_for_other_joints() -> None:
+    model = litehrnet.load_pretrained("litehrnet18")
+    assert (model.joints, model.trained_size) == (JOINT_SETS["coco"], (256, 192))
+    with pytest.warns(CheckpointNote, match="is new"):
+        other = litehrnet.load_pretrained("litehrnet18", num_joints=21)
+    assert (other.num_joints, other.joints, other.trained_size) == (21, None, (256, 192))
 
 
 def test_offline_names_the_file_and_the_place(served: Served, tmp_path: Path) -> None:

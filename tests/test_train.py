@@ -18,7 +18,7 @@ from PIL import Image
 
 import litehrnet
 from litehrnet import blocks
-from litehrnet.checkpoints import read_metadata, save_weights
+from litehrnet.checkpoints import CheckpointNote, read_metadata, save_weights
 from litehrnet.heatmaps import COCO_SIGMAS, MEAN, STD, crop_person, decode, to_input
 from litehrnet.train.crops import Augmentation, _close_up, gaussian_targets, training_crop
 from litehrnet.train.data import COCO, CocoPeople, JointSet, ShardPeople, open_people, read_joint_set
@@ -295,7 +295,22 @@ def test_train_on_coco_form_with_other_joints_from_weights(photos: Path, tmp_pat
     line += [str(photos / "joints.json"), "--model", "naive_litehrnet18", "--start", str(start), "--size", "32x32"]
     train.main([*line, "--images", "6", "--batch", "3", "--out", str(tmp_path / "run"), "--device", "cpu"])
     trained = litehrnet.from_checkpoint(tmp_path / "run" / "best.safetensors")
-    assert (trained.variant.name, trained.num_joints) == ("naive_litehrnet18", 5)
+    assert (trained.variant.name, trained.joints, trained.trained_size) == ("naive_litehrnet18", FIVE, (32, 32))
+
+
+def test_train_other_joints_from_an_old_backbone(shards: Path, tmp_path: Path) -> None:
+    start = litehrnet.create_model("naive_litehrnet18", 5)
+    path = save_weights(start, tmp_path / "start.safetensors")
+    run = trainer(tmp_path / "run", shards, model="naive_litehrnet18")
+    with pytest.warns(CheckpointNote, match="holds 5 joints: the head for 17 joints is new"):
+        run.start_from(path)
+    kept = litehrnet.load_checkpoint(start, path).backbone.state_dict()
+    for model in (run.model, run.average):
+        assert all(torch.equal(value, kept[key]) for key, value in model.backbone.state_dict().items())
+        assert (model.num_joints, model.head.final_layer.bias.count_nonzero()) == (17, 0)
+    sentence = "holds naive_litehrnet18, and the recipe asks for litehrnet18"
+    with pytest.warns(CheckpointNote), pytest.raises(ValueError, match=sentence):
+        trainer(tmp_path / "other", shards, model="litehrnet18").start_from(path)
 
 
 @pytest.mark.slow

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import torch
 
+from ..checks import first_line
+
 __all__ = ["PUBLIC", "PublicFile", "fetch"]
 
 _MMPOSE = "https://download.openmmlab.com/mmpose"
@@ -86,10 +88,10 @@ def fetch(public: PublicFile) -> Path:
             torch.hub.download_url_to_file(public.url, str(path), hash_prefix=public.hash_prefix, progress=True)
     except RuntimeError as error:  # what torch raises for a wrong hash, which a cut connection leads to as well
         raise ValueError(
-            f"{public.file_name} arrived incomplete or changed, nothing was kept ({error}); {by_hand}"
+            f"{public.file_name} arrived incomplete or changed, nothing was kept ({first_line(error)}); {by_hand}"
         ) from error
     except (urllib.error.URLError, http.client.HTTPException, OSError) as error:
-        raise ConnectionError(f"{public.file_name} could not be downloaded ({error}); {by_hand}") from error
+        raise ConnectionError(f"{public.file_name} could not be downloaded ({first_line(error)}); {by_hand}") from error
     return path
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, distributed
 
-from .. import LiteHRNet, create_model, load_checkpoint
+from .. import LiteHRNet, create_model, from_checkpoint
 from ..checkpoints import save_weights
 from ..files import written_whole
 from ..model import set_shuffle
@@ -110,6 +110,7 @@ class Trainer:
         set_shuffle(self.model, "channels_last")
         self.average = create_model(recipe.model, joints, "computed").to(self.device)
         self.average.load_state_dict(self.model.state_dict())
+        self.average.joints, self.average.trained_size = joint_set, recipe.size  # saved with its weights
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
@@ -127,8 +128,18 @@ class Trainer:
     # ------------------------------------------------------------------------------------------------------- state
 
     def start_from(self, weights: Path) -> None:
-        """Begin with the weights of a file, such as those of a run at a smaller size."""
-        load_checkpoint(self.model, weights)
+        """Begin with the weights of a file: of a run at a smaller size, or of a network for other joints.
+
+        Raises:
+            ValueError: the file holds another variant.
+
+        Warns:
+            CheckpointNote: it has another number of joints, so that only its backbone is taken.
+        """
+        start = from_checkpoint(weights, len(self.joint_set))
+        if start.variant != self.model.variant:
+            raise ValueError(f"{weights} holds {start.variant.name}, and the recipe asks for {self.recipe.model}")
+        self.model.load_state_dict(start.state_dict())
         self.average.load_state_dict(self.model.state_dict())
 
     def save(self) -> None:
@@ -240,8 +251,8 @@ class Trainer:
         if score <= self.best:
             return False
         self.best = score
-        told = {"size": "x".join(map(str, self.recipe.size)), "images": str(self.seen), **metadata}
-        save_weights(self.average, self.folder / "best.safetensors", trained="yes", **told)
+        told = {"trained": "yes", "images": str(self.seen), **metadata}
+        save_weights(self.average, self.folder / "best.safetensors", **told)
         return True
 
     def log(self, **values: float | str) -> None:
