@@ -139,7 +139,8 @@ def to_input(crop: np.ndarray) -> np.ndarray:
         _check_values(crop)
     elif crop.dtype != np.uint8:
         raise ValueError(f"a crop is uint8 or floating point on the scale 0..255, got {crop.dtype}")
-    normalised = (crop.astype(np.float32) - np.float32(MEAN)) / np.float32(STD)  # (H, W, 3)
+    mean, std = np.array(MEAN, np.float32), np.array(STD, np.float32)
+    normalised = (crop.astype(np.float32) - mean) / std  # (H, W, 3)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])  # (1, 3, H, W)
 
 
@@ -273,7 +274,8 @@ def to_image(joints: np.ndarray, to_crop: np.ndarray) -> np.ndarray:
     if joints.ndim < 1 or joints.shape[-1] != 2:
         raise ValueError(f"joints have the shape (..., 2), x before y; got {joints.shape}")
     to_photo = _invert(to_crop)
-    return joints @ to_photo[:, :2].T + to_photo[:, 2]
+    places: np.ndarray = joints @ to_photo[:, :2].T + to_photo[:, 2]  # (..., 2)
+    return places
 
 
 def oks(
@@ -300,12 +302,13 @@ def oks(
     >>> oks(target[:, :2], target, area=900.0)
     1.0
     """
-    joints, target, sigmas = (np.asarray(values, dtype=np.float64) for values in (joints, target, sigmas))
+    joints, target = np.asarray(joints, np.float64), np.asarray(target, np.float64)
+    spreads = np.asarray(sigmas, np.float64)
     count = len(joints)
-    if joints.shape != (count, 2) or target.shape != (count, 3) or sigmas.shape != (count,):
+    if joints.shape != (count, 2) or target.shape != (count, 3) or spreads.shape != (count,):
         raise ValueError(
             "joints (K, 2), target (K, 3) and sigmas (K,) must agree on K; "
-            f"got {joints.shape}, {target.shape} and {sigmas.shape}"
+            f"got {joints.shape}, {target.shape} and {spreads.shape}"
         )
     if not (np.isfinite(area) and area > 0):
         raise ValueError(f"the area must be a positive number of pixels, got {area!r}")
@@ -313,7 +316,7 @@ def oks(
     if not annotated.any():
         raise ValueError("the target has no annotated joint (v > 0), so there is nothing to compare with")
     squared = ((joints - target[:, :2]) ** 2).sum(axis=1)
-    return float(np.exp(-squared / (2 * area * (2 * sigmas) ** 2))[annotated].mean())
+    return float(np.exp(-squared / (2 * area * (2 * spreads) ** 2))[annotated].mean())
 
 
 def _invert(matrix: np.ndarray) -> np.ndarray:

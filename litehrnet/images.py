@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from .files import existing_file
 
@@ -43,7 +43,7 @@ def read_image(path: str | Path) -> np.ndarray:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 return np.array(_to_rgb(ImageOps.exif_transpose(image)))
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         reason = _other_kind(path)
         raise ValueError(f"{path.name} is not a photograph that can be read ({reason})") from error
     except Image.DecompressionBombError as error:

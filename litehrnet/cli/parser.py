@@ -18,14 +18,15 @@ from ..sizes import parse_size
 __all__ = ["Parser", "build_parser", "parse"]
 
 COMMANDS = ("export", "check", "predict", "bench", "view")  # each is a module beside this one
+_FILES = ("checkpoint", "joints", "model", "models")  # options for a file's name or another name
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
 
 class Parser(argparse.ArgumentParser):
     """argparse's parser, which also asks "did you mean" and keeps the line breaks of examples."""
 
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def print_help(self, file: Any = None) -> None:
         """Print the help; argparse would not say that its reader has gone."""
@@ -117,15 +118,25 @@ class _Completion(argparse.Action):
     """Print the completion script of a shell, which shtab makes from the parser."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: object, values: Any, option: Any = None) -> None:
-        try:
-            import shtab
-        except ModuleNotFoundError:
-            parser.error("--print-completion needs the package shtab: pip install shtab")
+        from ..checks import require
+
+        shtab = require("shtab")
         if values not in shtab.SUPPORTED_SHELLS:
-            parser.error(f"argument --print-completion: invalid choice: {values!r} (choose from "
-                         f"{', '.join(map(repr, shtab.SUPPORTED_SHELLS))})")  # fmt: skip
+            known = ", ".join(map(repr, shtab.SUPPORTED_SHELLS))
+            parser.error(f"argument {option}: invalid choice: {values!r} (choose from {known})")
+        _complete_files(parser, shtab.FILE)
         print(shtab.complete(parser, values))
         parser.exit()
+
+
+def _complete_files(parser: argparse.ArgumentParser, how: object) -> None:
+    """Tell shtab which words are file names."""
+    for action in parser._actions:
+        if action.type is file or action.dest in _FILES:
+            action.complete = how  # type: ignore[attr-defined]
+        if isinstance(action.choices, dict):  # commands
+            for command in action.choices.values():
+                _complete_files(command, how)
 
 
 # ---------------------------------------------------------------------- types of options
