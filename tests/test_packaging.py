@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from importlib.metadata import requires, version
+from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
@@ -23,17 +24,18 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SETTINGS = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = SETTINGS["project"]
 COURSE_EXTRAS = ("notebooks", "devices", "evaluate", "test")
 COURSE_NEEDS = ("torch", "numpy", "onnx", "onnxruntime", "matplotlib", "netron", "jupyterlab")
 
 
 def listed(*extras: str) -> dict[str, Requirement]:
-    """pyproject.toml's requirements, the extras' too, by name."""
+    """pyproject.toml's requirements, the extras' too, by name; what two of them need is the same range in both."""
     lines = [*PROJECT["dependencies"], *(line for extra in extras for line in PROJECT["optional-dependencies"][extra])]
-    found = [Requirement(line) for line in lines]
+    found = {Requirement(line) for line in lines}
     names = [canonicalize_name(requirement.name) for requirement in found]
-    assert len(set(names)) == len(names), "a package is listed twice"
+    assert len(set(names)) == len(names), "a package is listed with two ranges"
     return dict(zip(names, found, strict=True))
 
 
@@ -123,6 +125,83 @@ def test_installed_versions_are_the_tested_ones() -> None:
     assert different == {}
 
 
+# What is needed without being imported, and why.
+NOT_IMPORTED = {
+    "jupyterlab": "make lab",
+    "ipykernel": "the notebooks' kernel",
+    "onnxscript": "torch.onnx.export asks for it",
+    "pnnx": "a program",
+    "ziamath": "its font is read as a file",
+    "codespell": "a program",
+    "mypy": "a program",
+    "pytest-xdist": "a plugin of pytest",
+    "ruff": "a program",
+}
+OTHER_NAMES = {  # of packages that this environment may lack
+    "skimage": "scikit-image", "sklearn": "scikit-learn", "anny": "anny", "numba": "numba", "shtab": "shtab",
+    "tomli": "tomli", "ncnn": "ncnn", "openvino": "openvino",
+}  # fmt: skip
+
+
+def imported(path: Path) -> set[str]:
+    """Top-level names of everything that a file imports, lazily too, but not what only a type checker reads."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_checkers = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    names = set()
+    for node in set(ast.walk(tree)) - for_checkers:
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            names.add(str(node.module).partition(".")[0])
+    return names
+
+
+def needed(*folders: str) -> set[str]:
+    """The packages that the code below some folders imports, by the names under which they are installed."""
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    scripts = [
+        path.relative_to(ROOT) for name in ("tools", "training", "tests") for path in ROOT.glob(f"{name}/**/*.py")
+    ]
+    own = {part for path in scripts for part in path.with_suffix("").parts} | {"litehrnet"}
+    names = {name for path in files for name in imported(path)} - set(sys.stdlib_module_names) - own
+    known = packages_distributions()
+    return {canonicalize_name(known[name][0] if name in known else OTHER_NAMES[name]) for name in names}
+
+
+def test_what_is_imported_is_declared_and_nothing_else_is() -> None:
+    """The package's own imports in the lists that an engineer installs; those of tools, tests and training in all."""
+    extras = set(PROJECT["optional-dependencies"])
+    assert needed("litehrnet") <= set(listed(*extras - {"test", "train"}))
+    everything = needed("litehrnet", "tools", "training", "benchmarks", "examples", "tests")
+    assert everything <= set(listed(*extras))
+    runtimes = {"openvino", "ncnn"}  # imported by name, from a table of runtimes
+    assert set(listed(*extras)) - everything - runtimes == set(NOT_IMPORTED)
+
+
+def test_core_dependencies_are_those_of_the_core() -> None:
+    """Matplotlib, Netron and IPython belong to the course; whoever only exports needs none of them."""
+    rooms = [path.name for path in (ROOT / "litehrnet").iterdir() if path.name not in ("course", "__pycache__")]
+    core = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
+    optional = {"openvino", "ncnn", "shtab"}
+    files = needed(*(f"litehrnet/{room}" for room in rooms if "." not in room))
+    modules = {name for path in (ROOT / "litehrnet").glob("*.py") for name in imported(path)}
+    assert files - optional - core == set()
+    assert modules & {"matplotlib", "netron", "IPython"} == set()
+
+
+def test_every_package_is_in_the_wheels_list() -> None:
+    """A new room of the package is shipped; `data/` is shipped as litehrnet.data."""
+    rooms = {
+        path.parent.relative_to(ROOT).as_posix().replace("/", ".") for path in ROOT.glob("litehrnet/**/__init__.py")
+    }
+    assert set(SETTINGS["tool"]["setuptools"]["packages"]) == rooms | {"litehrnet.data"}
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of this checkout, built without asking an index for anything."""
@@ -152,6 +231,7 @@ def test_wheel_carries_package_data_and_licence(wheel: Path) -> None:
     tracked = subprocess.run(["git", "ls-files", "data"], cwd=ROOT, capture_output=True, text=True, check=False)
     data = {f"litehrnet/{line}" for line in tracked.stdout.splitlines()}
     assert modules - names == set()
+    assert "litehrnet/py.typed" in names
     assert data - names == set()
     kept = {name for name in names if ".dist-info/" not in name}
     assert {name.partition("/")[0] for name in kept} == {"litehrnet"}

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,7 @@ def bench(
 
 
 def _loader(path: Path, runtime: str, threads: int, precision: str, size: Sequence[int] | None) -> Callable[[], Run]:
-    options: dict[str, object] = {} if precision == "float32" else {"precision": precision}
+    options: dict[str, Any] = {} if precision == "float32" else {"precision": precision}
     if runtime == "ncnn" and size is not None:  # some of its files do not say theirs
         options["size"] = size
     return partial(load, path, runtime, threads, **options)

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,11 +142,12 @@ def by_kind(kernels: Sequence[Kernel]) -> dict[str, tuple[int, float]]:
 
 def _sums(kernels: Sequence[Kernel], key: Callable[[Kernel], str]) -> dict[str, tuple[int, float]]:
     counts: collections.Counter[str] = collections.Counter()
-    times: collections.Counter[str] = collections.Counter()
+    times: dict[str, float] = collections.defaultdict(float)
     for kernel in kernels:
         counts[key(kernel)] += 1
         times[key(kernel)] += kernel.microseconds / 1000
-    return {name: (counts[name], milliseconds) for name, milliseconds in times.most_common()}
+    longest_first = sorted(times.items(), key=lambda item: -item[1])
+    return {name: (counts[name], milliseconds) for name, milliseconds in longest_first}
 
 
 def reorders(path: str | Path) -> dict[str, int]:
@@ -204,8 +206,7 @@ def measure_peaks(seconds: float = 1.0) -> Peaks:
     large, small = np.ones(16 * 2**20, np.float32), np.ones(48 * 64 * 48, np.float32)
     to_large, to_small = large.copy(), small.copy()
     copies = [
-        (2 * a.nbytes / _best(lambda a=a, b=b: np.copyto(b, a), seconds)) / 1e9
-        for a, b in ((large, to_large), (small, to_small))
+        2 * a.nbytes / _best(partial(np.copyto, b, a), seconds) / 1e9 for a, b in ((large, to_large), (small, to_small))
     ]
     return Peaks(side**3 / product / 1e9, *copies)
 

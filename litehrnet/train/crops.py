@@ -142,7 +142,7 @@ def _vary_pixels(crop: np.ndarray, rng: np.random.Generator, a: Augmentation) ->
     if rng.random() < a.noise:
         pixels += rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(rng.uniform(2, 18))
     np.clip(pixels, 0, 255, out=pixels)
-    pixels = (pixels - np.float32(MEAN)) / np.float32(STD)
+    pixels = (pixels - np.asarray(MEAN, np.float32)) / np.asarray(STD, np.float32)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 

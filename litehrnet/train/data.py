@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 import numpy as np
 from PIL import Image
@@ -65,7 +65,7 @@ class People(Protocol):
         """
 
 
-def _decode(file: object, scale: float) -> tuple[Image.Image, tuple[int, int]]:
+def _decode(file: str | Path | IO[bytes], scale: float) -> tuple[Image.Image, tuple[int, int]]:
     image = Image.open(file)
     width, height = image.size
     if scale < 1:
