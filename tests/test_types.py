@@ -14,7 +14,6 @@ ROOT = Path(__file__).resolve().parents[1]
 NOT_YET = """
 litehrnet/blocks.py
 litehrnet/checkpoints/reading.py
-litehrnet/cli/parser.py
 litehrnet/complexity.py
 litehrnet/course/compare.py
 litehrnet/course/draw/architecture.py
@@ -42,7 +41,6 @@ litehrnet/fusion/fold.py
 litehrnet/fusion/layout.py
 litehrnet/fusion/network.py
 litehrnet/fusion/recipe.py
-litehrnet/heatmaps.py
 litehrnet/model.py
 litehrnet/runtimes/backends.py
 litehrnet/runtimes/c.py
