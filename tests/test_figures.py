@@ -151,9 +151,9 @@ def test_windows_that_differ_are_outlined_and_no_others():
 def test_a_table_explains_the_colours_that_it_shows():
     assert draw.outcome_table(OUTCOMES).get_supxlabel().count(":") == 3
     words = draw.export_kinds(STORED).get_supxlabel()
-    assert "Red: refused" in words
+    assert "Refused: before any work" in words
     assert "honest" not in words
-    assert "Orange" in words
+    assert "Wrong: a file" in words
 
 
 def test_stored_exports_are_the_newest_run_and_all_that_was_written_is_right():

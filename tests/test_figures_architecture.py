@@ -106,7 +106,7 @@ def test_fuse_paths_tell_what_the_layers_are():
     texts = words(draw.fuse_paths(FuseStep((40, 80, 160))))
     assert "1×1, 160 → 40\nenlarge 4×" in texts
     assert "3×3 stride 2, 1×1\n40 → 160, in two steps" in texts
-    assert texts.count("as it is") == 3
+    assert texts.count("unchanged") == 3
     assert texts.count("2×") == 3
 
 

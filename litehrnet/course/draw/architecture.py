@@ -1,4 +1,4 @@
-"""The network and its blocks, drawn from live modules: every shape and number in these figures is asked for."""
+"""The network and its blocks, drawn from live modules: every shape and number in these figures is theirs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ from .style import BRANCH_COLOURS, INK, MUTED, PART_COLOURS, arrow, box, caption
 __all__ = ["block_pair", "branch_maps", "four_resolutions", "fuse_paths", "number_maps", "shuffled_channels"]
 
 _SMALL = 8  # points; nothing in a figure is smaller
+_ROWS = (3.2, 1.98, 1.1, 0.46)  # of the four branches, in inches from below
+_COLUMNS = (2.95, 4.72, 6.49)  # of the three stages
 
 
 def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
-    """An empty sheet whose unit is the inch, so that lengths on it can be reckoned."""
+    """An empty sheet whose unit is the inch, so that lengths on it can be computed."""
     figure, axes = new_figure(size=(width, height))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
     axes.axis("off")
@@ -57,7 +59,7 @@ def _map(
 
 
 def four_resolutions(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
-    """The whole network: how the resolutions part, run side by side, exchange and join again.
+    """The whole network: how the resolutions separate, run side by side, exchange and join again.
 
     Args:
         model: the network; it runs once, on zeros, and its maps give the shapes.
@@ -72,49 +74,56 @@ def four_resolutions(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Fi
         stages = model.backbone.stages(images)
         features = model.backbone.head_layer(stages[-1])
         heatmaps = model.head(features)
-
     figure, axes = _canvas(9.6, 4.45)
     scale = 1.0 / max(stem.shape[-2:])
-    rows = (3.2, 1.98, 1.1, 0.46)
-    columns = (2.95, 4.72, 6.49)
-    edges = {
-        "image": _map(axes, (0.55, rows[0]), images, MUTED, scale / 4, sheets=1),
-        "stem": _map(axes, (1.6, rows[0]), stem, PART_COLOURS["stem"], scale),
-        "features": _map(axes, (8.0, rows[0]), features, PART_COLOURS["head"], scale),
-        "heatmaps": _map(axes, (9.05, rows[0]), heatmaps, PART_COLOURS["final"], scale),
-    }
-    arrow(axes, (edges["image"][1] + 0.03, rows[0]), (edges["stem"][0] - 0.03, rows[0]))
-    arrow(axes, (edges["features"][1] + 0.03, rows[0]), (edges["heatmaps"][0] - 0.03, rows[0]))
-    joints = [(edges["stem"][1] - 0.04, rows[0], MUTED)]  # where the next stage's arrows start
-    for x, maps in zip(columns, stages, strict=True):
-        spans = [_map(axes, (x, rows[j]), m, BRANCH_COLOURS[j], scale) for j, m in enumerate(maps)]
-        for j, (left, _) in enumerate(spans):
-            start_x, start_y, colour = joints[min(j, len(joints) - 1)]
-            arrow(axes, (start_x + 0.07, start_y), (left - 0.03, rows[j]), colour)
-        joints = _exchange(axes, x + 0.8, rows, spans)
-    for upper, lower in itertools.pairwise(joints):
+    top = _ROWS[0]
+    _, image_right = _map(axes, (0.55, top), images, MUTED, scale / 4, sheets=1)
+    stem_left, stem_right = _map(axes, (1.6, top), stem, PART_COLOURS["stem"], scale)
+    features_left, features_right = _map(axes, (8.0, top), features, PART_COLOURS["head"], scale)
+    heatmaps_left, _ = _map(axes, (9.05, top), heatmaps, PART_COLOURS["final"], scale)
+    arrow(axes, (image_right + 0.03, top), (stem_left - 0.03, top))
+    arrow(axes, (features_right + 0.03, top), (heatmaps_left - 0.03, top))
+    circles = _stages(axes, stages, stem_right, scale)
+    for upper, lower in itertools.pairwise(circles):
         arrow(axes, (lower[0], lower[1] + 0.07), (upper[0], upper[1] - 0.08), PART_COLOURS["head"], linewidth=1.8)
-    arrow(axes, (joints[0][0] + 0.08, rows[0]), (edges["features"][0] - 0.03, rows[0]), PART_COLOURS["head"])
-
-    titles = [(0.55, "image\n(at a quarter)"), (1.6, "stem"), (8.0, "head"), (9.05, "heatmaps")]
-    titles += [
-        (x, f"stage {i + 1}\n{n} modules") for i, (x, n) in enumerate(zip(columns, model.variant.modules, strict=True))
-    ]
-    for x, text in titles:
-        axes.text(x, 4.32, text, ha="center", va="top", fontsize=9.5, fontweight="bold")
-    axes.text(7.55, 1.54, "from the smallest up:\nupsample, add,\nseparable convolution", fontsize=_SMALL, va="center")
+    arrow(axes, (circles[0][0] + 0.08, top), (features_left - 0.03, top), PART_COLOURS["head"])
+    _titles(axes, model.variant.modules)
     caption(
         figure,
-        "Four resolutions run side by side; after every module each branch hears from all others (⊕, the fuse step). "
-        "Labels: channels×height×width.",
+        "Four resolutions run side by side; at the end of every module each branch hears from all others (⊕, the fuse "
+        "step, drawn once for a stage). Labels: channels×height×width.",
     )
     return figure
+
+
+def _stages(
+    axes: Axes, stages: Sequence[Sequence[Tensor]], stem_right: float, scale: float
+) -> list[tuple[float, float, str]]:
+    """The maps of every stage and the arrows to them; returns the last stage's circles, as `_exchange` does."""
+    circles = [(stem_right - 0.04, _ROWS[0], MUTED)]  # where the first stage's arrows start
+    for x, maps in zip(_COLUMNS, stages, strict=True):
+        spans = [_map(axes, (x, _ROWS[j]), m, BRANCH_COLOURS[j], scale) for j, m in enumerate(maps)]
+        for j, (left, _) in enumerate(spans):
+            start_x, start_y, colour = circles[min(j, len(circles) - 1)]
+            arrow(axes, (start_x + 0.07, start_y), (left - 0.03, _ROWS[j]), colour)
+        circles = _exchange(axes, x + 0.8, _ROWS, spans)
+    return circles
+
+
+def _titles(axes: Axes, modules: Sequence[int]) -> None:
+    """What each column of the network is, above it, and what the head does, beside its arrows."""
+    titles = [(0.55, "image\n(at a quarter)"), (1.6, "stem"), (8.0, "head"), (9.05, "heatmaps")]
+    titles += [(x, f"stage {i + 1}\n{n} modules") for i, (x, n) in enumerate(zip(_COLUMNS, modules, strict=True))]
+    for x, text in titles:
+        axes.text(x, 4.32, text, ha="center", va="top", fontsize=9.5, fontweight="bold")
+    steps = "from the smallest up:\nupsample, add, depthwise\nand 1×1 convolution"
+    axes.text(7.55, 1.54, steps, fontsize=_SMALL, va="center")
 
 
 def _exchange(
     axes: Axes, x: float, rows: Sequence[float], spans: Sequence[tuple[float, float]]
 ) -> list[tuple[float, float, str]]:
-    """All-to-all lines from a stage's maps to one small circle a branch; returns the circles' places and colours."""
+    """All-to-all lines from a stage's maps to one circle per branch; returns the circles' places and colours."""
     for j, (_, right) in enumerate(spans):
         for i in range(len(spans)):
             axes.plot([right + 0.02, x - 0.06], [rows[j], rows[i]], color=BRANCH_COLOURS[j], linewidth=0.9, alpha=0.8)
@@ -125,7 +134,7 @@ def _exchange(
     return [(x, rows[i], BRANCH_COLOURS[i]) for i in range(len(spans))]
 
 
-def branch_maps(maps: Sequence[Tensor], image: np.ndarray | None = None) -> Figure:
+def branch_maps(maps: Sequence[Tensor], image: np.ndarray) -> Figure:
     """What each branch holds for one image: the mean over its channels, in true relative size.
 
     Args:
@@ -133,38 +142,41 @@ def branch_maps(maps: Sequence[Tensor], image: np.ndarray | None = None) -> Figu
         image: the image that went in, H x W x 3 uint8, shown on the left.
     """
     pictures = [m[0].detach().mean(0).numpy() for m in maps]
-    shown = ([image] if image is not None else []) + pictures
-    widths = [pictures[0].shape[1] if picture is image else picture.shape[1] for picture in shown]
-    room = 0.55 * pictures[0].shape[1]  # so that a small map keeps space for its title
-    figure, all_axes = new_figure(
-        1, len(shown), size=(9.2, 3.2), gridspec_kw={"width_ratios": [max(w, room) for w in widths]}
-    )
     height, width = pictures[0].shape
-    for k, (axes, picture) in enumerate(zip(all_axes, shown, strict=True)):
-        branch = k - len(shown) + len(pictures)
-        h, w = (height, width) if branch < 0 else picture.shape
-        axes.imshow(picture, cmap=None if branch < 0 else "viridis", extent=(-w / 2, w / 2, -h / 2, h / 2))
-        room_x = max(w, room) / 2
-        axes.set(xlim=(-room_x, room_x), ylim=(-height / 2, height / 2), xticks=[], yticks=[])
-        axes.axis("off")
-        colour = INK if branch < 0 else BRANCH_COLOURS[branch]
-        name = "image\n" + "×".join(map(str, picture.shape[:2])) if branch < 0 else f"branch {branch}\n"
-        name += "" if branch < 0 else _shape(maps[branch])
-        axes.set_title(name, color=colour, fontsize=9.5, loc="center")
+    least = 0.55 * width  # so that a small map keeps space for its title
+    rooms = [max(w, least) for w in (width, *(picture.shape[1] for picture in pictures))]
+    figure, (first, *others) = new_figure(
+        1, len(rooms), size=(9.2, 3.2), gridspec_kw={"width_ratios": rooms}
+    )  # fmt: skip
+    _place(first, image, None, (height, width), (height, rooms[0]))
+    first.set_title(f"image\n{image.shape[0]}×{image.shape[1]}", fontsize=9.5, loc="center")
+    for branch, (axes, picture, room) in enumerate(zip(others, pictures, rooms[1:], strict=True)):
+        _place(axes, picture, "viridis", picture.shape, (height, room))
+        title = f"branch {branch}\n{_shape(maps[branch])}"
+        axes.set_title(title, color=BRANCH_COLOURS[branch], fontsize=9.5, loc="center")
     caption(
         figure, "The same picture at four resolutions: the mean of each branch's channels, maps in true proportion."
     )
     return figure
 
 
-def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str = "", digits: int = 2) -> Figure:
+def _place(
+    axes: Axes, picture: np.ndarray, colours: str | None, size: tuple[int, int], room: tuple[float, float]
+) -> None:
+    """Show a picture at `size`, in the middle of `room`; both are (height, width) in pixels of branch 0."""
+    (h, w), (high, wide) = size, room
+    axes.imshow(picture, cmap=colours, extent=(-w / 2, w / 2, -h / 2, h / 2))
+    axes.set(xlim=(-wide / 2, wide / 2), ylim=(-high / 2, high / 2), xticks=[], yticks=[])
+    axes.axis("off")
+
+
+def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str) -> Figure:
     """Small maps in a row with their numbers written in; one colour scale for all.
 
     Args:
         maps: single-channel maps, (H, W) after squeezing, a few pixels each.
-        titles: one a map.
+        titles: one per map.
         text: the sentence under the figure.
-        digits: decimals to show at most.
     """
     grids = [m.detach().squeeze().numpy().reshape(m.shape[-2:]) for m in maps]
     tall, wide = (max(g.shape[axis] for g in grids) for axis in (0, 1))
@@ -179,34 +191,31 @@ def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str = "", d
         h, w = grid.shape
         axes.imshow(grid, cmap="Blues", vmin=low, vmax=low + 1.6 * (high - low + 1e-9), extent=(0, w, h, 0))
         for y, x in np.ndindex(h, w):
-            number = f"{grid[y, x]:.{digits}f}"
-            number = number.rstrip("0").rstrip(".") if "." in number else number
+            number = f"{grid[y, x]:.2f}".rstrip("0").rstrip(".")
             axes.text(x + 0.5, y + 0.5, "0" if number == "-0" else number, ha="center", va="center", fontsize=9)
         axes.set(xlim=(w / 2 - room / 2, w / 2 + room / 2), ylim=((h + tall) / 2, (h - tall) / 2))
         axes.axis("off")
         axes.set_title(title, fontsize=9.5, loc="center")
-    if text:
-        caption(figure, text)
+    caption(figure, text)
     return figure
 
 
-def shuffled_channels(order: Sequence[int], groups: int = 2) -> Figure:
-    """Where a channel shuffle puts every channel.
+def shuffled_channels(order: Sequence[int]) -> Figure:
+    """Where a channel shuffle of two groups puts every channel.
 
     Args:
-        order: for every position after the shuffle, the channel that now sits there.
-        groups: number of groups before, each in a colour of its own.
+        order: for every position after the shuffle, the channel that comes there.
     """
     n = len(order)
     figure, axes = _canvas(0.62 * n + 1.6, 2.35)
-    colours = [BRANCH_COLOURS[c * groups // n] for c in range(n)]
+    colours = [BRANCH_COLOURS[c * 2 // n] for c in range(n)]
     for y, channels, name in ((1.55, range(n), "before"), (0.25, order, "after")):
         axes.text(0.75, y + 0.2, name, ha="right", va="center", fontsize=9.5)
         for position, channel in enumerate(channels):
             box(axes, (0.95 + 0.62 * position, y), (0.46, 0.4), str(channel), colours[channel])
     for position, channel in enumerate(order):
         arrow(axes, (1.18 + 0.62 * channel, 1.52), (1.18 + 0.62 * position, 0.68), colours[channel])
-    caption(figure, f"After the shuffle every half holds channels of both groups of {n // groups}.")
+    caption(figure, "After the shuffle, each half has channels from both of the halves before it.")
     return figure
 
 
@@ -246,9 +255,7 @@ def block_pair(channels: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Fig
         arrow(axes, (others + 0.17, y), (others - 0.2, y), BRANCH_COLOURS[k])
     axes.text(others + 0.2, 3.73, "all branches\nmeet here", fontsize=_SMALL, ha="right", va="bottom")
     shapes = ", ".join(f"{c}×{h}×{w}" for c, (h, w) in zip(channels, sizes, strict=True))
-    caption(
-        figure, f"MACs on all branches together ({shapes}). The two 1×1 convolutions are what the weightings replace."
-    )
+    caption(figure, f"MACs on all branches together ({shapes}). The weightings replace the two 1×1 convolutions.")
     return figure
 
 
@@ -272,7 +279,7 @@ def _block(axes: Axes, x: float, title: str, steps: Sequence[tuple[str, int, str
 
 
 def fuse_paths(fuse: FuseStep) -> Figure:
-    """The paths of one fuse step as a table: row i is the new branch i, column j the branch that is heard.
+    """The paths of one fuse step as a table: row i is the new branch i, column j the branch that it hears.
 
     Args:
         fuse: a live fuse step; its own layers give the texts.
@@ -295,14 +302,14 @@ def fuse_paths(fuse: FuseStep) -> Figure:
             box(axes, corner, size, _path_text(path), BRANCH_COLOURS[j], fontsize=8.5, filled=j == 0)
             if j == 0:
                 axes.text(corner[0] + 0.05, corner[1] + size[1] - 0.04, "2×", fontsize=9, fontweight="bold", va="top")
-    caption(figure, "Each row is summed and rectified. The filled column is the surprise: it counts twice.")
+    caption(figure, "Each row is added up and passes a ReLU. The filled column is the surprise: it counts twice.")
     return figure
 
 
 def _path_text(path: nn.Module) -> str:
     convolutions = [layer for layer in path.modules() if isinstance(layer, nn.Conv2d)]
     if not convolutions:
-        return "as it is"
+        return "unchanged"
     upsamples = [layer for layer in path.modules() if isinstance(layer, nn.Upsample)]
     widths = f"{convolutions[0].in_channels} → {convolutions[-1].out_channels}"
     if upsamples:

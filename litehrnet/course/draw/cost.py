@@ -19,16 +19,16 @@ from .style import BRANCH_COLOURS, INK, MUTED, PART_COLOURS, caption, new_figure
 __all__ = ["conventions", "costs_along", "fuse_costs", "part_bars", "pointwise_and_depthwise"]
 
 _NAMES = {part: part.replace("_", "-") for part in PARTS}
-_BLOCK_PARTS = ("depthwise", "cross_resolution", "spatial", "pointwise")
+_WIDTHS = (2, 4, 9, 20, 40, 80, 160, 320)  # channels at which live convolutions are counted
 
 
 def part_bars(
     rows: Mapping[str, Mapping[str, float]], label: str, text: str, *, scale: float = 1e6, digits: int = 1
 ) -> Figure:
-    """One stacked bar a row, in the colours of the network's parts.
+    """One stacked bar per row, in the colours of the network's parts.
 
     Args:
-        rows: for every row's name, an amount by part (keys of `PARTS`); parts that are missing count nothing.
+        rows: for every row's name, an amount by part (keys of `PARTS`); a part that is missing counts as 0.
         label: what the axis shows, with its unit.
         text: the sentence under the figure.
         scale: amounts are divided by it.
@@ -67,31 +67,27 @@ def _legend(axes: Axes, parts: Sequence[str]) -> None:
     )  # fmt: skip
 
 
-def pointwise_and_depthwise(widths: Sequence[int] = (2, 4, 9, 20, 40, 80, 160, 320)) -> Figure:
-    """MACs a pixel of a 1x1 and of a depthwise 3x3 convolution, against the width; they cross at 9 channels.
-
-    Args:
-        widths: channels at which live convolutions are counted (the dots); the lines are C * C and 9 * C.
-    """
+def pointwise_and_depthwise() -> Figure:
+    """MACs per pixel of a 1x1 and of a depthwise 3x3 convolution, against the width; they cross at 9 channels."""
     figure, axes = new_figure(size=(8.4, 3.9))
-    line = np.geomspace(min(widths), max(widths), 100)
-    kinds = {
-        "1×1 convolution: C² a pixel": ("pointwise", line**2, lambda c: nn.Conv2d(c, c, 1)),
-        "3×3 depthwise convolution: 9 C a pixel": (
-            "depthwise",
-            9 * line,
-            lambda c: nn.Conv2d(c, c, 3, padding=1, groups=c),
-        ),
-    }
-    for name, (part, values, make) in kinds.items():
-        counted = [sum(count_module(make(c), torch.zeros(1, c, 4, 4)).values()) / 16 for c in widths]
+    line = np.geomspace(min(_WIDTHS), max(_WIDTHS), 100)
+    pointwise = [nn.Conv2d(c, c, 1) for c in _WIDTHS]
+    depthwise = [nn.Conv2d(c, c, 3, padding=1, groups=c) for c in _WIDTHS]
+    for name, part, values, layers in (
+        ("1×1 convolution: C² per pixel", "pointwise", line**2, pointwise),
+        ("3×3 depthwise convolution: 9 C per pixel", "depthwise", 9 * line, depthwise),
+    ):
+        pixels = 4 * 4
+        counted = [
+            sum(count_module(layer, torch.zeros(1, layer.in_channels, 4, 4)).values()) / pixels for layer in layers
+        ]
         axes.plot(line, values, color=PART_COLOURS[part], linewidth=2, label=name)
-        axes.plot(widths, counted, "o", color=PART_COLOURS[part], markeredgecolor="white", markersize=7)
+        axes.plot(_WIDTHS, counted, "o", color=PART_COLOURS[part], markeredgecolor="white", markersize=7)
     axes.annotate(
         "equal at 9 channels", (9, 81), (11.5, 18), fontsize=9, arrowprops={"arrowstyle": "-|>", "color": MUTED}
     )
-    axes.set(xscale="log", yscale="log", xlabel="channels C", ylabel="MACs a pixel")
-    axes.set_xticks(widths, [str(c) for c in widths])
+    axes.set(xscale="log", yscale="log", xlabel="channels C", ylabel="MACs per pixel")
+    axes.set_xticks(_WIDTHS, [str(c) for c in _WIDTHS])
     axes.minorticks_off()
     axes.grid(True, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -101,30 +97,28 @@ def pointwise_and_depthwise(widths: Sequence[int] = (2, 4, 9, 20, 40, 80, 160, 3
 
 
 def costs_along(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
-    """MACs from the image to the heatmaps: one bar a module, stacked by part.
+    """MACs from the image to the heatmaps: one bar per module, stacked by part.
 
     Args:
         model: the network that is counted.
         size: (height, width) of the image.
     """
-    steps: dict[str, dict[str, int]] = {}
+    steps: dict[tuple[int, int], dict[str, float]] = {}
     for name, macs in count_module(model, zeros_like_input(size)).items():
         step = steps.setdefault(_step_of(name), {})
-        step[part_of(name)] = step.get(part_of(name), 0) + macs
-    order = sorted(steps, key=lambda step: (step == "heatmaps", step == "head", step != "stem", _order(step)))
+        step[part_of(name)] = step.get(part_of(name), 0) + macs / 1e6
+    order = sorted(steps)
     figure, axes = new_figure(size=(9.2, 4.0))
-    for x, name in enumerate(order):
+    for x, place in enumerate(order):
         bottom = 0.0
-        for part in (part for part in PARTS if steps[name].get(part)):
-            height = steps[name][part] / 1e6
+        for part in (part for part in PARTS if part in steps[place]):
+            height = steps[place][part]
             axes.bar(x, height, bottom=bottom, color=PART_COLOURS[part], edgecolor="white", linewidth=0.8)
             bottom += height
         axes.text(x, bottom + 0.15, f"{bottom:.1f}", ha="center", fontsize=8.5)
-    used = [part for part in PARTS if any(step.get(part) for step in steps.values())]
-    _legend(axes, used)
-    many = len(order) > 14
-    turn = {"rotation": 90} if many else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
-    axes.set_xticks(range(len(order)), order, fontsize=8.5, **turn)
+    _legend(axes, [part for part in PARTS if any(part in step for step in steps.values())])
+    turn = {"rotation": 90} if len(order) > 14 else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
+    axes.set_xticks(range(len(order)), [_step_name(*place) for place in order], fontsize=8.5, **turn)
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
     axes.set(ylabel="MACs, millions")
     caption(
@@ -133,20 +127,24 @@ def costs_along(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
     return figure
 
 
-def _step_of(name: str) -> str:
-    """Where in the network a convolution of this name runs, in a reader's words; stages count from 1."""
-    found = re.search(r"stage(\d)\.(\d+)\.", name)
-    if found:
-        return f"stage {int(found[1]) + 1}, module {int(found[2]) + 1}"
-    found = re.search(r"transition(\d)", name)
-    if found:
-        return f"to stage {int(found[1]) + 1}"
-    return {"stem": "stem", "head": "head", "final": "heatmaps"}[part_of(name)]
+_AFTER_THE_STAGES = {"head": 98, "final": 99}
 
 
-def _order(step: str) -> tuple[int, bool, int]:
-    numbers = [int(number) for number in re.findall(r"\d+", step)]
-    return (numbers[0] if numbers else 0, not step.startswith("to"), numbers[-1] if numbers else 0)
+def _step_of(name: str) -> tuple[int, int]:
+    """Where in the network a convolution of this name runs: (stage, module), in the order of the way through it.
+
+    Stages and modules count from 1. Module 0 of a stage is the transition to it; stage 0 is the stem.
+    """
+    if found := re.search(r"stage(\d)\.(\d+)\.", name):
+        return int(found[1]) + 1, int(found[2]) + 1
+    if found := re.search(r"transition(\d)", name):
+        return int(found[1]) + 1, 0
+    return _AFTER_THE_STAGES.get(part_of(name), 0), 0
+
+
+def _step_name(stage: int, module: int) -> str:
+    names = {0: "stem", _AFTER_THE_STAGES["head"]: "head", _AFTER_THE_STAGES["final"]: "heatmaps"}
+    return names.get(stage) or (f"stage {stage}, module {module}" if module else f"to stage {stage}")
 
 
 def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
@@ -167,7 +165,7 @@ def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
         branches = stage + 2
         axes.imshow(table[:branches, :branches], cmap="Blues", vmin=0, vmax=1.6 * tables.max())
         for i, j in np.ndindex(branches, branches):
-            axes.text(j, i, f"{table[i, j]:.1f}" if i != j else "as it is", ha="center", va="center",
+            axes.text(j, i, f"{table[i, j]:.1f}" if i != j else "none", ha="center", va="center",
                       fontsize=9 if i != j else 8)  # fmt: skip
         modules = model.variant.modules[stage]
         axes.set_title(f"stage {stage + 1}, {modules} modules: {table.sum():.1f}M", loc="center", fontsize=10)
@@ -179,9 +177,7 @@ def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
     all_axes[0].set_ylabel("to branch")
-    caption(
-        figure, "MACs in millions. No path dominates: the fuse step is expensive because there are so many of them."
-    )
+    caption(figure, "MACs in millions. No path dominates: the fuse steps are expensive because they have so many.")
     return figure
 
 

@@ -31,20 +31,20 @@ __all__ = [
 GOOD, FAILS, WRONG, UNKNOWN = "#009E73", "#D55E00", "#E69F00", "#bbbbbb"
 OUTCOME_COLOURS = {"works": GOOD, "raises": FAILS, "refused": FAILS, "wrong": WRONG}
 OUTCOME_WORDS = {
-    "works": "Green: a right file.",
-    "raises": "Red: an error, which at least is honest.",
-    "refused": "Red: refused before any work, with the reason and the nearest way.",
-    "wrong": "Orange: a file, no error, and wrong.",
+    "works": "a right file",
+    "raises": "an error, which at least is honest",
+    "refused": "before any work, with the reason and the nearest way",
+    "wrong": "a file, no error, and wrong",
 }
 KINDS = {False: "one size", "batch": "any batch", "size": "any batch and size"}
 
 
 def constants_wanted() -> Figure:
-    """Three requests for adaptive pooling, and what AveragePool's two constants would have to be in each."""
+    """Three requests for adaptive pooling, and what AveragePool's two constants would have to be for each."""
     cases = (
         ("64x48 to 8x6", "kernel_shape = 8, 8", "strides = 8, 8", "fits: write one AveragePool", GOOD),
         ("64x48 to 7x5", "kernel_shape = ?, ?", "strides = ?, ?", "48 to 5: windows of 10 and of 11", FAILS),
-        ("HxW to 8x6", "kernel_shape = H / 8 ...", "strides = H / 8 ...", "no number until an image comes", FAILS),
+        ("HxW to 8x6", "kernel_shape = H / 8 ...", "strides = H / 8 ...", "no number until an image arrives", FAILS),
     )
     figure, axes = new_figure(1, 3, size=(9.5, 3.1))
     for panel, (title, kernel, strides, verdict, colour) in zip(axes, cases, strict=True):
@@ -57,7 +57,7 @@ def constants_wanted() -> Figure:
         panel.text(5, 4.2, kernel, ha="center", va="center", fontsize=9, family="monospace")
         panel.text(5, 3.1, strides, ha="center", va="center", fontsize=9, family="monospace")
         panel.text(5, 1.1, verdict, ha="center", va="center", fontsize=9, color=INK)
-    caption(figure, "Adaptive pooling asks for an output size. ONNX's AveragePool is told its windows, as constants.")
+    caption(figure, "Adaptive pooling is given an output size. ONNX's AveragePool is given its windows, as constants.")
     return figure
 
 
@@ -85,7 +85,10 @@ def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> 
     axes.set(xlim=(0, left + len(columns) * width), ylim=(len(rows) + 0.05, -0.85))
     axes.axis("off")
     seen = {outcome for _, cells in rows for outcome, _ in cells.values()}
-    caption(figure, " ".join(words for outcome, words in OUTCOME_WORDS.items() if outcome in seen))
+    caption(
+        figure,
+        " ".join(f"{outcome.capitalize()}: {words}." for outcome, words in OUTCOME_WORDS.items() if outcome in seen),
+    )
     return figure
 
 
@@ -115,15 +118,14 @@ def export_kinds(rows: Sequence[Mapping[str, object]]) -> Figure:
     return outcome_table(list(cells.items()))
 
 
-def two_maps(expected: np.ndarray, got: np.ndarray, names: tuple[str, str] = ("torch", "ONNX file")) -> Figure:
-    """Two maps side by side, each on the same colour scale; their difference beside them where the shapes agree.
+def two_maps(expected: np.ndarray, got: np.ndarray) -> Figure:
+    """Torch's map and the ONNX file's on one colour scale; their difference beside them where the shapes agree.
 
     Args:
         expected: (h, w), what is right.
         got: (h, w) of any size.
-        names: titles of the first two panels.
     """
-    panels = [(names[0], expected), (names[1], got)]
+    panels = [("torch", expected), ("ONNX file", got)]
     if expected.shape == got.shape:
         panels.append(("difference", got - expected))
     limit = max(float(np.abs(expected).max()), float(np.abs(got).max()))
@@ -134,9 +136,9 @@ def two_maps(expected: np.ndarray, got: np.ndarray, names: tuple[str, str] = ("t
         panel.set(xlabel="column (pixels)", ylabel="row (pixels)")
     figure.colorbar(image, ax=axes, shrink=0.8, label="value")
     if expected.shape == got.shape:
-        sentence = "The same shape and not the same values: no check of shapes would notice."
+        sentence = "The same shape, but not the same values: no check of shapes would notice."
     else:
-        sentence = "Both panels pool the same map, and they do not even have the same number of pixels."
+        sentence = "Both panels pool the same map, and do not even have the same number of pixels."
     caption(figure, sentence)
     return figure
 
@@ -164,7 +166,7 @@ def operators_before_after(before: Mapping[str, int], after: Mapping[str, int], 
     axes.invert_yaxis()
     axes.legend(loc="lower right", frameon=False)
     caption(
-        figure, "What each graph is made of. A kind that appears on one side only is what the change added or removed."
+        figure, "What each graph is made of. A kind with a bar of one colour only was added or removed by the change."
     )
     return figure
 
@@ -193,7 +195,7 @@ def parity_chart(results: Mapping[str, Sequence[Parity]], tolerance: float) -> F
     axes.set(yticks=centres, yticklabels=list(results), ylim=(place - 0.5, -1), xscale="log", xlim=(1e-8, 1e2))
     axes.set(xlabel="largest difference / largest value of torch's heatmaps")
     axes.grid(axis="x", color=MUTED, alpha=0.2)
-    caption(figure, "Green dots lie below the tolerance: rounding. Red dots lie far above it: another function.")
+    caption(figure, "Green dots are below the tolerance: rounding. Orange dots are far above it: another function.")
     return figure
 
 

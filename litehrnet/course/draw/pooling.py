@@ -28,7 +28,7 @@ def _draw_windows(
     *,
     labels: bool = True,
 ) -> None:
-    """Pixels as a row of squares; above them one bar a window, output 0 lowest."""
+    """Pixels as a row of squares; above them one bar per window, output 0 lowest."""
     for pixel in range(input_size):
         axes.add_patch(Rectangle((pixel, -1), 1, 0.8, facecolor="white", edgecolor=MUTED, linewidth=0.8))
         if labels:
@@ -74,12 +74,12 @@ def pooling_windows(input_size: int, output_size: int) -> Figure:
         if not differing
         else f"{differing} of {output_size} windows (outlined) are not adaptive pooling's."
     )
-    caption(figure, f"A bar is one output; it averages the pixels below it, as many as its label says. {verdict}")
+    caption(figure, f"A bar is one output: the average of the pixels below it, whose number is in the bar. {verdict}")
     return figure
 
 
 def window_gallery(pairs: Sequence[tuple[int, int]]) -> Figure:
-    """Adaptive beside computed windows for several pairs of sizes, one pair a row.
+    """Adaptive beside computed windows for several pairs of sizes, one pair per row; the reader guesses the rule.
 
     Args:
         pairs: (input size, output size) each, with the output at most the input.
@@ -94,15 +94,14 @@ def window_gallery(pairs: Sequence[tuple[int, int]]) -> Figure:
         _draw_windows(left, input_size, adaptive, PLAIN_COLOURS["adaptive"], adaptive, labels=False)
         _draw_windows(right, input_size, computed, PLAIN_COLOURS["computed"], adaptive, labels=False)
         kernel, stride = pool_params(input_size, output_size)
-        left.set_title(f"{input_size} to {output_size}, remainder {input_size % output_size}: adaptive", fontsize=10)
-        same = "the same" if is_exact(input_size, output_size) else "different"
-        right.set_title(f"computed, kernel {kernel}, stride {stride}: {same}", fontsize=10)
-    caption(figure, "Outlined bars are windows that differ. They appear where the remainder is 2 or more.")
+        left.set_title(f"{input_size} to {output_size}: adaptive", fontsize=10)
+        right.set_title(f"computed, kernel {kernel}, stride {stride}", fontsize=10)
+    caption(figure, "Outlined bars are windows that are not adaptive pooling's. At some pairs there are none.")
     return figure
 
 
 def exactness_map(
-    max_input: int = 40, max_output: int = 20, marked: Sequence[tuple[int, int]] = (), label: str = "marked pairs"
+    max_input: int, max_output: int, marked: Sequence[tuple[int, int]] = (), label: str = "marked pairs"
 ) -> Figure:
     """For every pair of sizes: whether computed pooling is exact, inexact or impossible.
 
@@ -140,7 +139,7 @@ def exactness_map(
 
 
 def pooling_matrices(input_size: int, output_size: int) -> Figure:
-    """Adaptive and computed pooling as matrices, and their difference; one row an output, one column a pixel.
+    """Adaptive and computed pooling as matrices, and their difference: one row per output, one column per pixel.
 
     Args:
         input_size: pixels before pooling.
@@ -159,6 +158,7 @@ def pooling_matrices(input_size: int, output_size: int) -> Figure:
     axes[0].set_ylabel("output")
     figure.colorbar(image, ax=axes, shrink=0.8, label="weight")
     caption(
-        figure, "Red: how much of a pixel goes into an output. The third panel is what computed pooling gets wrong."
+        figure,
+        "Red: how much of a pixel goes into an output. The third panel is what computed pooling gets wrong.",
     )
     return figure

@@ -1,7 +1,7 @@
 """The visual language: one colour for one thing in every figure, readable on white pages and in dark JupyterLab.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart. Figures keep their own white ground, so that
-they read the same on any page.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart. Figures keep their own white background, so
+that they look the same on any page.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def new_figure(
 
 
 def caption(figure: Figure, text: str) -> None:
-    """One sentence under the figure that says what to see."""
+    """Write one sentence under the figure that says what to see: its caption and its alternative text."""
     figure.supxlabel(text, fontsize=9.5, color=INK, x=0.01, ha="left", wrap=True)
 
 
@@ -112,7 +112,7 @@ def box(
     fontsize: float = 9,
     filled: bool = True,
 ) -> FancyBboxPatch:
-    """A labelled box; `xy` is its lower left corner and `size` its width and height, in the axes' units."""
+    """Draw a labelled box; `xy` is its lower left corner and `size` its width and height, in the axes' units."""
     patch = FancyBboxPatch(
         xy, *size, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour if filled else "white",
         edgecolor=colour, alpha=0.35 if filled else 1.0, linewidth=1.2,
@@ -123,7 +123,7 @@ def box(
 
 
 def arrow(axes: Axes, start: Sequence[float], end: Sequence[float], colour: str = MUTED, **options: object) -> None:
-    """An arrow from one point to another, in the axes' units."""
+    """Draw an arrow from one point to another, in the axes' units."""
     options.setdefault("mutation_scale", 9)
     options.setdefault("linewidth", 1.1)
     axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", color=colour, shrinkA=0, shrinkB=0, **options))
