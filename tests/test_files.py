@@ -31,7 +31,7 @@ class TestExistingFile:
             ("s3:/bucket/x.pth", ValueError, "'s3://bucket/x.pth' is a web address"),
             ("a\0b", ValueError, "zero character"),
             ("nowhere/x.png", FileNotFoundError, "there is no folder nowhere"),
-            ("fotograph.jpg", FileNotFoundError, "did you mean photograph.jpg"),
+            ("photo_graph.jpg", FileNotFoundError, "did you mean photograph.jpg"),
             ("other.onnx", FileNotFoundError, "no such file: other.onnx$"),
             ("photograph.jpg/x", FileNotFoundError, "no such file"),
             ("folder", IsADirectoryError, "is a folder"),
