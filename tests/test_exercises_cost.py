@@ -1,9 +1,8 @@
-"""The checks of notebook 02: right on the solution, "unsolved" on the stub, "wrong" with a reason on mistakes."""
+"""The checks of notebook 02: "wrong", with the reason, on what people really write."""
 
 from __future__ import annotations
 
 import pytest
-from solved import solutions, stub
 
 from litehrnet.course.exercises import check_block_saving, check_conv_macs, check_fuse_macs
 
@@ -34,23 +33,6 @@ def solve_fuse(channels, size, up_size=lambda i, j: j, twice=False):
                 macs = (9 * c + c * (out if step == i else c)) * pixels[step]
                 total += 2 * macs if twice and j == 0 else macs
     return total
-
-
-CHECKS = {"conv_macs": check_conv_macs, "block_saving": check_block_saving, "fuse_macs": check_fuse_macs}
-
-
-@pytest.fixture(scope="module")
-def solved():
-    return solutions("02_count_the_cost")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_right_on_the_solution_and_unsolved_on_the_stub(name, solved):
-    check = CHECKS[name]
-    assert check(solved[name]).state == "right"
-    assert check(stub).state == "unsolved"
-    assert check(lambda *_: None).state == "wrong"
-    assert check(lambda *_: [0]).state == "wrong"
 
 
 @pytest.mark.parametrize(

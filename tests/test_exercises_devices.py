@@ -1,27 +1,11 @@
-"""The checks of notebook 08: right on the solutions, "unsolved" on the stubs, "wrong" on what people really write."""
+"""The checks of notebook 08: "wrong", with the reason, on what people really write."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from solved import solutions, stub
 
 from litehrnet.course.exercises import check_choose, check_round_trip, check_shift_in_photo
-
-CHECKS = {"round_trip": check_round_trip, "shift_in_photo": check_shift_in_photo, "choose": check_choose}
-
-
-@pytest.fixture(scope="module")
-def solved():
-    return solutions("08_take_it_to_devices")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_right_on_the_solution_and_unsolved_on_the_stub(name, solved):
-    assert CHECKS[name](solved[name]).state == "right"
-    assert CHECKS[name](stub).state == "unsolved"
-    assert CHECKS[name](lambda *_: None).state == "wrong"
-    assert "return" in CHECKS[name](lambda *_: None).message
 
 
 def eight_bits(x: np.ndarray, low: float, high: float, clip: bool = True, zero: bool = True) -> np.ndarray:

@@ -1,32 +1,12 @@
-"""The checks of notebook 04: right on the solutions, "unsolved" on the stubs, "wrong" on what people really write."""
+"""The checks of notebook 04: "wrong", with the reason, on what people really write."""
 
 from __future__ import annotations
 
 import pytest
 import torch
-from solved import solutions, stub
 from torch.nn import functional as F
 
 from litehrnet.course.exercises import check_exact_outputs, check_pool_any, check_smallest_exact_input
-
-CHECKS = {
-    "exact_outputs": check_exact_outputs,
-    "smallest_exact_input": check_smallest_exact_input,
-    "pool_any": check_pool_any,
-}
-
-
-@pytest.fixture(scope="module")
-def solved():
-    return solutions("04_fix_the_pooling")
-
-
-@pytest.mark.parametrize("name", CHECKS)
-def test_right_on_the_solution_and_unsolved_on_the_stub(name, solved):
-    assert CHECKS[name](solved[name]).state == "right"
-    assert CHECKS[name](stub).state == "unsolved"
-    assert CHECKS[name](lambda *_: None).state == "wrong"
-    assert "return" in CHECKS[name](lambda *_: None).message
 
 
 def pool_strided(x: torch.Tensor, m: int) -> torch.Tensor:

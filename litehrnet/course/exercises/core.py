@@ -65,7 +65,10 @@ def check_cases(
         if got is None:
             return Verdict("wrong", f"Wrong for {_show_case(case)}: your function returns None; is a `return` missing?")
         if not _equal(expected, got, tolerance):
-            hint = hints(case, expected, got) if hints else None
+            try:
+                hint = hints(case, expected, got) if hints else None
+            except (TypeError, ValueError, IndexError):  # an answer of another kind, for which there is no hint
+                hint = None
             message = f"Wrong for {_show_case(case)}: expected {_show(expected)}, got {_show(got)}."
             return Verdict("wrong", f"{message} {hint}" if hint else message)
         count += 1
