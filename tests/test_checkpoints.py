@@ -320,7 +320,7 @@ COUNTER, WEIGHT = "backbone.stem.conv1.bn.num_batches_tracked", "backbone.stem.c
         (BIAS, lambda v: v.to("meta"), "no values (a tensor of the meta device)"),
         (BIAS, lambda v: torch.quantize_per_tensor(v, 0.1, 0, torch.qint8), "is quantised (torch.qint8)"),
         (BIAS, lambda v: v.tolist(), "is a list, not a tensor"),
-        (BIAS, lambda v: np.array(["a"] * 16), "is a ndarray, not a tensor"),
+        (BIAS, lambda v: "text", "is a str, not a tensor"),
         (BIAS, lambda v: v.to(torch.float8_e5m2).fill_(torch.inf), "is NaN or infinity in 16 of 16 values"),
         (VARIANCE, lambda v: -v, "is a variance and reaches -"),
         (VARIANCE, lambda v: (v * 1e6).half(), "float16 ends at 65504, so save the weights again"),

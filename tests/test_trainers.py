@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from reference import reference_model
@@ -17,6 +19,7 @@ from trainer_files import HAND
 
 import litehrnet
 from litehrnet.checkpoints import CheckpointNote, JointSet, read_metadata, save_weights
+from litehrnet.checkpoints.reading import read_file
 
 JOINTS = len(HAND)
 # File to a part of the note, or "" if there was no choice to report.
@@ -191,16 +194,60 @@ def test_threads_do_not_take_each_others_permission(folder: Path) -> None:
 
 
 def test_what_the_caller_allowed_stays_allowed(folder: Path) -> None:
-    import numpy as np
-
     before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals([np.ndarray, np.dtype])
+    torch.serialization.add_safe_globals([argparse.Namespace])
     try:
         litehrnet.from_checkpoint(folder / "mmpose1.pth")
-        assert {np.ndarray, np.dtype} <= set(torch.serialization.get_safe_globals())
+        assert argparse.Namespace in torch.serialization.get_safe_globals()
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(before)
+
+
+class Calls:
+    """A pickle that asks for a call of any function."""
+
+    def __init__(self, function: object, *arguments: object) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple:
+        return self.call
+
+
+def test_stand_ins_give_nothing_away(tmp_path: Path) -> None:
+    """Neither getattr nor NumPy's own unpickling is reached: both could be led to code or to foreign memory."""
+    path = tmp_path / "evil.pth"
+    things = {
+        "method": Calls(getattr, np.ndarray, "tofile"),
+        "class": Calls(getattr, "", "__class__"),
+        "object": Calls(np.float64().__reduce__()[0], np.dtype("O"), b"\x08" * 8),
+        "objects": np.array([1, "a"], object),
+        "structured": np.array([(1, None)], [("a", "i4"), ("b", "O")]),
+        "flags": Calls(np.dtype, "O8", False, True),
+        "texts": np.array(["a", "b"]),
+        "numbers": np.arange(6, dtype=">i4").reshape(2, 3).T,
+        "number": np.float32(0.5),
+        "truth": np.array([True, False]),
+    }
+    torch.save(things, path)
+    held = read_file(path).held
+    assert {type(held[name]).__name__ for name in ("method", "class", "object")} == {"_Inert"}
+    assert [held[name].size for name in ("objects", "structured", "texts")] == [0, 0, 0]
+    assert held["flags"].plain is None
+    assert held["numbers"].tolist() == [[0, 3], [1, 4], [2, 5]]
+    assert (held["number"], held["truth"].tolist()) == (0.5, [True, False])
+
+
+@pytest.mark.parametrize("shape", [(5,), (-1,), (2, 2), "x", (1 << 62, 1 << 62)])
+def test_an_array_of_another_length_is_damage(tmp_path: Path, shape: object) -> None:
+    class Array:
+        def __reduce__(self) -> tuple:
+            return np.zeros(0).__reduce__()[0], (np.ndarray, (0,), b"b"), (1, shape, np.dtype("f8"), False, b"\0" * 24)
+
+    path = tmp_path / "array.pth"
+    torch.save({"a": Array()}, path)
+    with pytest.raises(ValueError, match="cut short or damaged"):
+        read_file(path)
 
 
 def test_the_command_line_says_it_in_a_line(folder: Path, capsys: pytest.CaptureFixture) -> None:

@@ -1,9 +1,9 @@
 """Reading a weights file without running code from it, whatever the file is.
 
 A `.pth` file is a pickle, and a pickle can name any function to be called. Every file is therefore read with torch's
-restricted reader (`weights_only=True`), which calls nothing but what rebuilds tensors, and what is listed here: NumPy's
-arrays and scalars, and inert stand-ins for the objects that trainers put beside the weights. Everything else is
-refused by name.
+restricted reader (`weights_only=True`), which calls only what rebuilds tensors, and the stand-ins listed below: inert
+ones for the objects that trainers put beside the weights, and careful ones for NumPy's arrays and numbers. Everything
+else is refused by name.
 
 The kind of a file is inferred from its content; its name does not matter.
 """
@@ -169,9 +169,43 @@ def _attribute(*_: object) -> _Inert:
     return _Inert()
 
 
-# What NumPy's own pickles call; their names differ between NumPy 1 and 2.
-_rebuild_array, _rebuild_scalar = np.zeros(0).__reduce__()[0], np.float64().__reduce__()[0]
+class _NumberType:
+    """Takes the place of `numpy.dtype`, for types of numbers only.
 
+    NumPy's own unpickling believes whatever flags and sizes a pickle gives, and thereby any address for an object. Here
+    the type is made from its short name instead, such as "f4"; `plain` is None for all that is not numbers.
+    """
+
+    def __init__(self, code: Any = "", *_: object) -> None:
+        known = isinstance(code, str) and re.fullmatch(r"b1|[iu][1248]|f[248]|c(?:8|16)", code)
+        self.plain = np.dtype(code) if known else None
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if self.plain is not None and state[1] == ">":
+            self.plain = self.plain.newbyteorder(">")
+
+
+class _Numbers(np.ndarray):
+    """Takes the place of an array, and of the function that rebuilds one; it stays empty unless it holds numbers."""
+
+    def __new__(cls, *_: object) -> _Numbers:
+        return np.zeros(0).view(cls)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, kind, fortran, values = state
+        if isinstance(kind, _NumberType) and kind.plain is not None and isinstance(values, bytes):
+            # This compares the lengths.
+            super().__setstate__((1, shape, kind.plain, bool(fortran), values))  # type: ignore[arg-type]
+
+
+def _number(kind: object, value: object = None, *_: object) -> object:
+    """Takes the place of what rebuilds a NumPy number."""
+    if isinstance(kind, _NumberType) and kind.plain is not None and isinstance(value, bytes):
+        return np.frombuffer(value, kind.plain, count=1)[0]
+    return _Inert()
+
+
+_PATHS = ("Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath")
 _STAND_INS: dict[object, tuple[str, ...]] = {
     _Inert: (
         "argparse.Namespace",
@@ -189,9 +223,7 @@ _STAND_INS: dict[object, tuple[str, ...]] = {
         "omegaconf.dictconfig.DictConfig",
         "omegaconf.listconfig.ListConfig",
         *(f"omegaconf.nodes.{kind}Node" for kind in ("Any", "Boolean", "Bytes", "Float", "Integer", "Path", "String")),
-        *(f"{module}.{path}" for module in ("pathlib", "pathlib._local") for path in ("Path", "PosixPath", "PurePath")),
-        *(f"{module}.{path}" for module in ("pathlib", "pathlib._local") for path in ("PurePosixPath", "WindowsPath")),
-        *(f"{module}.PureWindowsPath" for module in ("pathlib", "pathlib._local")),
+        *(f"{module}.{path}" for module in ("pathlib", "pathlib._local") for path in _PATHS),
         "types.SimpleNamespace",
         "typing.Any",
         "uuid.UUID",
@@ -214,11 +246,10 @@ _STAND_INS: dict[object, tuple[str, ...]] = {
     _attribute: ("builtins.getattr",),
     int: ("builtins.int",),  # the default of a defaultdict
     float: ("builtins.float",),
-    np.ndarray: ("numpy.ndarray",),
-    np.dtype: ("numpy.dtype",),
-    _rebuild_array: ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
-    _rebuild_scalar: ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
-    **{kind: (f"numpy.dtypes.{name}",) for name, kind in vars(np.dtypes).items() if name.endswith("DType")},
+    _NumberType: ("numpy.dtype",),
+    # NumPy 2 renamed the module that its pickles name.
+    _Numbers: ("numpy.ndarray", "numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
+    _number: ("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
 }
 _ALLOWED = {(stand_in, name) for stand_in, names in _STAND_INS.items() for name in names}
 _ONE_AT_A_TIME = threading.Lock()  # torch's list of allowed names belongs to the whole process
