@@ -30,8 +30,9 @@ import torch
 
 import litehrnet
 from litehrnet.export import export_onnx
-from litehrnet.export.convert import export_ncnn, export_openvino, ncnn_layers
 from litehrnet.export.int8 import quantize_int8
+from litehrnet.export.ncnn import export_ncnn, ncnn_layers
+from litehrnet.export.openvino import export_openvino
 from litehrnet.files import data_path, written_whole
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
@@ -42,6 +43,7 @@ from litehrnet.runtimes import RUNTIMES, load
 HERE = Path(__file__).resolve().parent
 CALIBRATION = 8  # of the rendered people
 DENSE = "int8, dense convolutions"
+WEIGHTS = {"fp32": "float32", "fp16": "float16"}  # from a row's label to what the file stores
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Entry:
     graph: str
     precision: str
     source: Path
-    arithmetic: str = "f32"
+    arithmetic: str = "float32"
     files: tuple[Path, ...] = ()
 
     def run(self, threads: int = 1) -> litehrnet.runtimes.Run:
@@ -98,7 +100,7 @@ def make_entries(
     for graph, network in graphs["onnxruntime"].items():
         for precision in ("fp32", "fp16"):
             path = folder / f"{graph}-{precision}.onnx"
-            export_onnx(network, path, size, exporter="torchscript", fp16=precision == "fp16")
+            export_onnx(network, path, size, exporter="torchscript", weights=WEIGHTS[precision])
             entries.append(Entry("onnxruntime", graph, precision, path, files=(path,)))
         small = quantize_int8(folder / f"{graph}-fp32.onnx", folder / f"{graph}-int8.onnx", images)
         entries.append(Entry("onnxruntime", graph, DENSE, small, files=(small,)))
@@ -107,12 +109,12 @@ def make_entries(
     for runtime, write, suffix in (("openvino", export_openvino, ".xml"), ("ncnn", export_ncnn, ".ncnn.param")):
         for graph, network in graphs[runtime].items():
             for precision in ("fp32", "fp16"):
-                files = write(network, folder / f"{graph}-{precision}{suffix}", size, precision)
-                # On processors without float16 arithmetic OpenVINO takes "f16" for bfloat16: that row comes below.
-                arithmetic = "f16" if (runtime, precision) == ("ncnn", "fp16") else "f32"
-                entries.append(Entry(runtime, graph, precision, files[0], arithmetic, files))
+                files = write(network, folder / f"{graph}-{precision}{suffix}", size, WEIGHTS[precision])
+                # On processors without float16 arithmetic OpenVINO takes "float16" for bfloat16: that row comes below.
+                arithmetic = "float16" if (runtime, precision) == ("ncnn", "fp16") else "float32"
+                entries.append(Entry(runtime, graph, precision, files[0], arithmetic, tuple(files)))
     whole = folder / "fused-fp32.xml"
-    entries.append(Entry("openvino", "fused", "bf16", whole, "bf16", (whole, whole.with_suffix(".bin"))))
+    entries.append(Entry("openvino", "fused", "bf16", whole, "bfloat16", (whole, whole.with_suffix(".bin"))))
     source = export_onnx(graphs["openvino"]["fused"], folder / "openvino.onnx", size, exporter="torchscript")
     small = quantize_int8(source, folder / "openvino-int8.onnx", images)
     entries.append(Entry("openvino", "fused", DENSE, small, files=(small,)))

@@ -23,7 +23,7 @@ import torch
 import litehrnet
 from litehrnet.course.draw import speed_bars
 from litehrnet.export import export_onnx
-from litehrnet.export.convert import export_ncnn
+from litehrnet.export.ncnn import export_ncnn
 from litehrnet.fusion import fuse
 from litehrnet.fusion.network import FusedLiteHRNet
 from litehrnet.measure import Report, compare, machine, ratios, time_sessions

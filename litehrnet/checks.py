@@ -43,7 +43,9 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     close: list[str] = []
     if isinstance(value, str):
         by_lower = {choice.lower(): choice for choice in choices if isinstance(choice, str)}
-        close = [by_lower[match] for match in difflib.get_close_matches(value.lower(), by_lower, n=1)]
+        matches = difflib.get_close_matches(value.lower(), by_lower, n=1)
+        matches = matches or [choice for choice in by_lower if len(value) > 2 and choice.startswith(value.lower())]
+        close = [by_lower[match] for match in matches]
     listed = ", ".join(map(repr, choices))
     if close:
         raise ValueError(f"unknown {name} {value!r}; did you mean {close[0]!r}? Choose one of {listed}")

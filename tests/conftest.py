@@ -154,7 +154,7 @@ def exported(
         *,
         size: tuple[int, int] = (64, 32),
         pooling: str = "computed",
-        dynamic: bool | str = False,
+        dynamic: str | None = None,
         exporter: str = "torchscript",
     ) -> tuple[litehrnet.LiteHRNet, Path]:
         from litehrnet.export import export_onnx

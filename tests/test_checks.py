@@ -27,7 +27,13 @@ def test_every_choice_passes_and_nothing_else(choices: list[str], data: st.DataO
 
 @pytest.mark.parametrize(
     ("value", "closest"),
-    [("onnxruntme", "onnxruntime"), ("ONNXRUNTIME", "onnxruntime"), ("openvin", "openvino"), ("tensorrt", None)],
+    [
+        ("onnxruntme", "onnxruntime"),
+        ("ONNXRUNTIME", "onnxruntime"),
+        ("openvin", "openvino"),
+        ("onnx", "onnxruntime"),
+        ("tensorrt", None),
+    ],
 )
 def test_a_slip_gets_the_closest_choice(value: str, closest: str | None) -> None:
     with pytest.raises(ValueError, match="unknown runtime") as caught:

@@ -34,8 +34,7 @@ from litehrnet.cli.terminal import spinner
 from litehrnet.files import data_path
 from litehrnet.heatmaps import COCO_NAMES, COCO_SKELETON
 from litehrnet.images import read_image
-from litehrnet.runtimes import parity
-from litehrnet.runtimes.onnx_files import signature
+from litehrnet.runtimes import parity, signature
 
 PHOTO = data_path("astronaut.jpg")
 FAST = ("--exporter", "torchscript", "--size", "64x32")
@@ -117,7 +116,7 @@ class TestExport:
         self, run: Callable, checkpoint: Path, ours: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shutil.copy(ours, "mine.onnx")
-        monkeypatch.setattr("litehrnet.export.network.export_onnx", lambda model, path, *_: shutil.copy(ours, path))
+        monkeypatch.setattr("litehrnet.export.export", lambda model, path, **_: shutil.copy(ours, path))
         monkeypatch.setitem(parity.TOLERANCES, "float32", 1e-12)
         code, out, err = run("export", checkpoint, *FAST)
         assert (code, out) == (1, "") and "does not compute what torch computes" in err
@@ -420,7 +419,7 @@ class TestProcess:
         assert (done.returncode, done.stdout) == (1, "") and len(done.stderr.splitlines()) == 1
 
     def test_interrupt(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("litehrnet.export.network.export_onnx", interrupt)
+        monkeypatch.setattr("litehrnet.export.export", interrupt)
         assert run("export", "litehrnet18", *FAST)[0] == 130 and left() == []
 
 

@@ -24,19 +24,20 @@ from tiny import tiny_model
 import litehrnet
 from litehrnet.blocks import ChannelShuffle
 from litehrnet.cli import text as cli_text
-from litehrnet.course.netron import summary
 from litehrnet.export import check_parity, export_onnx, export_pooling, greatest_error
 from litehrnet.export import cleaning as onnx_clean
-from litehrnet.export import network as export
+from litehrnet.export import onnx as export
 from litehrnet.export import torch_exporters as exporters
+from litehrnet.export.findings import findings
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import MEAN, STD, crop_person, to_input
 from litehrnet.images import read_image
 from litehrnet.pooling import adaptive_windows, computed_windows, is_exact
-from litehrnet.runtimes import load, onnx_files, parity
+from litehrnet.runtimes import load, parity, signature, summary
+from litehrnet.runtimes.signature import METADATA_KEY
 
 Exported = Callable[..., tuple[litehrnet.LiteHRNet, Path]]
-KINDS = (False, "batch", "size")
+KINDS = (None, "batch", "size")
 SLOW = pytest.mark.slow
 OTHERS = ("naive_litehrnet18", *(pytest.param(v, marks=SLOW) for v in ("litehrnet30", "wider_naive_litehrnet18")))
 PARTS = ("depthwise_convs", "bn", "fuse_layers", "final_layer")
@@ -53,12 +54,12 @@ def dynamo(tmp_path_factory: pytest.TempPathFactory) -> tuple[litehrnet.LiteHRNe
 def half(tmp_path_factory: pytest.TempPathFactory) -> tuple[litehrnet.LiteHRNet, Path]:
     """The tiny network with its weights stored as float16."""
     model, path = tiny_model(), tmp_path_factory.mktemp("half") / "m.onnx"
-    return model, export_onnx(model, path, (128, 96), exporter="torchscript", fp16=True)
+    return model, export_onnx(model, path, (128, 96), exporter="torchscript", weights="float16")
 
 
 class TestFile:
     @pytest.mark.parametrize("dynamic", KINDS)
-    def test_is_whole_and_alone(self, exported: Exported, tmp_path: Path, dynamic: bool | str) -> None:
+    def test_is_whole_and_alone(self, exported: Exported, tmp_path: Path, dynamic: str | None) -> None:
         model, path = exported(dynamic=dynamic)
         assert sorted(path.parent.iterdir()) == [path]
         moved = Path(shutil.copy(path, tmp_path / "elsewhere.onnx"))
@@ -71,20 +72,20 @@ class TestFile:
     @pytest.mark.parametrize(
         ("dynamic", "wanted"),
         [
-            (False, (1, 3, 64, 32)),
+            (None, (1, 3, 64, 32)),
             ("batch", ("batch", 3, 64, 32)),
             ("size", ("batch", 3, "height", "width")),
         ],
     )
-    def test_dimensions(self, exported: Exported, dynamic: bool | str, wanted: tuple) -> None:
+    def test_dimensions(self, exported: Exported, dynamic: str | None, wanted: tuple) -> None:
         graph = onnx.load(exported(dynamic=dynamic)[1])
         dims = graph.graph.input[0].type.tensor_type.shape.dim
         assert tuple(dim.dim_param or dim.dim_value for dim in dims) == wanted
-        assert onnx_files.signature(exported(dynamic=dynamic)[1]).dynamic == dynamic
+        assert signature(exported(dynamic=dynamic)[1]).dynamic == dynamic
 
     @pytest.mark.parametrize("dynamic", KINDS)
-    def test_metadata(self, exported: Exported, dynamic: bool | str) -> None:
-        stored = onnx_files.signature(exported(dynamic=dynamic)[1]).metadata
+    def test_metadata(self, exported: Exported, dynamic: str | None) -> None:
+        stored = signature(exported(dynamic=dynamic)[1]).metadata
         assert stored == {
             "variant": "litehrnet18",
             "size": [64, 32],
@@ -99,11 +100,11 @@ class TestFile:
         }
 
     @pytest.mark.parametrize("dynamic", KINDS)
-    def test_graph_is_as_it_should_be(self, exported: Exported, dynamic: bool | str) -> None:
+    def test_graph_is_correct(self, exported: Exported, dynamic: str | None) -> None:
         path = exported(dynamic=dynamic)[1]
         graph = onnx.load(path)
         onnx.checker.check_model(graph, full_check=True)
-        assert onnx_files.findings(graph) == []
+        assert findings(graph) == []
         counts = summary(path)
         assert counts["Conv"] == 301 and counts["AveragePool"] == 32
         assert not {"Shape", "BatchNormalization", "Dropout", "Identity", "Constant", "Cast"} & set(counts)
@@ -120,7 +121,7 @@ class TestFile:
 
 class TestParity:
     @pytest.mark.parametrize("dynamic", KINDS)
-    def test_torchscript(self, exported: Exported, dynamic: bool | str) -> None:
+    def test_torchscript(self, exported: Exported, dynamic: str | None) -> None:
         rows = check_parity(*exported(dynamic=dynamic))
         assert [row for row in rows if not row.ok or row.max_rel > 2e-5 or not row.same_peaks] == []
         assert {row.batch for row in rows} == ({1, 3} if dynamic else {1})
@@ -136,7 +137,7 @@ class TestParity:
         model = tiny_model(pooling)
         path = export_onnx(model, tmp_path / "m.onnx", (61, 95), exporter="torchscript")
         assert [(row.size, row.ok) for row in check_parity(model, path)] == [((61, 95), True)]
-        assert onnx_files.findings(onnx.load(path)) == []
+        assert findings(onnx.load(path)) == []
 
     @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
     @given(
@@ -152,7 +153,7 @@ class TestParity:
     def test_dynamo(self, dynamo: tuple) -> None:
         model, path = dynamo
         assert [(row.ok, row.same_peaks) for row in check_parity(model, path)] == [(True, True)]
-        assert onnx_files.findings(onnx.load(path)) == []
+        assert findings(onnx.load(path)) == []
 
     def test_both_exporters_give_the_same_operators(self, dynamo: tuple, tmp_path: Path) -> None:
         other = export_onnx(dynamo[0], tmp_path / "m.onnx", (64, 32), exporter="torchscript")
@@ -194,7 +195,8 @@ class TestCompare:
 
     def test_equal(self) -> None:
         row = parity.compare(self.MAPS, self.MAPS, (32, 24))
-        assert row == parity.Parity((32, 24), 2, 0.0, 0.0, True, True)
+        assert (row.size, row.batch, row.max_abs, row.max_rel) == ((32, 24), 2, 0.0, 0.0)
+        assert row.ok and row.same_peaks and row.per_joint == (0.0,) * 3 and row.factor is None
 
     def test_small_difference_that_moves_a_peak_between_equals_is_fine(self) -> None:
         ours = np.zeros((1, 1, 4, 4))
@@ -251,7 +253,7 @@ class TestOpsets:
         report = json.loads(max((root / "benchmarks" / "export").glob("*.json")).read_text())
         tried = [row for row in report["rows"] if row["table"] == "opsets"]
         made = {(row["exporter"], row["found"]) for row in tried if "refused" not in row}
-        assert made == {(exporter, opset) for exporter in export.EXPORTERS for opset in export.opsets(exporter)}
+        assert made == {(exporter, opset) for exporter in exporters.EXPORTERS for opset in exporters.opsets(exporter)}
         right = [
             row["ok"] and row["same_peaks"] and row["found"] == row["opset"] for row in report["rows"] if "ok" in row
         ]
@@ -261,7 +263,7 @@ class TestOpsets:
     def _holds(folder: Path, exporter: str, opset: int) -> None:
         model = tiny_model()
         path = export_onnx(model, folder / "m.onnx", (64, 32), exporter=exporter, opset=opset)
-        assert onnx_files.signature(path).opset == opset
+        assert signature(path).opset == opset
         assert all(row.ok for row in check_parity(model, path))
 
     @pytest.mark.parametrize(
@@ -287,9 +289,10 @@ class TestRefusals:
             ("computed", {"size": (480, 854)}, "829 to 832 and 861 to 864"),
             ("computed", {"size": (33, 33)}, "32 and 64"),
             ("computed", {"dynamic": "height"}, "'batch', 'size'"),
-            ("computed", {"dynamic": True}, "False, 'batch', 'size'"),
+            ("computed", {"dynamic": True}, "None, 'batch', 'size'"),
             ("computed", {"exporter": "onnx"}, "'dynamo', 'torchscript'"),
             ("computed", {"size": (253, 189), "dynamic": "size"}, "256x192"),
+            ("computed", {"weights": "half"}, "'float32', 'float16'"),
             ("exact", {"dynamic": "size"}, "set_pooling"),
             ("adaptive", {"dynamic": "size", "exporter": "torchscript"}, "constant kernel.*set_pooling.*dynamo"),
             ("adaptive", {"dynamic": "batch", "exporter": "torchscript"}, "constant kernel.*set_pooling.*dynamo"),
@@ -313,7 +316,7 @@ class TestRefusals:
 
     @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
     def test_other_weights_than_float32(self, tmp_path: Path, dtype: torch.dtype) -> None:
-        with pytest.raises(ValueError, match=r"float32.*model.float\(\).*store them as float16"):
+        with pytest.raises(ValueError, match=r"float32.*load them again.*weights='float16'"):
             export_onnx(tiny_model().to(dtype), tmp_path / "m.onnx", (64, 32))
 
     def test_missing_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +372,7 @@ class TestHalf:
 
     def test_peaks_of_trained_weights_stay_within_one_pixel(self, shared: Path, tmp_path: Path) -> None:
         model = litehrnet.from_checkpoint(shared / "weights" / "wider_naive_litehrnet18_256x192.pth")
-        run = load(export_onnx(model, tmp_path / "m.onnx", exporter="torchscript", fp16=True))
+        run = load(export_onnx(model, tmp_path / "m.onnx", exporter="torchscript", weights="float16"))
         people = json.loads((shared / "photos" / "people.json").read_text())
         names = {image["id"]: image["file_name"] for image in people["images"]}
         for person in people["annotations"][:4]:
@@ -397,7 +400,7 @@ class TestQuiet:
     def test_dynamo_says_nothing(self, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture) -> None:
         with caplog.at_level(logging.WARNING), warnings.catch_warnings():
             warnings.simplefilter("error")
-            exporters.run_exporter(torch.nn.Conv2d(3, 2, 1), (3, 8, 8), False, "dynamo", 18, "out")
+            exporters.run_exporter(torch.nn.Conv2d(3, 2, 1), (3, 8, 8), None, "dynamo", 18, "out")
         assert caplog.records == [] and capfd.readouterr() == ("", "")
 
     def test_torchscript_says_nothing(self, tmp_path: Path, capfd: pytest.CaptureFixture) -> None:
@@ -508,12 +511,14 @@ class TestFindings:
             ("Resize", {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}, "align_corners"),
             ("AveragePool", {"kernel_shape": [2, 2], "pads": [0, 0, 1, 1]}, "padding"),
             ("AveragePool", {"kernel_shape": [2, 2], "ceil_mode": 1}, "ceil_mode"),
-            ("BatchNormalization", {}, "training"),
+            ("BatchNormalization", {"training_mode": 1}, "training"),
+            ("BatchNormalization", {}, "not folded"),
+            ("Dropout", {}, "training"),
             ("Shape", {}, "fixed size"),
         ],
     )
     def test_names_what_should_not_be(self, kind: str, attributes: dict, word: str) -> None:
-        assert word in " ".join(onnx_files.findings(self._graph(kind, attributes)))
+        assert word in " ".join(findings(self._graph(kind, attributes)))
 
     @pytest.mark.parametrize(
         ("kind", "attributes"),
@@ -524,7 +529,7 @@ class TestFindings:
         ],
     )
     def test_is_silent_otherwise(self, kind: str, attributes: dict) -> None:
-        assert onnx_files.findings(self._graph(kind, attributes)) == []
+        assert findings(self._graph(kind, attributes)) == []
 
     def test_defaults_of_resize_are_torchs_for_whole_factors(self) -> None:
         for factor in (2, 4, 8):
@@ -550,8 +555,8 @@ class TestFused:
         model = tiny_model()
         path = export_onnx(fuse(model, (64, 32)), tmp_path / "m.onnx", (64, 32), "batch", "torchscript")
         assert all(row.ok for row in check_parity(model, path))
-        assert onnx_files.signature(path).metadata["fused"] is True
-        assert onnx_files.findings(onnx.load(path)) == []
+        assert signature(path).metadata["fused"] is True
+        assert findings(onnx.load(path)) == []
 
     def test_size_that_is_built_in_is_refused(self, tmp_path: Path) -> None:
         fast = fuse(tiny_model(), (64, 32))
@@ -592,6 +597,6 @@ class TestDynamoSlow:
         path = export_onnx(model, tmp_path / "m.onnx", size, "size")
         assert all(row.ok for row in check_parity(model, path))
         stored = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-        assert json.loads(stored[onnx_files.METADATA_KEY])["joints"] == 21
+        assert json.loads(stored[METADATA_KEY])["joints"] == 21
         stored = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-        assert json.loads(stored[onnx_files.METADATA_KEY])["joints"] == 21
+        assert json.loads(stored[METADATA_KEY])["joints"] == 21

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from tiny import tiny_model
 
 from litehrnet.export import export_onnx
-from litehrnet.runtimes.onnx_files import read_graph
+from litehrnet.runtimes.graph import read_graph
 
 SECONDS = 240  # for all the cases of one kind; a hang shows as running out of it
 QUICK, MANY = 24, 400

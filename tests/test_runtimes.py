@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import tiny_model
 
-from litehrnet.runtimes.loading import RUNTIMES, check_array, load
+from litehrnet.runtimes import RUNTIMES, load, signature
+from litehrnet.runtimes.session import check_array
+from litehrnet.runtimes.signature import kind_of
 from litehrnet.sizes import is_legal_side
 
 QUICK = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -134,7 +136,9 @@ def test_what_a_fixed_file_does_not_take(exported: Callable, shape: tuple[int, .
         ({"threads": 0}, "at least 1"),
         ({"threads": True}, "at least 1"),
         ({"threads": 1.5}, "at least 1"),
-        ({"precision": "f16"}, "f32"),
+        ({"precision": "float16"}, "computes in float32 here"),
+        ({"precision": "f16"}, "Choose one of 'float32', 'float16', 'bfloat16'"),
+        ({"threads": 100_000}, "at most .* on this machine"),
     ],
 )
 def test_arguments(free: Path, arguments: dict, words: str) -> None:
@@ -149,8 +153,9 @@ def test_table_holds_what_the_text_promises() -> None:
 def test_files_that_are_not_there_or_not_files(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         load(tmp_path / "nowhere.onnx")
-    with pytest.raises(ValueError, match="export it first"):
-        load(tiny_model())
+    for runtime in ("onnxruntime", "openvino", "ncnn"):
+        with pytest.raises(ValueError, match="export it first"):
+            load(tiny_model(), runtime)
 
 
 def small_graph(path: Path, dims: list, kind: str = "Relu", inputs: int = 1, scale: float = 1.0) -> Path:
@@ -178,23 +183,120 @@ def test_files_of_another_kind(tmp_path: Path, dims: list, options: dict, words:
         load(small_graph(tmp_path / "m.onnx", dims, **options))
 
 
+def pooling_graph(
+    path: Path, after: Sequence[onnx.NodeProto] = (), *, kind: int = 1, taken: int = 1, weights: Sequence = ()
+) -> Path:
+    """A file from another tool: averages of 4x4 pixels, as large as heatmaps are, then whatever comes `after`.
+
+    Args:
+        path: the file to write.
+        after: nodes from "pooled" to "y".
+        kind: ONNX's number of the output's type.
+        taken: and of the input's.
+        weights: initializers of `after`.
+    """
+    make = onnx.helper
+    pool = make.make_node("AveragePool", ["x"], ["pooled" if after else "y"], kernel_shape=[4, 4], strides=[4, 4])
+    x = make.make_tensor_value_info("x", taken, ["n", 3, "h", "w"])
+    graph = make.make_graph([pool, *after], "g", [x], [make.make_tensor_value_info("y", kind, None)], weights)
+    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10), path)
+    return path
+
+
+def pooled(x: np.ndarray) -> np.ndarray:
+    n, c, h, w = x.shape
+    return x.reshape(n, c, h // 4, 4, w // 4, 4).mean((3, 5))
+
+
 def test_error_of_the_runtime_becomes_ours(tmp_path: Path) -> None:
     # It says that every side is free, and adds a constant that fits one width only.
-    make = onnx.helper
-    x, y = (make.make_tensor_value_info(name, 1, ["n", 3, "h", "w"]) for name in "xy")
-    constant = onnx.numpy_helper.from_array(np.ones((1, 1, 1, 64), np.float32), "c")
-    graph = make.make_graph([make.make_node("Add", ["x", "c"], ["y"])], "g", [x], [y], [constant])
-    path = tmp_path / "liar.onnx"
-    onnx.save(make.make_model(graph, opset_imports=[make.make_opsetid("", 18)], ir_version=10), path)
-    run = load(path)
-    assert run(images(1, 3, 32, 64)).shape == (1, 3, 32, 64)
+    constant = onnx.numpy_helper.from_array(np.ones((1, 1, 1, 16), np.float32), "c")
+    add = onnx.helper.make_node("Add", ["pooled", "c"], ["y"])
+    run = load(pooling_graph(tmp_path / "liar.onnx", [add], weights=[constant]))
+    assert run(images(1, 3, 32, 64)).shape == (1, 3, 8, 16)
     with pytest.raises(ValueError, match=r"liar.onnx does not run at \(1, 3, 32, 96\)"):
         run(images(1, 3, 32, 96))
 
 
-def test_names_elsewhere_may_differ(tmp_path: Path) -> None:
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_names_may_differ(tmp_path: Path, runtime: str) -> None:
     x = images(2, 3, 32, 64)
-    assert np.array_equal(load(small_graph(tmp_path / "m.onnx", ["n", 3, "h", "w"]))(x), np.maximum(x, 0))
+    run = load(pooling_graph(tmp_path / "m.onnx"), runtime)
+    np.testing.assert_allclose(run(x), pooled(x), atol=1e-5)
+    assert (run.signature.input, run.signature.output) == ("x", "y")
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_float16_ends_are_fed_what_they_declare(tmp_path: Path, runtime: str) -> None:
+    x = images(2, 3, 32, 64)
+    run = load(pooling_graph(tmp_path / "m.onnx", kind=10, taken=10), runtime)
+    maps = run(x)
+    assert maps.dtype == np.float32 and run.signature.inputs[0].dtype == "float16"
+    np.testing.assert_allclose(maps, pooled(x.astype(np.float16).astype(np.float32)), atol=2e-2)
+
+
+NODE = onnx.helper.make_node
+CHANNELS_LAST = NODE("Transpose", ["pooled"], ["y"], perm=[0, 2, 3, 1])
+
+
+@pytest.mark.parametrize(
+    ("after", "kind", "words"),
+    [
+        ([CHANNELS_LAST], 1, r"shape \(1, 8, 16, 3\), where .* \(1, joints, 8, 16\); its channels come last"),
+        ([NODE("Transpose", ["pooled"], ["y"], perm=[0, 1, 3, 2])], 1, "height and width are swapped"),
+        ([NODE("Flatten", ["pooled"], ["y"])], 1, "post-processing"),
+        ([NODE("Cast", ["pooled"], ["y"], to=7)], 7, "int64 .* post-processing"),
+        ([NODE("ArgMax", ["pooled"], ["y"], axis=1)], 7, "int64 .* post-processing"),
+        ([NODE("AveragePool", ["pooled"], ["y"], kernel_shape=[2, 2], strides=[2, 2])], 1, r"\(1, 3, 4, 8\)"),
+    ],
+)
+def test_what_is_no_heatmap_of_this_input_is_refused(tmp_path: Path, after: list, kind: int, words: str) -> None:
+    run = load(pooling_graph(tmp_path / "m.onnx", after, kind=kind))
+    with pytest.raises(ValueError, match=rf"^m\.onnx gives (?=.*{words})"):
+        run(images(1, 3, 32, 64))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "an empty file"),
+        (b"PK\x03\x04 and more", "a zip archive, as PyTorch checkpoints are"),
+        (b"\x80\x02}q\x00.", "a pickle, as old PyTorch checkpoints are"),
+        (b"\x10\x00\x00\x00\x00\x00\x00\x00{}", "a safetensors file"),
+        (b"version https://git-lfs.github.com/spec/v1", "a Git LFS pointer"),
+        (b"<!DOCTYPE html>", "a web page"),
+        (b"\x89PNG\r\n\x1a\n", "a picture"),
+    ],
+)
+@pytest.mark.parametrize("ending", [".onnx", ".ONNX", ".xml", ".ncnn.param"])
+def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path, content: bytes, what: str, ending: str) -> None:
+    path = tmp_path / f"m{ending}"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=rf"^m\{ending} is not an .* file, but {what}"):
+        load(path)
+    with pytest.raises(ValueError, match=rf"^m\{ending} is not an .* file"):
+        signature(path)
+
+
+def test_each_runtime_refuses_the_files_of_the_others(tmp_path: Path) -> None:
+    contents = {".onnx": b"\x08\x0a", ".xml": b'<?xml version="1.0"?>', ".param": b"7767517\n1 1\n"}
+    for ending, content in contents.items():
+        path = tmp_path / f"m{ending}"
+        path.write_bytes(content)
+        for runtime, row in RUNTIMES.items():
+            if runtime != "torch" and kind_of(path) not in row.kinds:
+                with pytest.raises(ValueError, match=rf"^m\{ending} is an .* file, and {runtime} reads an "):
+                    load(path, runtime)
+
+
+@pytest.mark.parametrize("dynamic", [None, "batch", "size"])
+def test_a_session_tells_what_the_graph_tells(exported: Callable, dynamic: str | None) -> None:
+    path = exported(dynamic=dynamic)[1]
+    found, session = signature(path), load(path).signature
+    assert (found.inputs, found.outputs, found.metadata) == (session.inputs, session.outputs, session.metadata)
+    assert found.dynamic == dynamic and found.size == load(path).size == (64, 32) and found.joints == 17
+    ours = load(path, "openvino").signature
+    assert (ours.inputs, ours.metadata) == (found.inputs, found.metadata) and ours.joints == 17
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "ncnn"])

@@ -25,15 +25,14 @@ import torch
 from torch import nn
 
 import litehrnet
-from litehrnet.course.netron import summary
 from litehrnet.export import DYNAMIC, EXPORTERS, check_parity, export_onnx, opsets
 from litehrnet.files import written_whole
 from litehrnet.measure import machine
-from litehrnet.runtimes.onnx_files import signature
+from litehrnet.runtimes import signature, summary
 from litehrnet.sizes import parse_size
 
 ROOT = Path(__file__).resolve().parents[1]
-KINDS = {False: "fixed", "batch": "free batch", "size": "free size"}
+KINDS = {None: "fixed", "batch": "free batch", "size": "free size"}
 TITLES = {
     "opsets": "Opsets: `litehrnet18`, computed pooling, fixed size",
     "kinds": "Poolings and kinds of file: `litehrnet18`, opset 18",

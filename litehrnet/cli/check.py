@@ -29,10 +29,11 @@ def run(args: argparse.Namespace) -> int:
     """Prove an exported file, from other tools too: what it takes, what is odd in it, and parity with a checkpoint."""
     import onnx
 
-    from ..export.network import check_parity
+    from ..export.findings import findings
     from ..files import existing_file
-    from ..runtimes.onnx_files import findings, read_graph, signature
-    from ..runtimes.parity import default_batches, default_sizes
+    from ..runtimes.graph import read_graph
+    from ..runtimes.parity import check_parity, default_batches, default_sizes
+    from ..runtimes.signature import signature
     from ..sizes import check_size
     from .models import load_model
     from .terminal import spinner

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import parser as types
+
+if TYPE_CHECKING:
+    from .outputs import Output
 
 HELP = "write a file for a runtime, and prove it"
 EXAMPLES = """
@@ -80,26 +85,34 @@ def run(args: argparse.Namespace) -> int:
     if args.to != "onnx":
         outputs.append(Output(args.output.with_suffix(".bin"), args.to, beside=args.output))
     check_outputs(outputs, [args.checkpoint], args.overwrite)
-    return _to_onnx(args, size, outputs) if args.to == "onnx" else _convert(args, size, outputs)
+    return _write(args, size, outputs)
 
 
-def _to_onnx(args: argparse.Namespace, size: tuple[int, int], outputs: list) -> int:
-    from ..export.network import check_parity, export_onnx
+def _write(args: argparse.Namespace, size: tuple[int, int], outputs: Sequence[Output]) -> int:
+    from ..export import check_parity, export
     from ..model import set_pooling
-    from ..runtimes.onnx_files import signature
-    from .models import fuse_for, load_model
+    from ..runtimes import signature
+    from .models import load_model
     from .outputs import writing
     from .terminal import spinner
-    from .text import facts, takes, worst
+    from .text import facts, megabytes, takes, worst
 
-    exporter = args.exporter or "dynamo"
+    exporter = (args.exporter or "dynamo") if args.to == "onnx" else None
     model = set_pooling(load_model(args.checkpoint, args.model), args.pooling)
-    network = fuse_for(model, size, args.dynamic) if args.fused else model
-    with writing(outputs) as (temporary,):
+    with writing(outputs) as (temporary, *_):
         started = time.perf_counter()
-        with spinner(f"{exporter} is exporting"):
-            half = args.weights == "float16"
-            export_onnx(network, temporary, size, args.dynamic or False, exporter, args.opset or 18, half)
+        with spinner(f"{exporter or args.to} is exporting"):
+            export(
+                model,
+                temporary,
+                to=args.to,
+                size=size,
+                dynamic=args.dynamic,
+                weights=args.weights,
+                exporter=exporter,
+                opset=args.opset,
+                fused=args.fused,
+            )
         seconds = time.perf_counter() - started
         with spinner("comparing with torch"):
             rows = check_parity(model, temporary)
@@ -108,38 +121,12 @@ def _to_onnx(args: argparse.Namespace, size: tuple[int, int], outputs: list) -> 
         told = signature(temporary)
     kind = ", fused" if args.fused else ""
     print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
-    print(f"{facts(args.output, told)}, {'float16 weights, ' if half else ''}{exporter}, {seconds:.1f} s")
+    what = facts(args.output, told) if args.to == "onnx" else f"{args.to}, {megabytes(args.output):.1f} MB"
+    made = "" if exporter is None else f", {exporter}"
+    print(f"{what}, {args.weights} weights{made}, {seconds:.1f} s")
     print(takes(told))
     print(f"parity: {worst(rows)}")
     if args.fused and args.dynamic == "size":
         print("note: in ONNX Runtime a fused file of free size is no faster than a plain one; fuse for one size")
-    print(args.output)
-    return 0
-
-
-def _convert(args: argparse.Namespace, size: tuple[int, int], outputs: list) -> int:
-    from ..export.convert import CONVERTERS, check_conversion
-    from ..fusion import fuse
-    from ..model import set_pooling
-    from .models import load_model
-    from .outputs import writing
-    from .terminal import spinner
-    from .text import worst
-
-    storage = "fp16" if args.weights == "float16" else "fp32"
-    model = set_pooling(load_model(args.checkpoint, args.model), args.pooling)
-    network = fuse(model, size, target=args.to) if args.fused else model
-    with writing(outputs) as (temporary, weights):
-        with spinner(f"converting for {args.to}"):
-            CONVERTERS[args.to][0](network, temporary, size, storage)
-        with spinner("comparing with torch"):
-            row = check_conversion(model, temporary, args.to, size, storage)
-        if not row.ok:
-            raise ValueError(f"the files do not compute what torch computes, so none was kept: {worst([row])}")
-        megabytes = weights.stat().st_size / 1e6
-    kind = ", fused" if args.fused else ""
-    print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
-    print(f"{args.to}, {args.weights} weights, {megabytes:.1f} MB")
-    print(f"parity: {worst([row])}")
     print(*(output.path for output in outputs), sep="\n")
     return 0

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from ..checkpoints import JointSet
-    from ..fusion import FusedLiteHRNet
     from ..model import LiteHRNet
     from ..runtimes.loading import Run
 
-__all__ = ["Runner", "fuse_for", "joints_in", "joints_of", "load_model", "runner"]
+__all__ = ["Runner", "joints_in", "joints_of", "load_model", "runner"]
 
 
 def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
@@ -67,14 +66,6 @@ def _notes_on_stderr() -> Iterator[None]:
 def _looks_like_a_name(weights: str) -> bool:
     """Whether somebody who wrote this meant a name rather than a file."""
     return bool(weights) and not Path(weights).suffix and Path(weights).name == weights and not Path(weights).exists()
-
-
-def fuse_for(model: LiteHRNet, size: tuple[int, int], dynamic: str | None) -> FusedLiteHRNet:
-    """The fast graph for one size, or the one that leaves the size free."""
-    from ..fusion import fuse
-
-    # What pleases ONNX Runtime most has the size built in.
-    return fuse(model, size, target="openvino") if dynamic == "size" else fuse(model, size)
 
 
 def joints_of(known: JointSet | None, count: int, given: str | None = None) -> JointSet:
@@ -131,27 +122,23 @@ def runner(model: str, size: tuple[int, int] | None, precision: str = "float32")
     from ..runtimes.loading import load, runtime_of, usual_size
     from ..sizes import check_size
 
-    short = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}[precision]
     size = None if size is None else check_size(size)
     runtime = runtime_of(model)
     if runtime == "torch":
         network = load_model(model)
         size = size or network.trained_size or usual_size(model)
-        return Runner(load(network, runtime, precision=short), size, network.joints)
-    run = load(model, runtime, precision=short, size=size if runtime == "ncnn" else None)
-    return Runner(run, size or usual_size(model), joints_in(model))
+        return Runner(load(network, runtime, precision=precision), size, network.joints)
+    run = load(model, runtime, precision=precision, size=size if runtime == "ncnn" else None)
+    return Runner(run, size or run.size, joints_in(run))
 
 
-def joints_in(file: str) -> JointSet | None:
+def joints_in(run: Run) -> JointSet | None:
     """What an exported file says of its joints, or None.
 
     Raises:
         ValueError: it says something that describes no joints.
     """
     from ..checkpoints.joints import JointSet
-    from ..runtimes.onnx_files import signature
 
-    if not file.lower().endswith(".onnx"):
-        return None
-    described = signature(file).metadata.get("joint_set")
+    described = None if run.signature is None else run.signature.metadata.get("joint_set")
     return None if described is None else JointSet.from_dict(described)

@@ -126,7 +126,7 @@ def writing(outputs: Sequence[Output]) -> Iterator[tuple[Path, ...]]:
 
 
 def _is_onnx(path: Path) -> bool:
-    from ..runtimes.onnx_files import read_graph
+    from ..runtimes.graph import read_graph
 
     try:
         read_graph(path)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..runtimes.onnx_files import Signature
+    from ..runtimes import Signature
     from ..runtimes.parity import Parity
 
 __all__ = ["Person", "as_json", "as_table", "facts", "in_options", "sentence", "takes", "worst"]
@@ -71,7 +71,7 @@ def as_table(people: Sequence[Person]) -> str:
 
 def facts(path: Path, told: Signature) -> str:
     """Opset, nodes and megabytes of an ONNX file; the megabytes count weights that are in other files."""
-    from ..course.netron import summary
+    from ..runtimes import summary
 
     nodes = sum(summary(path).values())
     return f"opset {told.opset}, {nodes:,} nodes, {megabytes(path):.1f} MB"
@@ -83,10 +83,9 @@ def megabytes(path: Path) -> float:
     if path.suffix.lower() in (".xml", ".param"):
         files.add(path.with_suffix(".bin"))
     if path.suffix.lower() == ".onnx":
-        from ..runtimes.onnx_files import read_graph
+        from ..runtimes.graph import external_files, read_graph
 
-        for tensor in read_graph(path).graph.initializer:
-            files.update(path.parent / entry.value for entry in tensor.external_data if entry.key == "location")
+        files.update(path.parent / name for name in external_files(read_graph(path)))
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 

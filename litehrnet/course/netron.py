@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import logging
 import os
 import shutil
@@ -12,31 +11,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
+from ..checks import require
+from ..runtimes.graph import summary
+
 if TYPE_CHECKING:
     from IPython.display import IFrame
 
 __all__ = ["models_folder", "show", "summary"]
 
 _SERVED: list[tempfile.TemporaryDirectory[str]] = []  # the folder of the model that is shown now
-
-
-def summary(path: str | Path) -> dict[str, int]:
-    """How many operators of each kind a file holds, most frequent first.
-
-    Args:
-        path: an ONNX file.
-
-    Returns:
-        Counts by operator, such as {"Conv": 301, "Mul": 120, ...}; their sum is the number of nodes.
-
-    Raises:
-        FileNotFoundError, ValueError: there is no such file, or it is not an ONNX file.
-    """
-    from ..runtimes.onnx_files import read_graph
-
-    graph = read_graph(path).graph
-    counts = collections.Counter(node.op_type for node in graph.node)
-    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def models_folder() -> Path:
@@ -102,11 +85,7 @@ def serve(path: str | Path) -> tuple[str, int]:
 
 
 def _netron() -> ModuleType:
-    try:
-        import netron
-    except ModuleNotFoundError as error:
-        raise ImportError("netron is not installed; install it with: pip install 'litehrnet[notebooks]'") from error
-    return netron
+    return require("netron", "netron>=9.3")
 
 
 def stop() -> None:

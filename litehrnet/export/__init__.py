@@ -1,15 +1,32 @@
-"""From the model to files: ONNX, ncnn, OpenVINO, int8, and other people's models made exportable."""
+"""From the model to files: ONNX, ncnn, OpenVINO, int8, and other people's models made exportable.
 
-from ..runtimes.parity import Parity, check_parity
-from .network import DYNAMIC, EXPORTERS, export_onnx, export_pooling, greatest_error, make_exportable, opsets, quiet
+`export` writes any format, inferred from how the file's name ends. `litehrnet.export.int8` makes an int8 file of an
+ONNX file.
+"""
+
+from ..runtimes.parity import Parity, check_parity, explain
+from .formats import FORMATS, export, format_of
+from .ncnn import export_ncnn
+from .onnx import DYNAMIC, WEIGHTS, export_onnx
+from .openvino import export_openvino
+from .pooling import export_pooling, greatest_error
+from .public_models import make_exportable
+from .torch_exporters import EXPORTERS, opsets, quiet
 
 __all__ = [
     "DYNAMIC",
     "EXPORTERS",
+    "FORMATS",
+    "WEIGHTS",
     "Parity",
     "check_parity",
+    "explain",
+    "export",
+    "export_ncnn",
     "export_onnx",
+    "export_openvino",
     "export_pooling",
+    "format_of",
     "greatest_error",
     "make_exportable",
     "opsets",

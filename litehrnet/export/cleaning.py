@@ -19,7 +19,7 @@ _HALF_FROM = 64  # numbers in a tensor from which the node that widens it is wor
 _HALF_ERROR = 1e-3  # of the tensor's largest value; float16 rounds by 5e-4 at most where it does not under- or overflow
 
 
-def clean(graph: onnx.ModelProto, dynamic: bool | str) -> onnx.ModelProto:
+def clean(graph: onnx.ModelProto, dynamic: str | None) -> onnx.ModelProto:
     """Bring the graphs of both exporters to one form.
 
     Constants become initializers, identities and duplicates go, a mean over the whole map becomes GlobalAveragePool,
@@ -134,9 +134,9 @@ def _sides(value: onnx.ValueInfoProto) -> tuple[int, int]:
     return (dims[2].dim_value, dims[3].dim_value) if len(dims) == 4 else (0, 0)
 
 
-def _name_dims(graph: onnx.ModelProto, dynamic: bool | str) -> None:
+def _name_dims(graph: onnx.ModelProto, dynamic: str | None) -> None:
     """The same names for the free dimensions, whichever exporter wrote the file."""
-    free = {False: (), "batch": (0,), "size": (0, 2, 3)}[dynamic]
+    free = {None: (), "batch": (0,), "size": (0, 2, 3)}[dynamic]
     names = {"image": ("batch", "", "height", "width"), "heatmaps": ("batch", "", "height/4", "width/4")}
     for value in (*graph.graph.input, *graph.graph.output):
         for axis in free:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..checks import check_choice
 from ..files import written_whole
-from ..runtimes.loading import check_array
-from ..runtimes.onnx_files import METADATA_KEY, signature
+from ..runtimes.session import check_array
+from ..runtimes.signature import METADATA_KEY, signature
 
 if TYPE_CHECKING:
     import onnx
@@ -137,8 +138,8 @@ def quantize_int8(
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    _check_choice("method", method, METHODS)
-    _check_choice("operators", operators, OPERATORS)
+    check_choice("method", method, METHODS)
+    check_choice("operators", operators, OPERATORS)
     if operators == "all" and keep_float is not None:
         # Measured: with the depthwise convolutions kept in float among quantised operators, ONNX Runtime 1.32's basic
         # optimisations change the answer, and no joint is found.
@@ -185,11 +186,6 @@ def quantize_int8(
         onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(told.metadata | {"weights": "int8"})})
         onnx.save_model(graph, temporary)
     return path
-
-
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(repr, choices))}")
 
 
 @contextlib.contextmanager

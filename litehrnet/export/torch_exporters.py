@@ -10,26 +10,29 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from ..checks import check_choice, check_whole
 from ..model import eval_mode, set_shuffle, shared_copy
-from ..runtimes import onnx_files
+from ..runtimes.graph import found_opset
 from . import cleaning
+from .findings import findings
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["EXPORTERS", "OPSETS", "check_choice", "check_opset", "opsets", "quiet", "run_exporter", "write"]
+__all__ = ["DEFAULT_OPSET", "EXPORTERS", "OPSETS", "check_opset", "opsets", "quiet", "run_exporter", "write"]
 
 # Below 11 ONNX has no bilinear Resize with align_corners; above 20 the torchscript exporter says that it is not
 # supported. Below 18 the dynamo exporter logs a failed conversion and keeps 18; 25 is the newest that it converts to.
 OPSETS = {"dynamo": range(18, 26), "torchscript": range(11, 21)}
 EXPORTERS = tuple(OPSETS)
+DEFAULT_OPSET = 18
 
 
 def opsets(exporter: str) -> range:
@@ -42,25 +45,27 @@ def opsets(exporter: str) -> range:
     return OPSETS[exporter]
 
 
-def check_choice(name: str, value: object, choices: Sequence[object]) -> None:
-    """Refuse, with a ValueError that lists them, a value that is not one of the choices."""
-    if not any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
-        raise ValueError(f"unknown {name} {value!r}; choose one of {', '.join(map(repr, choices))}")
-
-
-def check_opset(exporter: str, opset: int) -> None:
-    """Refuse, with a ValueError that names the possible ones, an opset that the exporter cannot write."""
+def check_opset(exporter: str, opset: object) -> int:
+    """Return an opset that the exporter can write as an int; refuse others with a ValueError that names those."""
     possible = opsets(exporter)
-    if isinstance(opset, bool) or opset not in possible:
-        other = {"dynamo": "torchscript", "torchscript": "dynamo"}[exporter]
-        raise ValueError(
-            f"the {exporter} exporter writes opsets {possible[0]} to {possible[-1]}, not {opset}; "
-            f"the {other} exporter writes {opsets(other)[0]} to {opsets(other)[-1]}"
-        )
+    try:
+        number = check_whole("opset", opset)
+    except ValueError as error:
+        raise ValueError(f"{error}; {_ranges(exporter)}") from None
+    if number not in possible:
+        raise ValueError(f"opset {number} is out of reach: {_ranges(exporter)}")
+    return number
+
+
+def _ranges(exporter: str) -> str:
+    others = ", ".join(
+        f"the {other} exporter {opsets(other)[0]} to {opsets(other)[-1]}" for other in EXPORTERS if other != exporter
+    )
+    return f"the {exporter} exporter writes opsets {opsets(exporter)[0]} to {opsets(exporter)[-1]}, {others}"
 
 
 def run_exporter(
-    module: nn.Module, shape: tuple[int, int, int], dynamic: bool | str, exporter: str, opset: int, output: str
+    module: nn.Module, shape: tuple[int, int, int], dynamic: str | None, exporter: str, opset: int, output: str
 ) -> onnx.ModelProto:
     """Run one exporter on zeros of `shape` (C, H, W); the module's mode is restored."""
     import onnx
@@ -94,24 +99,24 @@ def run_exporter(
 
 
 def write(
-    graph: onnx.ModelProto, path: Path, opset: int, dynamic: bool | str, metadata: dict[str, str], half: bool = False
+    graph: onnx.ModelProto, path: Path, opset: int, dynamic: str | None, metadata: dict[str, str], half: bool = False
 ) -> None:
     """Clean, check and write what an exporter gave.
 
     Raises:
         ValueError: the opset is not the one that was asked for.
-        RuntimeError: the graph holds what it should not (`onnx_files.findings`).
+        RuntimeError: the graph holds what it should not (`findings.findings`).
         onnx.checker.ValidationError, onnx.shape_inference.InferenceError: what onnx's own checker finds.
     """
     import onnx
 
     graph = cleaning.clean(graph, dynamic)
-    found = onnx_files.found_opset(graph)
+    found = found_opset(graph)
     if found != opset:
         raise ValueError(f"opset {opset} was asked for, and the installed torch wrote {found}; ask for that one")
-    wrong = onnx_files.findings(graph)
+    wrong = findings(graph)
     if wrong:
-        raise RuntimeError(f"the exported graph is not as it should be: {'; '.join(wrong)}")
+        raise RuntimeError(f"the exported graph is not correct: {'; '.join(wrong)}")
     if half:
         graph = cleaning.half_storage(graph)
     onnx.helper.set_model_props(graph, metadata)

@@ -1,5 +1,25 @@
-"""One call over PyTorch, ONNX Runtime, OpenVINO and ncnn: float32 images in, float32 heatmaps out."""
+"""One call over every runtime: float32 images in, float32 heatmaps out; and what an exported file takes and gives.
 
-from .loading import RUNTIMES, Run, Runtime, load, runtime_of, usual_size
+`load` runs a file or a torch module, `signature` reads what a file takes, `check_parity` (in `parity`) proves that a
+file computes what torch computes. There is one file per runtime. Exported files load and run without torch, and
+without the `onnx` package.
+"""
 
-__all__ = ["RUNTIMES", "Run", "Runtime", "load", "runtime_of", "usual_size"]
+from .graph import summary
+from .loading import DEFAULT_SIZE, PRECISIONS, RUNTIMES, Run, Runtime, load, runtime_of, usual_size
+from .signature import Port, Signature, signature
+
+__all__ = [
+    "DEFAULT_SIZE",
+    "PRECISIONS",
+    "RUNTIMES",
+    "Port",
+    "Run",
+    "Runtime",
+    "Signature",
+    "load",
+    "runtime_of",
+    "signature",
+    "summary",
+    "usual_size",
+]

@@ -29,9 +29,10 @@ from ..checks import check_threads, first_line
 from ..files import written_whole
 from ..sizes import check_size
 from .lhr import Header, read_header
-from .onnx_files import Signature
+from .session import Session
+from .signature import Port, Signature
 
-__all__ = ["COMPILERS", "Engine", "cache_folder", "compiler", "library", "signature_of", "sources"]
+__all__ = ["COMPILERS", "Engine", "cache_folder", "compiler", "library", "open_session", "read_signature", "sources"]
 
 COMPILERS = ("cc", "gcc", "clang")
 OPTIONS = ("-std=c11", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fPIC", "-shared", "-fvisibility=hidden")
@@ -163,10 +164,41 @@ def _functions() -> ctypes.CDLL:
     return engine
 
 
-def signature_of(header: Header) -> Signature:
-    """What a .lhr file takes and gives, in the words of the other formats: any batch, any size."""
+def open_session(path: Path, threads: int, precision: str, size: tuple[int, int] | None = None) -> Session:
+    """The C engine, for `litehrnet.runtimes.load`.
+
+    Args:
+        path: the .lhr file.
+        threads: threads that share one image.
+        precision: "float32", whatever the weights are stored as.
+        size: unused.
+
+    Raises:
+        as `Engine`.
+    """
+    engine = Engine(path, threads)
+    return Session(_signature(engine.header, path.name), lambda arrays: [engine(*arrays)])
+
+
+def read_signature(path: Path) -> Signature:
+    """What a .lhr file takes and gives, in the words of the other formats: any batch, any size.
+
+    Raises:
+        FileNotFoundError, ValueError: as `litehrnet.runtimes.lhr.read_header`.
+    """
+    return _signature(read_header(path), path.name)
+
+
+def weights_of(path: Path) -> str:
+    """What a .lhr file stores its weights as: "float32" or "float16"."""
+    return read_header(path).weights
+
+
+def _signature(header: Header, name: str) -> Signature:
     metadata = {"variant": header.variant, "size": list(header.size), "weights": header.weights, **header.metadata}
-    return Signature("images", "heatmaps", None, 3, None, None, header.joints, 0, metadata)
+    image = Port("images", shape=(None, 3, None, None))
+    heatmaps = Port("heatmaps", shape=(None, header.joints, None, None))
+    return Signature(name, "c", (image,), (heatmaps,), metadata=metadata)
 
 
 class Engine:

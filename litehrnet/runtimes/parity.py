@@ -1,47 +1,103 @@
-"""Proof that an exported file computes what torch computes, at batches and sizes that were not traced."""
+"""Proof that an exported file computes what torch computes, at batches and sizes that were not traced.
+
+torch is imported when a model is run in it, not before.
+"""
 
 from __future__ import annotations
 
+import importlib
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
-from ..model import eval_mode
+from ..checks import check_whole
 from ..sizes import check_size
-from .onnx_files import Signature, signature
+from .loading import open_session
+from .session import Session, check_maps, check_taken
+from .signature import KINDS, Signature, kind_of
 
-__all__ = ["TOLERANCES", "Parity", "check_parity", "compare"]
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    Arrays = np.ndarray | Tensor | tuple[np.ndarray | Tensor, ...]
+
+__all__ = ["TOLERANCES", "Parity", "check_parity", "compare", "default_batches", "default_sizes", "explain"]
 
 # Relative. Float32 in another order of additions gives about 1e-6, weights rounded to float16 1e-3 to 6e-3.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
 TOLERANCE = TOLERANCES["float32"]
 OTHER_SIZES = ((96, 160), (256, 192), (64, 224))  # wide and tall; beside the traced size, where the file is free
 SEED = 0
+ALIKE = 1e-3  # of the largest value: what is left of a difference that a common factor explains
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far apart ONNX Runtime and torch are on one input.
+    """How far apart a file and torch are on one input.
 
     Attributes:
-        size: (height, width) of the input.
+        size: (height, width) of the input; for inputs of your own the sides of the first one, after batch and channels.
         batch: images in the input.
         max_abs: largest absolute difference of the heatmaps.
         max_rel: the same over the largest absolute value of torch's heatmaps.
         same_peaks: every heatmap has its peak at the same pixel.
-        ok: `max_rel` is within the tolerance, and at ONNX's peak torch's value equals its own peak within it.
+        ok: `max_rel` is within the tolerance, and at the file's peak torch's value equals its own peak within it.
+        output: the name of the file's output that was compared; of several the one that differs most.
+        tolerance: the greatest `max_rel` that counts as equal.
+        per_joint: the largest absolute difference of every joint (channel), over the same value as `max_rel`.
+        factor: where the difference is nothing but a common factor, the file's values over torch's; otherwise None.
     """
 
-    size: tuple[int, int]
+    size: tuple[int, ...]
     batch: int
     max_abs: float
     max_rel: float
     same_peaks: bool
     ok: bool
+    output: str = field(default="", repr=False)
+    tolerance: float = field(default=TOLERANCE, repr=False)
+    per_joint: tuple[float, ...] = field(default=(), repr=False)
+    factor: float | None = field(default=None, repr=False)
+
+    @property
+    def different_joints(self) -> tuple[int, ...]:
+        """The joints (channels) that are further apart than the tolerance allows."""
+        return tuple(joint for joint, error in enumerate(self.per_joint) if not error <= self.tolerance)
+
+
+def explain(row: Parity, names: Sequence[str] | None = None) -> str:
+    """One sentence about what differs: which joints, and whether all are scaled alike.
+
+    Args:
+        row: a comparison.
+        names: one per joint; by default they are numbered.
+
+    >>> explain(Parity((64, 32), 1, 0.5, 0.5, True, False, per_joint=(0.5, 1e-6, 0.2), tolerance=1e-4))
+    'joints 0 and 2 of 3 differ, joint 0 the most; the others agree'
+    """
+    wrong, count = row.different_joints, len(row.per_joint)
+    if row.ok:
+        return f"all {count} joints agree"
+    if row.factor is not None:
+        return f"all joints are {row.factor:.4g} times torch's values: the same heatmaps on another scale"
+    if not np.isfinite(row.max_rel):
+        return "some values are not finite (NaN or infinity)"
+    if not wrong:
+        return "the values agree, and some peaks are at other pixels, where torch's values are lower"
+    called = [names[joint] if names is not None and len(names) == count else str(joint) for joint in wrong]
+    most = called[max(range(len(wrong)), key=lambda place: row.per_joint[wrong[place]])]
+    if len(wrong) == count:
+        return f"all {count} joints differ, {'joint ' if names is None else ''}{most} the most"
+    listed = called[0] if len(called) == 1 else f"{', '.join(called[:-1])} and {called[-1]}"
+    if names is None:
+        listed, most = f"joint{'s' if len(called) > 1 else ''} {listed}", f"joint {most}"
+    verb = "differ" if len(called) > 1 else "differs"
+    least = f", {most} the most" if len(called) > 1 else ""
+    return f"{listed} of {count} {verb}{least}; the others agree"
 
 
 def check_parity(
@@ -50,80 +106,240 @@ def check_parity(
     sizes: Sequence[Sequence[int]] | None = None,
     batches: Sequence[int] | None = None,
     tolerance: float | None = None,
+    *,
+    runtime: str | None = None,
+    inputs: Arrays | list[Arrays] | None = None,
 ) -> list[Parity]:
-    """Run a file in ONNX Runtime and the model in torch on the same random images, and compare.
+    """Run an exported file and the model in torch on the same inputs, and compare.
+
+    A Lite-HRNet is compared on random images. Any other network is compared on the inputs that you give: then the file
+    may have any number of inputs and outputs, of any rank.
 
     Args:
         model: the network that the file was made from; it is not changed.
-        path: the ONNX file; input and output may have any names.
+        path: a file of any format of `litehrnet.runtimes.RUNTIMES`; inputs and outputs may have any names.
         sizes: (height, width) pairs to try; None: the file's own size, or the traced size and others if it is free.
         batches: batch sizes to try; None: the file's own, or 1 and 3 if it is free.
-        tolerance: greatest relative difference that is still equal; None: 1e-4, or 2e-2 where the file says that its
-            weights were rounded to float16.
+        tolerance: greatest relative difference that still counts as equal, at least 0 and below 1. None: 1e-4, or 2e-2
+            where most of the file's weights are stored as float16.
+        runtime: what runs the file; None: inferred from the file.
+        inputs: for networks other than Lite-HRNet: an array or a tensor, a tuple of them for several inputs, or a list
+            of either, to be compared one after the other.
 
     Returns:
-        One `Parity` for every size and batch.
+        One `Parity` for every size and batch, or for every entry of `inputs`.
 
     Raises:
-        ValueError: a size or batch that the file does not take, or no file of this kind.
+        ValueError: a size, batch or input that the file does not take; no sizes, batches or inputs at all, which would
+            prove nothing; a tolerance out of bounds; a model in another type than float32 or float64; or a file that
+            gives something else than the model.
         FileNotFoundError: there is no such file.
+        ImportError: the runtime is not installed.
     """
-    from .loading import load
-
-    told = signature(path)
-    sizes = default_sizes(told) if sizes is None else [check_size(size) for size in sizes]
-    batches = default_batches(told) if batches is None else list(batches)
-    if tolerance is None:
-        tolerance = TOLERANCES.get(told.metadata.get("weights", "float32"), TOLERANCE)
-    run = load(path)
+    _check_reference(model)
+    tolerance = _tolerance(path, tolerance)
+    _, session = open_session(path, runtime)
+    signature = session.signature
+    if signature is None:
+        raise ValueError(f"{Path(path).name} is a checkpoint, not an exported file: there is nothing to prove")
+    if inputs is not None:
+        if sizes is not None or batches is not None:
+            raise ValueError("give sizes and batches, or inputs of your own, not both")
+        return [_compare_own(model, session, entry, tolerance) for entry in _entries(inputs)]
+    signature.check_image_network()
+    tried = _tried(signature, sizes, batches)
     generator = np.random.default_rng(SEED)
     results = []
-    for size in sizes:
-        for batch in batches:
-            images = generator.standard_normal((batch, 3, *size), dtype=np.float32)
-            results.append(compare(heatmaps_of(model, images), run(images), size, tolerance))
+    for size, batch in tried:
+        images = generator.standard_normal((batch, 3, *size), dtype=np.float32)
+        (theirs,) = _run(session, [images])[signature.output_index : signature.output_index + 1]
+        check_maps(theirs, images.shape, signature.name)
+        ours = heatmaps_of(model, images)
+        results.append(compare(ours, theirs, size, tolerance, signature.output))
     return results
 
 
-def compare(ours: np.ndarray, theirs: np.ndarray, size: tuple[int, int], tolerance: float = TOLERANCE) -> Parity:
-    """Compare two stacks of heatmaps, (N, K, h, w) each; `ours` is the one that is right.
+def _tolerance(path: str | Path, tolerance: float | None) -> float:
+    if tolerance is None:
+        return TOLERANCES.get(weights_of(path), TOLERANCE)
+    if not isinstance(tolerance, int | float | np.number) or not 0 <= tolerance < 1:
+        raise ValueError(f"the tolerance is a relative difference, at least 0 and below 1, got {tolerance!r}")
+    return float(tolerance)
+
+
+def weights_of(path: str | Path) -> str:
+    """What an exported file stores its weights as, from the weights themselves: "float32", "float16" or "int8".
 
     Raises:
-        ValueError: the shapes differ.
+        FileNotFoundError, ValueError: as `litehrnet.runtimes.signature`.
+    """
+    kind = kind_of(path)
+    if kind is None:
+        return "float32"
+    weights: str = importlib.import_module(f".{KINDS[kind].reader}", __package__).weights_of(Path(path))
+    return weights
+
+
+def _check_reference(model: nn.Module) -> None:
+    """Refuse a reference that is itself less exact than what it should judge."""
+    kinds = {str(value.dtype).removeprefix("torch.") for value in model.parameters() if value.is_floating_point()}
+    wrong = kinds - {"float32", "float64"}
+    if wrong:
+        raise ValueError(
+            f"the model computes in {', '.join(sorted(wrong))} and cannot judge a file; load its weights again in "
+            "float32 (float() alone does not bring back what was rounded)"
+        )
+
+
+def _tried(
+    signature: Signature, sizes: Sequence[Sequence[int]] | None, batches: Sequence[int] | None
+) -> list[tuple[tuple[int, int], int]]:
+    """Every size with every batch; each checked against the file before any image is made."""
+    every_size = default_sizes(signature) if sizes is None else [check_size(size) for size in sizes]
+    every_batch = default_batches(signature) if batches is None else [check_whole("batch", batch) for batch in batches]
+    if not every_size or not every_batch:
+        raise ValueError(f"there are no {'batches' if every_size else 'sizes'} to compare at, which proves nothing")
+    tried = [(size, batch) for size in every_size for batch in every_batch]
+    for size, batch in tried:
+        check_taken(signature, (batch, 3, *size))
+    return tried
+
+
+def _run(session: Session, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Run a file on arrays, each in the type that the file declares."""
+    signature = session.signature
+    assert signature is not None
+    converted = [
+        array.astype(port.dtype) if array.dtype.kind == "f" and port.dtype.startswith("float") else array
+        for array, port in zip(arrays, signature.inputs, strict=True)
+    ]
+    return session.run(converted)
+
+
+def _entries(inputs: Arrays | list[Arrays]) -> list[list[np.ndarray]]:
+    entries = inputs if isinstance(inputs, list) else [inputs]
+    if not entries:
+        raise ValueError("there are no inputs to compare on, which proves nothing")
+    return [[_array(value) for value in (entry if isinstance(entry, tuple) else (entry,))] for entry in entries]
+
+
+def _array(value: object) -> np.ndarray:
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "detach"):
+        array: np.ndarray = value.detach().cpu().numpy()
+        return array
+    raise ValueError(
+        f"an input is an array or a tensor, a tuple of them for several inputs; got {type(value).__name__}"
+    )
+
+
+def _compare_own(model: nn.Module, session: Session, arrays: list[np.ndarray], tolerance: float) -> Parity:
+    """Compare all outputs on inputs of any kind; the result is that of the output that differs most."""
+    from .pytorch import run_module
+
+    signature = session.signature
+    assert signature is not None
+    if len(arrays) != len(signature.inputs):
+        named = ", ".join(repr(port.name) for port in signature.inputs)
+        raise ValueError(f"{signature.name} takes {len(signature.inputs)} inputs ({named}), got {len(arrays)}")
+    for array, port in zip(arrays, signature.inputs, strict=True):
+        wanted = port.shape
+        fits = wanted is None or (
+            len(wanted) == array.ndim
+            and all(own is None or own == side for own, side in zip(wanted, array.shape, strict=True))
+        )
+        if not fits or not array.size:
+            shape = "any shape" if wanted is None else tuple("any" if side is None else side for side in wanted)
+            raise ValueError(f"{signature.name} takes {port.name!r} as {shape}, got {array.shape}")
+    ours, theirs = run_module(model, arrays), _run(session, arrays)
+    if len(ours) != len(theirs):
+        raise ValueError(f"the module has {len(ours)} outputs, and {signature.name} has {len(theirs)}")
+    size = tuple(arrays[0].shape[2:])
+    rows = [
+        compare(a, b, size, tolerance, port.name) for a, b, port in zip(ours, theirs, signature.outputs, strict=True)
+    ]
+    return max(rows, key=lambda row: (not row.ok, math.isnan(row.max_rel), row.max_rel))
+
+
+def compare(
+    ours: np.ndarray, theirs: np.ndarray, size: Sequence[int], tolerance: float = TOLERANCE, output: str = ""
+) -> Parity:
+    """Compare two stacks of heatmaps, (N, K, h, w) each, or two arrays of any other rank.
+
+    Args:
+        ours: what is right.
+        theirs: what is judged.
+        size: (height, width) of the input.
+        tolerance: greatest relative difference that still counts as equal.
+        output: the name of the file's output.
+
+    Raises:
+        ValueError: the shapes differ, or there are no values.
     """
     if ours.shape != theirs.shape:
-        raise ValueError(f"the file gives heatmaps of shape {theirs.shape} where torch gives {ours.shape}")
+        raise ValueError(
+            f"the file gives {output or 'heatmaps'} of shape {theirs.shape} where torch gives {ours.shape}"
+        )
+    if not ours.size:
+        raise ValueError(f"there is nothing to compare: the output has the shape {ours.shape}")
     ours, theirs = ours.astype(np.float64), theirs.astype(np.float64)
-    scale = max(float(np.abs(ours).max()), np.finfo(np.float32).tiny)
+    scale = max(float(np.abs(ours).max()), float(np.finfo(np.float32).tiny))
+    rows = math.prod(ours.shape[:2]) if ours.ndim > 2 else math.prod(ours.shape[:-1])
+    flat, other = ours.reshape(rows, -1), theirs.reshape(rows, -1)  # (N * K, h * w)
     with np.errstate(invalid="ignore"):  # infinity less infinity is NaN, which is not ok either
-        max_abs = float(np.abs(ours - theirs).max())
-    flat = ours.reshape(-1, ours.shape[-2] * ours.shape[-1])  # (N * K, h * w)
-    peaks, other = flat.argmax(1), theirs.reshape(flat.shape).argmax(1)
-    rows = np.arange(len(flat))
-    with np.errstate(invalid="ignore"):
-        fallen = float((flat[rows, peaks] - flat[rows, other]).max())
+        apart = np.abs(flat - other)
+        max_abs = float(apart.max())
+        peaks, their_peaks = flat.argmax(1), other.argmax(1)
+        every = np.arange(rows)
+        fallen = float((flat[every, peaks] - flat[every, their_peaks]).max())
+    finite = np.isfinite(scale)
     # Infinite heatmaps would excuse every difference.
-    ok = np.isfinite(scale) and max_abs <= tolerance * scale and fallen <= tolerance * scale
-    max_rel = max_abs / scale if np.isfinite(scale) else float("nan")
-    return Parity(tuple(size), len(ours), max_abs, max_rel, bool((peaks == other).all()), bool(ok))
+    ok = finite and max_abs <= tolerance * scale and fallen <= tolerance * scale
+    joints = apart.max(1).reshape(len(ours), -1).max(0) if ours.ndim > 2 else apart.max(0)
+    return Parity(
+        tuple(size),
+        len(ours) if ours.ndim else 1,
+        max_abs,
+        max_abs / scale if finite else float("nan"),
+        bool((peaks == their_peaks).all()),
+        bool(ok),
+        output,
+        tolerance,
+        tuple(float(joint) / scale for joint in joints) if finite else (),
+        None if ok else _factor(flat, other, scale),
+    )
+
+
+def _factor(ours: np.ndarray, theirs: np.ndarray, scale: float) -> float | None:
+    """The factor between two arrays that differ by nothing else; None if they differ otherwise."""
+    if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
+        return None
+    squares = float((ours * ours).sum())
+    factor = float((ours * theirs).sum()) / squares if squares else 0.0
+    rest = float(np.abs(theirs - factor * ours).max())
+    return factor if factor and rest <= ALIKE * abs(factor) * scale else None
 
 
 def heatmaps_of(model: nn.Module, images: np.ndarray) -> np.ndarray:
-    """What torch computes, in eval mode; the model's own modes are restored."""
-    first = next(model.parameters())
-    with eval_mode(model), torch.inference_mode():
-        return model(torch.from_numpy(images).to(first)).float().cpu().numpy()
+    """What torch computes, in eval mode and without autocast; the model's own modes are restored."""
+    from .pytorch import run_module
+
+    outputs = run_module(model, [images])
+    if len(outputs) != 1:
+        raise ValueError(f"the model gives {len(outputs)} outputs, expected one stack of heatmaps")
+    return outputs[0]
 
 
-def default_sizes(told: Signature) -> list[tuple[int, int]]:
+def default_sizes(signature: Signature) -> list[tuple[int, int]]:
     """The file's own size, or the traced one and others, wide and tall, where the file is free."""
-    if told.dynamic != "size":
-        return [check_size((told.height, told.width))]
-    traced = [tuple(told.metadata["size"])] if "size" in told.metadata else []
-    tried = [(told.height or h, told.width or w) for h, w in (*traced, *OTHER_SIZES)]
+    if signature.dynamic != "size":
+        return [check_size(signature.size)]
+    traced = [signature.size] if "size" in signature.metadata else []
+    tried = [(signature.height or height, signature.width or width) for height, width in (*traced, *OTHER_SIZES)]
     return [check_size(size) for size in dict.fromkeys(tried)]
 
 
-def default_batches(told: Signature) -> list[int]:
+def default_batches(signature: Signature) -> list[int]:
     """The file's own batch, or 1 and 3 (exporters are run at 2) where the file is free."""
-    return [1, 3] if told.batch is None else [told.batch]
+    return [1, 3] if signature.batch is None else [signature.batch]

@@ -36,7 +36,7 @@ OUTCOME_WORDS = {
     "refused": "before any work, with the reason and the nearest way",
     "wrong": "a file, no error, and wrong",
 }
-KINDS = {False: "one size", "batch": "any batch", "size": "any batch and size"}
+KINDS = {None: "one size", False: "one size", "batch": "any batch", "size": "any batch and size"}
 
 
 def constants_wanted() -> Figure:
@@ -147,7 +147,7 @@ def operators_before_after(before: Mapping[str, int], after: Mapping[str, int], 
     """Operators by kind in two graphs, as paired bars.
 
     Args:
-        before, after: counts by operator, as `litehrnet.course.netron.summary` gives them.
+        before, after: counts by operator, as `litehrnet.runtimes.summary` gives them.
         names: what the two graphs are.
     """
     kinds = sorted(before.keys() | after.keys(), key=lambda kind: -max(before.get(kind, 0), after.get(kind, 0)))

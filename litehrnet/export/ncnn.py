@@ -1,0 +1,102 @@
+"""From the model to ncnn's two files, through pnnx. Sizes are given height before width."""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..checks import check_choice, require
+from ..files import written_whole
+from ..model import eval_mode, zeros_like_input
+from ..runtimes.ncnn import CHECKSUM, HEIGHT, MAGIC, WIDTH, ncnn_layers
+from ..runtimes.signature import DEFAULT_SIZE, checksum
+from ..sizes import check_size
+from .onnx import WEIGHTS, check_exportable
+
+__all__ = ["SUFFIX", "check_suffix", "export_ncnn", "ncnn_layers"]
+
+SUFFIX = ".ncnn.param"
+
+
+def export_ncnn(
+    model: nn.Module, path: str | Path, size: Sequence[int] = DEFAULT_SIZE, weights: str = "float32"
+) -> list[Path]:
+    """Convert a network for ncnn: NAME.ncnn.param (the graph, as text) and NAME.ncnn.bin (the weights).
+
+    pnnx turns the traced model into ncnn's layers. It writes six files; the two that ncnn needs are kept. The size and
+    a checksum of the weights are written into the .param file's Input line, so that whoever loads it can check both:
+    at another size ncnn ends the process or answers wrongly, and with other weights it answers wrongly.
+
+    Args:
+        model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
+        path: the .ncnn.param file to write, beside which the .ncnn.bin file is put. (OpenVINO's weights end in .bin,
+            too: hence the longer name.)
+        size: (height, width), the only one that the result runs at.
+        weights: "float32", or "float16" for half the file (values differ by about 4e-3 of the largest).
+
+    Returns:
+        The paths of the .param and the .bin file.
+
+    Raises:
+        ImportError: pnnx is not installed.
+        ValueError: an illegal size, an unknown choice, weights that are not float32 or not finite, or a path that does
+            not end in .ncnn.param.
+        RuntimeError: pnnx failed; the message holds its last line.
+    """
+    size = check_size(size)
+    check_choice("weights", weights, WEIGHTS)
+    path = check_suffix(path, SUFFIX)
+    check_exportable(model, size)
+    pnnx = require("pnnx")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _trace(model, size).save(str(folder / "net.pt"))
+        shape = ",".join(map(str, (1, 3, *size)))
+        command = [pnnx.EXEC_PATH, "net.pt", f"inputshape=[{shape}]f32", f"fp16={int(weights == 'float16')}"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        param, numbers = folder / "net.ncnn.param", folder / "net.ncnn.bin"
+        if done.returncode or not (param.is_file() and numbers.is_file()):
+            last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+            raise RuntimeError(f"pnnx could not convert the model (exit code {done.returncode}): {last}")
+        with written_whole(path.with_suffix(".bin")) as weights_path, written_whole(path) as param_path:
+            param_path.write_text(_with_input(param.read_text(), size, checksum(numbers.read_bytes())))
+            weights_path.write_bytes(numbers.read_bytes())
+    return [path, path.with_suffix(".bin")]
+
+
+def _with_input(param: str, size: tuple[int, int], weights: int) -> str:
+    """Write the input's size and the weights' checksum into the Input line; key 2 is the channels."""
+    lines = param.splitlines()
+    if lines[0] != MAGIC:
+        raise RuntimeError(f"pnnx wrote a .param file of another format: its first line is {lines[0]!r}")
+    at = next(number for number, line in enumerate(lines) if line.startswith("Input"))
+    lines[at] = f"{lines[at].rstrip()} {WIDTH}={size[1]} {HEIGHT}={size[0]} 2=3 {CHECKSUM}={weights}"
+    return "\n".join(lines) + "\n"
+
+
+def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
+    with warnings.catch_warnings():
+        # torch.jit is on its way out; pnnx has no other door for a module.
+        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        # The graph is meant for this one size.
+        warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
+        with eval_mode(model):
+            return torch.jit.trace(model, zeros_like_input(size), check_trace=False)
+
+
+def check_suffix(path: str | Path, suffix: str) -> Path:
+    """Return a path with the ending that a format needs.
+
+    Raises:
+        ValueError: it ends otherwise.
+    """
+    path = Path(path)
+    if not path.name.endswith(suffix) or path.name == suffix:
+        raise ValueError(f"the file to write must end in {suffix}, such as model{suffix}; got {path.name!r}")
+    return path

@@ -1,0 +1,170 @@
+"""Export to ONNX: a network as one self-contained file.
+
+Both exporters of torch (`torch_exporters`) are given the same module, and their graphs are brought to one form
+(`cleaning`). `check_parity` (`litehrnet.runtimes.parity`) proves the file against torch. Sizes are given height before
+width.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import nn
+
+from .._version import __version__
+from ..checks import check_choice
+from ..files import written_whole
+from ..heatmaps import MEAN, STD
+from ..model import LiteHRNet, check_finite, pooling_of
+from ..runtimes.signature import DEFAULT_SIZE, METADATA_KEY
+from ..sizes import check_size
+from .torch_exporters import DEFAULT_OPSET, check_opset, run_exporter, write
+
+__all__ = ["DYNAMIC", "WEIGHTS", "check_exportable", "describe", "export_onnx"]
+
+DYNAMIC = (None, "batch", "size")
+WEIGHTS = ("float32", "float16")  # what the exporters can store; int8 needs calibration images (`int8.quantize_int8`)
+
+
+def export_onnx(
+    model: nn.Module,
+    path: str | Path,
+    size: Sequence[int] = DEFAULT_SIZE,
+    dynamic: str | None = None,
+    exporter: str = "dynamo",
+    opset: int = DEFAULT_OPSET,
+    weights: str = "float32",
+    *,
+    fp16: bool | None = None,
+) -> Path:
+    """Write a network as one self-contained ONNX file, with input "image" and output "heatmaps".
+
+    Args:
+        model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
+        path: the file to write; it appears when it is whole and has passed onnx's checker, never before.
+        size: (height, width) in pixels; what the network is traced at.
+        dynamic: None, nothing may change; "batch", any batch size; "size", any batch and any size that the network can
+            run (traced at `size`, which must then be of multiples of 32).
+        exporter: "dynamo" or "torchscript".
+        opset: version of ONNX's operator set, one of `opsets(exporter)`; it is the one in the file.
+        weights: "float32", or "float16" for half the file; input, output and arithmetic stay float32. Heatmaps then
+            differ by a few thousandths of their largest value.
+        fp16: deprecated; True is `weights="float16"`.
+
+    Returns:
+        The path of the file. Its metadata key "litehrnet" holds JSON: variant, size, dynamic, joints, mean, std,
+        pooling, fused, version, weights.
+
+    Raises:
+        ValueError: a size that the network cannot run, weights that are not float32 or not finite, an unknown choice,
+            or choices that do not go together; the sentence says why and names the nearest way.
+    """
+    dynamic, weights = _first_edition(dynamic, weights, fp16)
+    size = check_size(size)
+    check_choice("dynamic", dynamic, DYNAMIC)
+    check_choice("weights", weights, WEIGHTS)
+    opset = check_opset(exporter, opset)
+    check_exportable(model, size)
+    _check_together(model, size, dynamic, exporter)
+    metadata = describe(model, size, dynamic, weights)
+    with written_whole(path) as temporary:
+        graph = run_exporter(model, (3, *size), dynamic, exporter, opset, "heatmaps")
+        write(graph, temporary, opset, dynamic, {METADATA_KEY: json.dumps(metadata)}, weights == "float16")
+    return Path(path)
+
+
+def _first_edition(dynamic: object, weights: object, fp16: bool | None) -> tuple[str | None, str]:
+    """`dynamic` and `weights` from the forms that the first edition took, with a warning for each of those."""
+    if dynamic is False:
+        warnings.warn("dynamic=False is now dynamic=None", DeprecationWarning, stacklevel=3)
+        dynamic = None
+    if fp16 is None and isinstance(weights, bool):  # it was the seventh argument, too
+        weights, fp16 = "float32", weights
+    if fp16 is not None:
+        warnings.warn('fp16=True is now weights="float16"', DeprecationWarning, stacklevel=3)
+        weights = "float16" if fp16 else weights
+    return dynamic, weights
+
+
+def describe(model: nn.Module, size: tuple[int, int], dynamic: str | None, weights: str) -> dict[str, object]:
+    """What a file says about itself, under the metadata key "litehrnet"."""
+    return {
+        "variant": model.variant.name,
+        "size": list(size),
+        "dynamic": dynamic,
+        "joints": model.num_joints,
+        "mean": list(MEAN),
+        "std": list(STD),
+        "pooling": pooling_of(model),
+        "fused": bool(getattr(model, "fused", False)),
+        "version": __version__,
+        "weights": weights,
+    }
+
+
+def check_exportable(model: nn.Module, size: tuple[int, int]) -> None:
+    """Refuse a model that no format can be made of, with the reason and what to do.
+
+    Raises:
+        ValueError: another network; weights that are not float32, or not finite; a module fused for another size.
+    """
+    if not hasattr(model, "variant"):
+        raise ValueError(
+            f"{type(model).__name__} is neither a LiteHRNet nor a fused one; for a model of the public repositories "
+            "call litehrnet.make_exportable(model) and then torch.onnx.export"
+        )
+    _check_weights(model)
+    fixed = _built_in_size(model)
+    if fixed is not None and fixed != size:
+        raise ValueError(
+            f"this module was fused for {fixed[0]}x{fixed[1]} and cannot be exported at {size[0]}x{size[1]}; "
+            f"fuse the original model for {size[0]}x{size[1]}"
+        )
+
+
+def _built_in_size(model: nn.Module) -> tuple[int, int] | None:
+    return None if getattr(model, "any_size", True) else tuple(model.size)
+
+
+def _check_weights(model: nn.Module) -> None:
+    others = {str(value.dtype).removeprefix("torch.") for value in model.parameters()} - {"float32"}
+    if others:
+        raise ValueError(
+            f"the weights must be float32 to be exported, got {', '.join(sorted(others))}; load them again in float32 "
+            "(float() alone does not bring back what was rounded), and for a smaller file export with "
+            "weights='float16'"
+        )
+    check_finite(model)
+
+
+def _check_together(model: nn.Module, size: tuple[int, int], dynamic: str | None, exporter: str) -> None:
+    """Refuse what cannot work before the slow part, with the reason and the nearest way."""
+    weighted = isinstance(model, LiteHRNet) and model.variant.channel_weighting
+    if dynamic and weighted and model.pooling == "adaptive" and exporter == "torchscript":
+        raise ValueError(
+            "the torchscript exporter cannot write adaptive pooling once anything is dynamic, since AveragePool needs "
+            "a constant kernel; litehrnet.set_pooling(model, 'computed') gives the same values and can be written (or "
+            "use exporter='dynamo')"
+        )
+    if dynamic != "size":
+        return
+    if any(side % 32 for side in size):
+        nearest = "x".join(str(-(-side // 32) * 32) for side in size)
+        raise ValueError(
+            f"a file of dynamic size is traced at multiples of 32, which {size[0]}x{size[1]} is not: the nearest is "
+            f"{nearest} (the file runs at every size that the network can), or use dynamic='batch'"
+        )
+    fixed = _built_in_size(model)
+    if fixed is not None:
+        raise ValueError(
+            f"a graph fused for {fixed[0]}x{fixed[1]} has that size built in; use dynamic='batch', or fuse the "
+            "original model with target='openvino', which leaves the size free"
+        )
+    if weighted and model.pooling == "exact":
+        raise ValueError(
+            "exact pooling holds matrices of one size, so its size cannot be dynamic; at multiples of 32 "
+            "litehrnet.set_pooling(model, 'computed') gives the same values and any size"
+        )

@@ -1,0 +1,104 @@
+"""One pooling alone as an ONNX file, for looking at, and how far computed pooling can be from adaptive pooling."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor, nn
+
+from ..files import written_whole
+from ..pooling import averaging_matrix, computed_windows, is_exact, make_pool
+from ..sizes import check_side
+from .torch_exporters import DEFAULT_OPSET, check_opset, run_exporter, write
+
+__all__ = ["export_pooling", "greatest_error"]
+
+
+class Pooling(nn.Module):
+    """The wrapper that is exported for one pooling alone: the output size is fixed."""
+
+    def __init__(self, pool: nn.Module, output_size: tuple[int, int]) -> None:
+        super().__init__()
+        self.pool = pool
+        self.output_size = output_size
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, *output_size)."""
+        return self.pool(image, self.output_size)
+
+
+def export_pooling(
+    input_size: int | Sequence[int],
+    output_size: int | Sequence[int],
+    mode: str,
+    path: str | Path,
+    exporter: str = "torchscript",
+    opset: int = DEFAULT_OPSET,
+) -> Path:
+    """Write one pooling alone, for looking at: input "image" (1, 1, H, W), output "pooled".
+
+    Where computed pooling is not adaptive pooling, it warns and says by how much the values can differ at most.
+
+    Args:
+        input_size: pixels before pooling: one number for a square map, or (height, width).
+        output_size: pixels after pooling, likewise.
+        mode: "adaptive" (which exporters may refuse), "computed" (one AveragePool) or "exact" (two MatMuls).
+        path: the file to write.
+        exporter: "torchscript" or "dynamo".
+        opset: as in `export_onnx`.
+
+    Raises:
+        ValueError: computed pooling cannot enlarge, or an unknown choice.
+        torch.onnx.errors.SymbolicValueError: adaptive pooling that the torchscript exporter cannot write.
+    """
+    before, after = _pair(input_size, "input_size"), _pair(output_size, "output_size")
+    check_opset(exporter, opset)
+    pool = Pooling(make_pool(mode), after)
+    error = greatest_error(before, after) if mode == "computed" else 0.0
+    if error:
+        warnings.warn(
+            f"computed pooling of {before[0]}x{before[1]} to {after[0]}x{after[1]} is not adaptive pooling: values "
+            f"can differ by up to {error:.0%} of the map's range (highest minus lowest value)",
+            stacklevel=2,
+        )
+    with written_whole(path) as temporary:
+        graph = run_exporter(pool, (1, *before), None, exporter, opset, "pooled")
+        write(graph, temporary, opset, None, {})
+    return Path(path)
+
+
+def greatest_error(input_size: Sequence[int], output_size: Sequence[int]) -> float:
+    """How far computed pooling can be from adaptive pooling, as a part of the map's range (highest minus lowest).
+
+    Both are weighted averages, so their difference is a weighting that sums to 0; it is largest where the map is
+    highest under its positive weights and lowest under its negative ones.
+
+    Args:
+        input_size, output_size: (height, width) in pixels.
+
+    Raises:
+        ValueError: as `litehrnet.pooling.pool_params`.
+
+    >>> greatest_error((64, 48), (8, 6)), round(greatest_error((11, 1), (4, 1)), 3)
+    (0.0, 0.4)
+    """
+    if all(is_exact(n, m) for n, m in zip(input_size, output_size, strict=True)):
+        return 0.0
+    adaptive, computed = [], []
+    for n, m in zip(input_size, output_size, strict=True):
+        adaptive.append(averaging_matrix(n, m))  # (m, n)
+        computed.append(np.zeros((m, n)))
+        for row, (start, end) in zip(computed[-1], computed_windows(n, m), strict=True):
+            row[start:end] = 1 / (end - start)
+    difference = np.kron(*adaptive) - np.kron(*computed)  # (mh * mw, nh * nw)
+    return float(np.abs(difference).sum(axis=1).max() / 2)
+
+
+def _pair(size: int | Sequence[int], name: str) -> tuple[int, int]:
+    sides = tuple(size) if isinstance(size, Sequence) else (size, size)
+    if len(sides) != 2:
+        raise ValueError(f"{name} is one number or (height, width), got {size!r}")
+    return check_side(sides[0], name), check_side(sides[1], name)

@@ -1,0 +1,101 @@
+"""Running in PyTorch: a checkpoint, or any torch module."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..model import eval_mode
+from .session import Session
+
+__all__ = ["open_session", "run_module"]
+
+_threads_lock = threading.Lock()  # the number of torch's threads belongs to the process, not to a model
+
+
+def open_session(model: Path | nn.Module, threads: int, precision: str, size: tuple[int, int] | None = None) -> Session:
+    """A module, or the network of a checkpoint, in eval mode whatever mode it is in; its modes are restored.
+
+    Args:
+        model: a module, which is run where its weights are, or a checkpoint's path.
+        threads: threads within one operator; the process's own number is restored after each run.
+        precision: "float32": the type of the weights decides what is computed in.
+        size: unused.
+    """
+    if not isinstance(model, nn.Module):
+        from ..checkpoints import from_checkpoint
+
+        model = from_checkpoint(model)
+    module = model
+
+    def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        with _threads(threads):
+            return run_module(module, arrays)
+
+    return Session(None, run)
+
+
+def run_module(model: nn.Module, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a module in eval mode and without autocast, as arrays; its modes are restored.
+
+    Args:
+        model: called with one tensor per array. A sequence or a dictionary of tensors counts as several outputs.
+        arrays: those of floating-point type are converted to the type of the weights.
+
+    Raises:
+        ValueError: an output is not a tensor.
+    """
+    first = next(model.parameters(), torch.zeros(()))
+    tensors = []
+    for array in arrays:
+        # Torch takes no reversed array, and warns of one that is read-only.
+        tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
+        tensors.append(tensor.to(first) if tensor.is_floating_point() else tensor.to(first.device))
+    training = any(part.training for part in model.modules())
+    with (
+        eval_mode(model) if training else contextlib.nullcontext(),
+        torch.inference_mode(),
+        torch.autocast(first.device.type, enabled=False),
+    ):
+        return [_array(value) for value in _flat(model(*tensors))]
+
+
+def _flat(outputs: object) -> Iterator[Tensor]:
+    if isinstance(outputs, Tensor):
+        yield outputs
+    elif isinstance(outputs, dict):
+        yield from _flat(list(outputs.values()))
+    elif isinstance(outputs, list | tuple):
+        for output in outputs:
+            yield from _flat(output)
+    else:
+        raise ValueError(f"the module returned {type(outputs).__name__}, not a tensor or several")
+
+
+def _array(value: Tensor) -> np.ndarray:
+    value = value.float() if value.is_floating_point() and value.dtype != torch.float64 else value
+    return value.cpu().numpy()
+
+
+@contextlib.contextmanager
+def _threads(wanted: int) -> Iterator[None]:
+    """Run with this many threads, and restore the process's number.
+
+    Callers that need another number than the process has take turns: otherwise one would restore what another has set.
+    """
+    if torch.get_num_threads() == wanted:
+        yield
+        return
+    with _threads_lock:
+        before = torch.get_num_threads()
+        try:
+            torch.set_num_threads(wanted)
+            yield
+        finally:
+            torch.set_num_threads(before)
