@@ -83,7 +83,7 @@ class TestExport:
         assert (code, err, left()) == (0, "", ["mine.onnx"])
         lines = out.splitlines()
         assert lines[0] == "litehrnet18, 17 joints, 64x32 (height x width)"
-        assert lines[1].startswith("opset 18, 1,070 nodes, 5.0 MB, torchscript, ")
+        assert lines[1].startswith("opset 18, 1,070 nodes, 5.0 MB, float32 weights, torchscript, ")
         assert lines[2] == "takes batch 1 only, 64x32 only"
         assert lines[3].startswith("parity: relative difference at most ") and lines[3].endswith("same peaks")
         assert lines[4] == "mine.onnx"
@@ -191,10 +191,10 @@ class TestCheck:
         onnx.save(graph, "split.onnx", save_as_external_data=True, location="split.onnx.data", size_threshold=1024)
         arguments = ("check", "split.onnx", "--checkpoint", checkpoint, "--size", "64x32", "--batch", 1)
         code, out, _ = run(*arguments)
-        assert code == 0 and "note: some weights lie in another file" in out and out.splitlines()[-1] == "ok"
+        assert code == 0 and "note: some weights are in another file" in out and out.splitlines()[-1] == "ok"
         Path("split.onnx.data").unlink()
         code, out, err = run(*arguments)
-        assert code == 1 and "Traceback" not in err and out.splitlines()[-1] == "not ok"
+        assert (code, out) == (1, "") and "keeps weights in split.onnx.data, which is missing beside it" in err
 
     def test_a_size_that_fails_is_a_row_and_the_rest_goes_on(
         self, run: Callable, exported: Callable, checkpoint: Path
@@ -251,11 +251,11 @@ class TestCheck:
         if metadata.startswith("{"):
             assert code == 0 and "made by another tool" in out
         else:
-            assert code == 1 and "is no JSON object" in err
+            assert code == 1 and "is not a JSON object" in err
 
     def test_no_onnx_file(self, run: Callable) -> None:
         code, out, err = run("check", PHOTO)
-        assert (code, out) == (1, "") and "is not an ONNX file" in err
+        assert (code, out) == (1, "") and "is not an exported file" in err
 
 
 class TestPredict:

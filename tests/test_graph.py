@@ -122,7 +122,7 @@ def test_a_server_that_does_not_stop_is_an_error(monkeypatch: pytest.MonkeyPatch
 
 def test_without_netron_the_command_that_installs_it(pools: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "netron", None)
-    with pytest.raises(ImportError, match=r"litehrnet\[notebooks\]"):
+    with pytest.raises(ImportError, match=r"pip install 'netron>=9\.3'"):
         graph.show(pools[0])
 
 
