@@ -86,7 +86,7 @@ def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         # The graph is meant for this one size.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
-        with eval_mode(model):
+        with eval_mode(model), torch.autocast("cpu", enabled=False):
             return torch.jit.trace(model, zeros_like_input(size), check_trace=False)
 
 

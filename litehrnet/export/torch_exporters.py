@@ -81,7 +81,8 @@ def run_exporter(
         # height and width as numbers, which the graph would have to ask for, one by one, 49 times (the torchscript
         # exporter asks for them as soon as the batch is free).
         module = set_shuffle(shared_copy(module), "index")
-    with eval_mode(module), torch.no_grad(), quiet():
+    # Under the caller's autocast the graph would hold its casts.
+    with eval_mode(module), torch.no_grad(), torch.autocast(first.device.type, enabled=False), quiet():
         if exporter == "torchscript":
             buffer = io.BytesIO()
             axes = {0: "batch"} | ({2: "height", 3: "width"} if dynamic == "size" else {})
