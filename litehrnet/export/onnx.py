@@ -56,7 +56,7 @@ def export_onnx(
 
     Returns:
         The path of the file. Its metadata key "litehrnet" holds JSON: variant, size, dynamic, joints, mean, std,
-        pooling, fused, version, weights.
+        pooling, fused, version, weights; and joint_set, if the model knows the names of its joints.
 
     Raises:
         ValueError: a size that the network cannot run, weights that are not float32 or not finite, an unknown choice,
@@ -91,6 +91,7 @@ def _first_edition(dynamic: object, weights: object, fp16: bool | None) -> tuple
 
 def describe(model: nn.Module, size: tuple[int, int], dynamic: str | None, weights: str) -> dict[str, object]:
     """What a file says about itself, under the metadata key "litehrnet"."""
+    joints = getattr(model, "joints", None)
     return {
         "variant": model.variant.name,
         "size": list(size),
@@ -102,6 +103,7 @@ def describe(model: nn.Module, size: tuple[int, int], dynamic: str | None, weigh
         "fused": bool(getattr(model, "fused", False)),
         "version": __version__,
         "weights": weights,
+        **({} if joints is None else {"joint_set": joints.to_dict()}),
     }
 
 

@@ -57,7 +57,7 @@ class FusedLiteHRNet(nn.Module):
     """What a `LiteHRNet` computes, arranged for speed; build it with `fuse`.
 
     Attributes:
-        variant, num_joints: as the network it was built from.
+        variant, num_joints, joints: as the network it was built from.
         size: (height, width) that an exported file is tied to; None where the recipe leaves every size open. In PyTorch
             every legal size runs.
         fused: True.
@@ -67,7 +67,7 @@ class FusedLiteHRNet(nn.Module):
 
     def __init__(self, model: LiteHRNet, size: tuple[int, int], recipe: Recipe) -> None:
         super().__init__()
-        self.variant, self.num_joints = model.variant, model.num_joints
+        self.variant, self.num_joints, self.joints = model.variant, model.num_joints, model.joints
         self.size = size if recipe.equal_shapes or recipe.by_rows else None
         self.recipe = recipe
         backbone = fold_batch_norms(model).backbone
