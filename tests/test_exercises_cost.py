@@ -56,7 +56,7 @@ def test_wrong_macs(answer, reason):
     ("answer", "reason"),
     [
         (lambda *case: 100 * solve_saving(*case), "percentage"),
-        (lambda *case: 1 - solve_saving(*case), "what remains"),
+        (lambda *case: 1 - solve_saving(*case), "share that remains"),
         (lambda channels, *rest: solve_saving([2 * c for c in channels], *rest), "one half"),
         (lambda *case: 0.8, "expected"),
     ],

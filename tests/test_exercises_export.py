@@ -1,4 +1,4 @@
-"""The checks of notebook 03: right on the solutions, "unsolved" on the stubs, and true of the installed exporters."""
+"""The checks of notebook 03: wrong answers are explained, and the checks are true of the installed exporters."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ def positions(before, after):
         (check_count_adds, lambda before, after: 0, "expected"),
         (check_count_adds, lambda before, after: 0 if before == (64, 48) and after == (8, 6) else 110, "k - 1"),
         (check_count_adds, lambda before, after: positions(before, after), "is enough"),
-        (check_find_wrong_sizes, only_shapes, "all-equal image"),
-        (check_find_wrong_sizes, flat_image, "all-equal image"),
+        (check_find_wrong_sizes, only_shapes, "the same everywhere"),
+        (check_find_wrong_sizes, flat_image, "the same everywhere"),
         (check_find_wrong_sizes, lambda right, file, sizes: list(sizes), "expected []"),
         (check_find_wrong_sizes, lambda right, file, sizes: [], "expected [64, 33"),
     ],

@@ -68,7 +68,7 @@ def squares(heatmaps: torch.Tensor, targets: torch.Tensor, visible: torch.Tensor
         (check_relative_difference, lambda a, b: difference(a, b).max(), "before the division"),
         (check_relative_difference, lambda a, b: difference(a, b).mean() / np.abs(a).max(), "mean"),
         (check_relative_difference, lambda a, b: (difference(a, b) / (np.abs(a) + 1e-30)).max(), "expected"),
-        (check_relative_difference, lambda a, b: (a - b).max() / np.abs(a).max(), "both ways"),
+        (check_relative_difference, lambda a, b: (a - b).max() / np.abs(a).max(), "both signs"),
         (check_relative_difference, lambda a, b: difference(a, b).max() / a.max(), "negative"),
         (check_flip_back, lambda maps, pairs: maps[..., ::-1], "exchange the pairs"),
         (check_flip_back, lambda maps, pairs: maps, "expected"),

@@ -43,10 +43,10 @@ def check_cases(
 
     Args:
         answer: the reader's function; a stub raises NotImplementedError.
-        spec: a slow, obvious function that is right.
+        spec: the specification: slow, obvious and right.
         cases: argument tuples for both.
         tolerance: largest absolute difference between numbers that counts as equal.
-        hints: given (case, expected, got), names a wrong answer that people really give, or returns None.
+        hints: given (case, expected, got), explains a mistake that people really make, or returns None.
 
     >>> check_cases(lambda n: n * 2, lambda n: n + n, [(1,), (2,)])
     Right: all 2 cases agree.
@@ -60,7 +60,7 @@ def check_cases(
             got = answer(*case)
         except NotImplementedError:
             return Verdict("unsolved", "Not solved yet: replace `raise NotImplementedError` with your answer.")
-        except Exception as error:  # the reader's own code may raise anything, and is told so
+        except Exception as error:  # the reader's code may raise anything; the verdict shows it
             return Verdict("wrong", f"Wrong for {_show_case(case)}: your code raised {type(error).__name__}: {error}")
         if got is None:
             return Verdict("wrong", f"Wrong for {_show_case(case)}: your function returns None; is a `return` missing?")
@@ -73,6 +73,11 @@ def check_cases(
             return Verdict("wrong", f"{message} {hint}" if hint else message)
         count += 1
     return Verdict("right", f"Right: all {count} cases agree.")
+
+
+def listed(got: Any) -> Any:
+    """An answer as a list if it is anything that can be one; text and None stay what they are."""
+    return list(got) if isinstance(got, Iterable) and not isinstance(got, str) else got
 
 
 def _equal(expected: Any, got: Any, tolerance: float) -> bool:

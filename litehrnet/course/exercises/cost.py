@@ -37,9 +37,9 @@ def check_conv_macs(answer: Callable[..., int]) -> Verdict:
         oh, ow = -(-h // stride), -(-w // stride)
         window = kernel * kernel
         known = {
-            out * c * window * oh * ow: "Forgotten: a filter sees only the channels of its own group.",
-            out * c // groups * window * h * w: "Forgotten: a stride leaves fewer positions.",
-            out * c // groups * kernel * oh * ow: "A kernel has kernel * kernel positions.",
+            out * c * window * oh * ow: "A filter sees only the channels of its own group.",
+            out * c // groups * window * h * w: "A stride of 2 leaves fewer positions.",
+            out * c // groups * kernel * oh * ow: "A kernel has kernel * kernel weights per channel.",
             out * c // groups * window * (h // stride) * (w // stride): "An odd side is rounded up when it is halved.",
             2 * expected: "A MAC is a multiplication and an addition together; you count two.",
         }
@@ -87,7 +87,7 @@ def check_block_saving(answer: Callable[..., float]) -> Verdict:
         if abs(got - 100 * expected) < 0.01:
             return "Give a share between 0 and 1, not a percentage."
         if abs(got - (1 - expected)) < 1e-6:
-            return "That is what remains; asked is what is saved."
+            return "That is the share that remains; the question is which share is saved."
         doubled = block_saving([2 * c for c in case[0]], *case[1:])
         if abs(got - doubled) < 1e-6:
             return "Both blocks process only one half of the channels."

@@ -16,7 +16,7 @@ def check_old_exporter_says(answer: Callable[[int, int, bool], str]) -> Verdict:
     """Check `old_exporter_says(n, m, known)`: what the TorchScript exporter makes of adaptive pooling.
 
     The answer is "AveragePool", "GlobalAveragePool", "not a factor" or "not accessible", for a map of n x n pixels
-    that is pooled to m x m, where `known` tells whether n is fixed in the export.
+    that is pooled to m x m; `known` tells whether n is fixed in the export.
     """
 
     def spec(n: int, m: int, known: bool) -> str:
@@ -31,7 +31,7 @@ def check_old_exporter_says(answer: Callable[[int, int, bool], str]) -> Verdict:
         if m == 1:
             return "Pooling to a single value has an operator of its own, GlobalAveragePool, which needs no size."
         if known and n % m == 1:
-            return "The old exporter writes only ratios that divide, although a remainder of 1 could be written too."
+            return "The older exporter writes only ratios that divide, although a remainder of 1 could be written too."
         return None
 
     cases = [(64, 8, True), (64, 7, True), (10, 3, True), (64, 8, False), (64, 7, False), (7, 1, True), (7, 1, False)]
@@ -39,7 +39,7 @@ def check_old_exporter_says(answer: Callable[[int, int, bool], str]) -> Verdict:
 
 
 def count_adds(before: Sequence[int], after: Sequence[int]) -> int:
-    """Additions that torch's new exporter writes for adaptive pooling from `before` to `after`, (height, width) each.
+    """Additions that torch's newer exporter writes for adaptive pooling from `before` to `after`, (height, width) each.
 
     None where both sides divide (one AveragePool), none where all windows of an axis are equally long (one
     ReduceMean). Otherwise one for every position in the longest window but the first.
@@ -55,7 +55,7 @@ def count_adds(before: Sequence[int], after: Sequence[int]) -> int:
 
 
 def check_count_adds(answer: Callable[[tuple[int, int], tuple[int, int]], int]) -> Verdict:
-    """Check `count_adds(before, after)`: how many Add nodes the new exporter writes for one adaptive pooling.
+    """Check `count_adds(before, after)`: how many Add nodes the newer exporter writes for one adaptive pooling.
 
     >>> check_count_adds(count_adds)
     Right: all 8 cases agree.
@@ -117,9 +117,9 @@ def check_find_wrong_sizes(answer: Callable[[Callable, Callable, Sequence[int]],
         return wrong
 
     def hints(case: tuple, expected: list[int], got: object) -> str | None:
-        missed = sorted(set(expected) - set(got)) if isinstance(got, (list, tuple)) else []
+        missed = [n for n in expected if n not in got] if isinstance(got, (list, tuple)) else []
         if missed and all(case[0](image(n)).shape == case[1](image(n)).shape for n in missed):
-            return "At the sides you missed the shapes agree and the values do not. Did you try an all-equal image?"
+            return "Where you missed one, the shapes agree and the values do not. Is your image the same everywhere?"
         return None
 
     torch, sizes = _Pooling("torch", output_size=4), [32, 64, 33, 40, 35]

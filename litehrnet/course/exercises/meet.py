@@ -11,13 +11,13 @@ from torch import Tensor
 
 from ...blocks import ConditionalChannelWeighting, upsample_nearest
 from ...model import count_parameters
-from .core import Verdict, check_cases
+from .core import Verdict, check_cases, listed
 
 __all__ = ["check_block_parameters", "check_fuse_two", "check_shuffle_order"]
 
 
 def shuffle_order(channels: int, groups: int) -> list[int]:
-    """The specification of exercise 1: deal the groups out like hands of cards, one card of each in turn.
+    """The specification of exercise 1: take cards from the groups in turn, as from hands of cards.
 
     >>> shuffle_order(6, 2)
     [0, 3, 1, 4, 2, 5]
@@ -32,7 +32,7 @@ def shuffle_order(channels: int, groups: int) -> list[int]:
 
 
 def check_shuffle_order(answer: Callable[[int, int], Sequence[int]]) -> Verdict:
-    """Check `answer(channels, groups)`: for every position after a channel shuffle, the channel that sits there.
+    """Check `answer(channels, groups)`: for every position after a channel shuffle, the channel that comes there.
 
     >>> check_shuffle_order(lambda channels, groups: list(range(channels)))
     Wrong for (6, 2): expected [0, 3, 1, 4, 2, 5], got [0, 1, 2, 3, 4, 5].
@@ -42,12 +42,12 @@ def check_shuffle_order(answer: Callable[[int, int], Sequence[int]]) -> Verdict:
         moves = [0] * len(expected)
         for position, channel in enumerate(expected):
             moves[channel] = position
-        if list(got) == moves:
-            return "You say where each channel goes; asked is which channel comes to each position."
+        if got == moves:
+            return "You list where each channel goes; the question is which channel comes to each position."
         return None
 
     return check_cases(
-        lambda channels, groups: None if (got := answer(channels, groups)) is None else list(got),
+        lambda channels, groups: listed(answer(channels, groups)),
         shuffle_order,
         [(6, 2), (4, 2), (8, 2), (40, 2), (6, 3), (12, 4), (5, 1), (5, 5)],
         hints=hint,
@@ -72,11 +72,11 @@ def check_block_parameters(answer: Callable[[tuple[int, ...]], int]) -> Verdict:
         norms = 2 * hidden + 4 * sum(halves)
         biases = sum(int(h / 4) + h for h in halves)
         known = {
-            expected - norms: "That leaves out the batch norms, two numbers a channel.",
-            expected - norms // 2: "A batch norm has two trainable numbers a channel, a scale and a shift.",
+            expected - norms: "That leaves out the batch norms, two numbers per channel.",
+            expected - norms // 2: "A batch norm has two trainable numbers per channel, a scale and a shift.",
             expected - biases: "The two convolutions of spatial weighting have biases.",
             expected
-            + 9 * sum(h * h - h for h in halves): "A depthwise filter sees one channel: 9 numbers, not 9 a pair.",
+            + 9 * sum(h * h - h for h in halves): "A depthwise filter sees one channel: 9 numbers, not 9 per pair.",
             block_parameters([2 * c for c in case[0]]): "Only one half of the channels goes through the weightings.",
         }
         return known.get(got) if isinstance(got, Number) else None
@@ -111,10 +111,9 @@ def check_fuse_two(answer: Callable[..., Sequence[Tensor]]) -> Verdict:
     def down(x: Tensor) -> Tensor:
         return x[..., ::2, ::2] - 0.5 * x[..., 1::2, 1::2]
 
-    def on_copies(x0: Tensor, x1: Tensor) -> list[Tensor] | None:
+    def on_copies(x0: Tensor, x1: Tensor) -> Any:
         # Copies, so that an answer which works in place does not spoil the specification's input.
-        got = answer(x0.clone(), x1.clone(), up, down)
-        return None if got is None else list(got)
+        return listed(answer(x0.clone(), x1.clone(), up, down))
 
     def hint(case: tuple, expected: list[Tensor], got: Any) -> str | None:
         x0, x1 = case
@@ -130,8 +129,9 @@ def check_fuse_two(answer: Callable[..., Sequence[Tensor]]) -> Verdict:
             (rows(y0, 2 * down(torch.relu(y0)) + x1), "The second row reads y0 before the ReLU."),
             ([y0, 2 * down(y0) + x1], "The ReLU at the end of both rows is missing."),
         )
-        same = (len(got) == 2, all(isinstance(g, Tensor) for g in got))
-        for maps, sentence in known if all(same) else ():
+        if not (isinstance(got, list) and len(got) == 2 and all(isinstance(g, Tensor) for g in got)):
+            return None
+        for maps, sentence in known:
             if all(g.shape == m.shape and torch.allclose(g, m, atol=1e-6) for g, m in zip(got, maps, strict=True)):
                 return sentence
         return None

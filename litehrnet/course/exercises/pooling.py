@@ -9,7 +9,7 @@ import torch
 from torch.nn import functional as F
 
 from ...pooling import adaptive_windows, computed_windows
-from .core import Verdict, check_cases
+from .core import Verdict, check_cases, listed
 
 __all__ = ["check_exact_outputs", "check_pool_any", "check_smallest_exact_input"]
 
@@ -30,12 +30,12 @@ def check_exact_outputs(answer: Callable[[int], Sequence[int]]) -> Verdict:
 
     def hints(case: tuple, expected: list[int], got: object) -> str | None:
         (n,) = case
-        if list(got) == [m for m in range(1, n + 1) if n % m == 0]:
-            return "You have the sizes that divide the input; a remainder of 1 is exact too."
+        if got == [m for m in range(1, n + 1) if n % m == 0]:
+            return "These are the sizes that divide the input; a remainder of 1 is exact too."
         return None
 
     return check_cases(
-        lambda n: None if (got := answer(n)) is None else [int(m) for m in got],
+        lambda n: listed(answer(n)),
         spec,
         [(n,) for n in (1, 2, 5, 8, 10, 11, 17, 64)],
         hints=hints,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Number
 
 import numpy as np
 
@@ -48,20 +49,20 @@ def check_relative_difference(answer: Callable[[np.ndarray, np.ndarray], float])
 
     def hint(case: tuple, expected: float, got: object) -> str | None:
         ours, theirs = case
+        off, size = theirs - ours, np.abs(ours)
         with np.errstate(divide="ignore", invalid="ignore"):
             mistakes = {
-                "That is the difference before the division.": np.abs(ours - theirs).max(),
-                "That is the mean difference; one wrong pixel would drown in it.": np.abs(ours - theirs).mean()
-                / np.abs(ours).max(),
-                "You divide each pixel by its own value; where that is almost 0, the ratio means nothing.": np.max(
-                    np.abs(ours - theirs) / np.abs(ours)
+                "That is the difference before the division.": np.abs(off).max(),
+                "That is the mean difference, in which one wrong pixel goes unnoticed.": np.abs(off).mean()
+                / size.max(),
+                "You divide each difference by its own pixel; where that is almost 0, the ratio means nothing.": np.max(
+                    np.abs(off) / size
                 ),
-                "Differences go both ways: take absolute values first.": (ours - theirs).max() / np.abs(ours).max(),
-                "The largest value may be a negative one: take absolute values.": np.abs(ours - theirs).max()
-                / ours.max(),
+                "Differences have both signs: take absolute values first.": -off.min() / size.max(),
+                "The largest value may be a negative one: take absolute values.": np.abs(off).max() / ours.max(),
             }
         for text, value in mistakes.items():
-            if np.isscalar(got) and np.isclose(float(got), value):
+            if isinstance(got, Number) and np.isclose(got, value):
                 return text
         return None
 
