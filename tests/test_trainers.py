@@ -34,6 +34,7 @@ SAME = {
     "lightning_parts.ckpt": "",
     "timm.pth": "took the averaged ones, state_dict_ema, not state_dict",
     "model_ema.pth": "took the averaged ones, model_ema.module, not model",
+    "shadow.pth": "took the averaged ones, ema.shadow, not model; their running statistics are those of the raw ones",
     "ema_only.pth": "",
     "ema_prefix.pth": "took the averaged ones, ema, not net",
     "averaged_model.pth": "",

@@ -204,6 +204,7 @@ def checkpoints(state: dict) -> dict[str, object]:
         "torch": [torch.Size([1, 2]), torch.float16, torch.device("cpu"), torch.Generator().get_state()],
     }
     averaged = copy.deepcopy(state)
+    buffers = {key for key in state if ".running_" in key or key.endswith("num_batches_tracked")}
     return {
         "mmpose1.pth": mmengine,
         "mmpose1_ema.pth": ema_of_mmengine,
@@ -229,6 +230,10 @@ def checkpoints(state: dict) -> dict[str, object]:
         },
         "timm.pth": {"state_dict": other, "state_dict_ema": state, "args": argparse.Namespace(model="litehrnet")},
         "model_ema.pth": {"model": other, "model_ema": {"module": state, "updates": 9}},
+        "shadow.pth": {
+            "model": {key: state[key] if key in buffers else value for key, value in other.items()},
+            "ema": {"decay": 0.99, "shadow": {key: value for key, value in state.items() if key not in buffers}},
+        },
         "ema_only.pth": {"model_ema": state, "epoch": 1},
         "ema_prefix.pth": {**prefixed(other, "net."), **prefixed(state, "ema.module.")},
         "averaged_model.pth": {"n_averaged": torch.tensor(4), **prefixed(averaged, "module.")},

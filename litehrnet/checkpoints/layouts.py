@@ -29,6 +29,7 @@ _STEM = re.compile(r"((?:[^.]+\.)*?)(?:backbone\.)?stem\.(?:conv1|branch1|expand
 _AVERAGED = re.compile(r"(?:^|_)(?:ema|averaged?|avg|swa)(?:_|$)")
 # Which of several sets of raw weights is meant, if the file does not say.
 _USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network")
+_STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
 # Parts of a name that a wrapper adds, at any depth.
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _HEADS = ("head.", "keypoint_head.", "final_layer.")
@@ -85,8 +86,14 @@ def find_state(held: object, path: Path) -> FoundState:
     if not places:
         raise ValueError(_what_it_holds(held, path))
     place, note = _choose(places, held, path)
-    others = [other.prefix for other in places if other.container == place.container and other.prefix != place.prefix]
-    entries = _our_names(place, others, path)
+    entries = _our_names(place, places, path)
+    raw = [other for other in places if not other.averaged]
+    if place.averaged and len(raw) == 1:
+        # Some trainers average the parameters alone, and use them with the raw network's running statistics.
+        others = _our_names(raw[0], places, path).items()
+        missing = {key: value for key, value in others if key.endswith(_STATISTICS) and key not in entries}
+        entries |= missing
+        note += "; their running statistics are those of the raw ones" if missing else ""
     notes = [note] if note else []
     if any(str(name).startswith(_MMCV_EMA) for name in place.entries):
         notes.append(
@@ -178,8 +185,9 @@ def _without_wrappers(name: object) -> str:
     return ".".join(part for part in str(name).split(".") if part not in _WRAPPERS)
 
 
-def _our_names(place: _Place, others: list[str], path: Path) -> dict[str, object]:
+def _our_names(place: _Place, places: list[_Place], path: Path) -> dict[str, object]:
     """The entries of one set of weights by our names; what a trainer keeps beside the network is left out."""
+    others = [other.prefix for other in places if other.container == place.container and other.prefix != place.prefix]
     named = [(_without_wrappers(name), value) for name, value in place.entries.items()]
     inside = [(name.removeprefix(place.prefix), value) for name, value in named if name.startswith(place.prefix)]
     if place.prefix and not any(name.startswith(_HEADS) for name, _ in inside):

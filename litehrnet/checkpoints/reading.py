@@ -260,7 +260,7 @@ def _read_pickle(path: Path, protocol: int) -> object:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Detected pickle protocol")  # said below where it matters
             # What the caller has allowed stays allowed afterwards.
-            added = _ALLOWED - set(torch.serialization.get_safe_globals())  # type: ignore[arg-type]
+            added = _ALLOWED - set(torch.serialization.get_safe_globals())
             # An open file, because torch.load goes by the ending of a name.
             with torch.serialization.safe_globals(list(added)), path.open("rb") as file:  # type: ignore[arg-type]
                 return torch.load(file, map_location="cpu", weights_only=True)
