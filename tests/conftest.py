@@ -4,28 +4,21 @@ from __future__ import annotations
 
 import inspect
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from bounds import LOG, SPARE
+from chromium import find_browser
 from reference import reference_model as model_with_reference_weights
 
 import litehrnet
 
 ROOT = Path(__file__).resolve().parents[1]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
 LARGEST_SHOWN = 1e6  # a margin above this says nothing more
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))  # one, since tests run in several processes
-
-
-def find_browser() -> str | None:
-    """The path of the system's chromium, or None."""
-    return next((path for name in BROWSERS if (path := shutil.which(name))), None)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

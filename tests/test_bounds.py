@@ -13,7 +13,10 @@ import pytest
 import torch
 
 TESTS = Path(__file__).parent
-SETTINGS = '[tool.pytest.ini_options]\nmarkers = ["numeric: x", "slow: x", "browser: x"]\npythonpath = ["{}"]\n'
+SETTINGS = """[tool.pytest.ini_options]
+markers = ["numeric: x", "slow: x", "browser: x"]
+pythonpath = ["{tests}", "{tools}"]
+"""
 WIDE = """
 import pytest
 from bounds import beyond, difference, same, within
@@ -47,7 +50,7 @@ def test_without_marker():
 
 def run_with_margins(folder: Path, options: tuple[str, ...] = (), **files: str) -> tuple[int, str]:
     """Exit code and output of pytest with `--margins` on files that use the tests' own conftest.py."""
-    (folder / "pyproject.toml").write_text(SETTINGS.format(TESTS))
+    (folder / "pyproject.toml").write_text(SETTINGS.format(tests=TESTS, tools=TESTS.parent / "tools"))
     (folder / "conftest.py").write_text((TESTS / "conftest.py").read_text())
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)

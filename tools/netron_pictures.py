@@ -4,8 +4,8 @@ python tools/netron_pictures.py              into notebooks/figures/
 python tools/netron_pictures.py --to FOLDER  elsewhere, to look at them first
 
 On a static page Netron's frame is a dead link, so a stored picture stands in. Each is exported by Netron's own menu
-command, not photographed. Beside each PNG lies a JSON file with a hash of the graph's nodes; tests/test_figures.py
-makes the graphs anew and says when a picture is stale.
+command, not photographed. Beside each PNG is a JSON file with a hash of the graph's nodes; tests/test_figures.py
+makes the graphs again and says when a picture is out of date.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from chromium import wanted_browser, window
+from course import ROOT
 
 import litehrnet
 from litehrnet.course import netron as graph
@@ -29,13 +30,9 @@ from litehrnet.fusion import fuse
 
 if TYPE_CHECKING:
     import onnx
+    from playwright.sync_api import Route
 
-FIGURES = Path(__file__).resolve().parents[1] / "notebooks" / "figures"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+FIGURES = ROOT / "notebooks" / "figures"
 BLOCK = "/backbone/stage0/stage0.0/layers/layers.0/"
 FUSED_BLOCK = "/stages.0/stages.0.1/blocks.0/"
 
@@ -117,35 +114,24 @@ def fingerprint(model: onnx.ModelProto) -> str:
 
 def draw(path: Path, target: Path, browser: str) -> None:
     """Open a file in Netron, without a window, and store what its menu command "Export as PNG" gives."""
-    from playwright.sync_api import Route, sync_playwright
-
     host, port = graph.serve(path)
     address = f"http://{host}:{port}"
 
-    def only_ours(route: Route) -> None:
-        if route.request.url.startswith(f"{address}/view.js"):
-            # Netron puts sizes between two brackets that few fonts have.
-            response = route.fetch()
-            route.fulfill(response=response, body=response.text().replace(r"\u3008", "(").replace(r"\u3009", ")"))
-        elif route.request.url.startswith((address, "data:", "blob:")):
-            route.continue_()
-        else:
-            route.abort()
+    def with_common_brackets(route: Route) -> None:
+        """Netron puts sizes between two brackets that few fonts have."""
+        response = route.fetch()
+        route.fulfill(response=response, body=response.text().replace(r"\u3008", "(").replace(r"\u3009", ")"))
 
     try:
-        with sync_playwright() as playwright:
-            chromium = playwright.chromium.launch(executable_path=browser, args=QUIET)
-            context = chromium.new_context(accept_downloads=True, viewport={"width": 1280, "height": 1600})
-            context.add_cookies([{"name": "consent", "value": "1", "url": address}])
-            page = context.new_page()
-            page.route("**/*", only_ours)
+        with window(browser, address, 1280, 1600) as page:
+            page.context.add_cookies([{"name": "consent", "value": "1", "url": address}])
+            page.route(f"{address}/view.js*", with_common_brackets)
             page.goto(address)
             page.locator("body.default").wait_for(timeout=60_000)
             page.locator("g.graph-node, g.node").first.wait_for()
             with page.expect_download() as download:
                 page.keyboard.press("Control+Shift+E")
             download.value.save_as(target)
-            chromium.close()
     finally:
         graph.stop()
 
@@ -166,9 +152,7 @@ def main(folder: Path, width: int = 1400) -> None:
     """Write every picture and its JSON file into `folder`."""
     import onnx
 
-    browser = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if browser is None:
-        raise SystemExit(f"no browser found; one of these is needed: {', '.join(BROWSERS)}")
+    browser = wanted_browser()
     torch.set_num_threads(1)
     for picture in PICTURES:
         with tempfile.TemporaryDirectory() as temporary:

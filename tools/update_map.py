@@ -32,7 +32,7 @@ def row(one: Card) -> str:
 
 
 def updated(text: str) -> str:
-    """The cell that holds the map, with its table written anew.
+    """The cell that holds the map, with its table written again.
 
     Raises:
         ValueError: there is not exactly one table in it.

@@ -62,7 +62,7 @@ def devices() -> str:
 
 
 def updated(text: str) -> str:
-    """README.md with all parts written anew.
+    """README.md with all made parts written again.
 
     Raises:
         ValueError: a marker is missing.

@@ -1,0 +1,204 @@
+"""Draw the notebooks' opening pictures, and the browser demo with a result. Netron's: tools/netron_pictures.py.
+
+    python tools/draw_pictures.py                     all, into notebooks/figures/
+    python tools/draw_pictures.py 04_fix_the_pooling  some
+    python tools/draw_pictures.py --to FOLDER         elsewhere, to look at them first
+
+All show live networks, the bundled weights and the newest stored report; run it again when those change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import io
+import json
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib
+import numpy as np
+import torch
+from chromium import wanted_browser, window
+from course import ROOT
+from matplotlib.figure import Figure
+from PIL import Image
+
+import litehrnet
+from litehrnet.complexity import count
+from litehrnet.export import export_onnx
+from litehrnet.files import data_path
+from litehrnet.heatmaps import crop_person, to_input
+from litehrnet.images import read_image
+from litehrnet.measure import stored_report
+from litehrnet.model import with_fuse_step
+from litehrnet.runtimes import load
+
+matplotlib.use("Agg")
+from litehrnet.course import draw
+
+FIGURES = ROOT / "notebooks" / "figures"
+SIZE = (256, 192)
+BOX = (20, 10, 345, 502)  # of the astronaut, as in the notebooks
+PERSON = 14  # of data/heldout, as in notebook 08
+ENLARGED = 2  # the renderings are small, and the demo shows a photograph pixel by pixel
+
+
+# Networks and their answers
+
+
+def heatmaps_of(network: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    """PyTorch's heatmaps, (1, K, h, w)."""
+    with torch.inference_mode():
+        return network(torch.from_numpy(images)).numpy()
+
+
+def heatmaps_of_file(network: torch.nn.Module, images: np.ndarray) -> np.ndarray:
+    """ONNX Runtime's heatmaps from an exported file, (1, K, h, w)."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load(export_onnx(network, Path(folder) / "model.onnx", exporter="torchscript"))(images)
+
+
+def rendering() -> tuple[np.ndarray, list[float]]:
+    """The rendered person and the box around them."""
+    people = json.loads(data_path("heldout/people.json").read_text())["annotations"]
+    box = next(person["bbox"] for person in people if person["image_id"] == PERSON)
+    return read_image(data_path(f"heldout/{PERSON:06}.jpg")), box
+
+
+# One function per picture
+
+
+def two_runtimes() -> Figure:
+    """The same heatmaps from PyTorch and from ONNX Runtime."""
+    crop, _ = crop_person(read_image(data_path("astronaut.jpg")), BOX)
+    model, images = litehrnet.load_pretrained("litehrnet18"), to_input(crop)
+    return draw.two_runtimes(crop, heatmaps_of(model, images), heatmaps_of_file(model, images))
+
+
+def four_resolutions() -> Figure:
+    """The network's branches."""
+    return draw.four_resolutions(litehrnet.create_model("litehrnet18"), SIZE)
+
+
+def costs() -> Figure:
+    """Where each variant's MACs are."""
+    parts = {name: count(litehrnet.create_model(name), SIZE).by_part for name in litehrnet.VARIANTS}
+    before = parts["wider_naive_litehrnet18"]["pointwise"] / 1e6
+    after = parts["litehrnet18"]["cross_resolution"] / 1e6
+    text = f"Channel weighting did its work: {before:.1f} (orange, last bar) became {after:.1f} (pink, first bar)."
+    return draw.part_bars(parts, "MACs, millions, at 256×192", text)
+
+
+def right_and_wrong() -> Figure:
+    """A right file, and one whose fuse step is tidy."""
+    crop, _ = crop_person(*rendering())
+    model = litehrnet.set_pooling(litehrnet.load_pretrained("litehrnet18"), "computed")
+    images = to_input(crop)
+    files = [heatmaps_of_file(network, images) for network in (model, with_fuse_step(model, "tidy"))]
+    return draw.right_and_wrong(crop, heatmaps_of(model, images), *files)
+
+
+def photograph_to_joints() -> Figure:
+    """From a photograph to its joints."""
+    image = read_image(data_path("astronaut.jpg"))
+    crop, to_crop = crop_person(image, BOX)
+    heatmaps = heatmaps_of(litehrnet.load_pretrained("litehrnet18"), to_input(crop))
+    return draw.photograph_to_joints(image, BOX, crop, heatmaps, to_crop)
+
+
+def time_by_kind() -> Figure:
+    """Where the time goes, before and after fusion."""
+    report = stored_report()
+    inside = report.notes["inside_onnxruntime"]
+    profiles = {
+        "public graph": inside["public graph"]["by_kind_ms"],
+        "fused graph": inside["fused"]["by_kind_ms"],
+    }
+    note = f"Lite-HRNet-18 at 256x192, one thread; {report.machine['processor']}, {report.machine['date']}."
+    return draw.time_by_kind(profiles, note)
+
+
+def browser_demo() -> Image.Image:
+    """The demo page in headless chromium, with a rendering and its box."""
+    image, box = rendering()
+    small = Image.fromarray(image)
+    picture = io.BytesIO()
+    small.resize((ENLARGED * small.width, ENLARGED * small.height), Image.Resampling.LANCZOS).save(picture, "PNG")
+    sides = dict(zip(("x", "y", "width", "height"), (ENLARGED * side for side in box), strict=True))
+    demo = load_demo()
+    server = demo.make_server(demo.assemble())
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    home = f"http://127.0.0.1:{server.server_address[1]}/"
+    try:
+        with window(wanted_browser(), home, 1000, 1250) as page:
+            page.goto(home)
+            page.wait_for_selector("body.ready", timeout=120_000)
+            page.set_input_files("#file", {"name": "person.png", "mimeType": "image/png", "buffer": picture.getvalue()})
+            page.wait_for_function("document.getElementById('status').textContent.includes(' ms in the network')")
+            # The milliseconds are those of one machine at one minute: a stored picture shows none.
+            page.evaluate(
+                """async (box) => {
+                    const app = await import("./app.js");
+                    await app.useBox(box);
+                    const line = document.getElementById("status");
+                    line.textContent = line.textContent.replace(/^\\d+ ms/, "… ms");
+                }""",
+                sides,
+            )
+            shown = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+    finally:
+        server.shutdown()
+        server.server_close()
+    return shown.resize((800, round(800 * shown.height / shown.width)), Image.Resampling.LANCZOS)
+
+
+def load_demo() -> ModuleType:
+    """examples/browser/serve.py as a module."""
+    spec = importlib.util.spec_from_file_location("serve_demo", ROOT / "examples" / "browser" / "serve.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+PICTURES: dict[str, Callable[[], Figure | Image.Image]] = {
+    "00_start_here": two_runtimes,
+    "01_meet_lite_hrnet": four_resolutions,
+    "02_count_the_cost": costs,
+    "03_watch_the_export_fail": draw.constants_wanted,
+    "04_fix_the_pooling": lambda: draw.window_gallery([(8, 2), (10, 3), (11, 4)]),
+    "05_export_and_verify": right_and_wrong,
+    "06_see_the_heatmaps": photograph_to_joints,
+    "07_make_it_fast": time_by_kind,
+    "08_take_it_to_devices": draw.roads,
+    "08_browser_demo": browser_demo,
+}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write the pictures that were asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a picture, without .png (default: all)")
+    parser.add_argument("--to", type=Path, default=FIGURES, metavar="FOLDER", help="where to write")
+    options = parser.parse_args(arguments)
+    if unknown := [name for name in options.names if name not in PICTURES]:
+        parser.error(f"no picture {', '.join(unknown)}; there are: {', '.join(PICTURES)}")
+    torch.set_num_threads(1)
+    for name in options.names or PICTURES:
+        target = options.to / f"{name}.png"
+        picture = PICTURES[name]()
+        if isinstance(picture, Figure):
+            picture.savefig(target)
+        else:
+            picture.save(target, optimize=True)
+        print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
