@@ -26,7 +26,7 @@ static int try_it(const uint8_t *bytes, size_t size, const float *image, float *
     lhr_network *network;
     lhr_context *context;
     if (lhr_load_memory(&network, bytes, size)) return 0;
-    if (lhr_joints(network) <= 64 && !lhr_context_new(&context, network, 32, 32, 1)) {
+    if (lhr_joints(network) <= 64 && dice(20) == 0 && !lhr_context_new(&context, network, 32, 32, 1)) {
         if (lhr_run(context, image, 1, maps)) abort();
         lhr_context_free(context);
     }

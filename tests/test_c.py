@@ -29,7 +29,7 @@ from litehrnet.export.c import branch_order, export_c
 from litehrnet.files import data_path
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, read_image, to_image, to_input
-from litehrnet.model import LiteHRNet, Variant
+from litehrnet.model import LiteHRNet, Variant, with_fuse_step
 from litehrnet.runtimes import RUNTIMES, load, usual_size
 from litehrnet.runtimes import c as engine_in_c
 from litehrnet.runtimes.c import Engine
@@ -310,6 +310,8 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         export_c(fuse(reference_model("litehrnet18"), (64, 64)), tmp_path / "my.lhr")
     with pytest.raises(ValueError, match="2 blocks"):
         export_c(small_model(Variant("one", (1, 1, 1), (8, 8, 8, 8), True, blocks=1)), tmp_path / "my.lhr")
+    with pytest.raises(ValueError, match="tidy"):
+        export_c(with_fuse_step(model, "tidy"), tmp_path / "my.lhr")
     with torch.no_grad():
         model.head.final_layer.weight[0] = 1e6
     with pytest.raises(ValueError, match="1e\\+06"):

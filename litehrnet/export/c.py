@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from .._version import __version__
-from ..blocks import ConditionalChannelWeighting, ConvNormAct, FuseStep, ShuffleUnit
+from ..blocks import ConditionalChannelWeighting, ConvNormAct, FuseStep, ShuffleUnit, TidyFuseStep
 from ..checkpoints.joints import JOINT_SETS
 from ..checks import check_choice
 from ..files import written_whole
@@ -67,6 +67,8 @@ def export_c(
         raise ValueError(f"the C engine takes a LiteHRNet (litehrnet.create_model), got {type(model).__name__}")
     if model.variant.blocks != 2:
         raise ValueError(f"the C engine takes modules of 2 blocks, and {model.variant.name} has {model.variant.blocks}")
+    if any(isinstance(module, TidyFuseStep) for module in model.modules()):
+        raise ValueError("this network has the tidy fuse step, which is only for show: the C engine has the real one")
     size = check_size(size or model.trained_size or DEFAULT_SIZE)
     joints = model.joints
     if joints is None and model.num_joints == len(COCO_NAMES):
