@@ -77,16 +77,23 @@ typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_ali
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
-/* Four floats, which every machine has, for what moves single channels about. */
-typedef float v4 __attribute__((vector_size(16)));
-typedef int32_t i4 __attribute__((vector_size(16)));
-typedef float v4_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
-#define LOAD4(p) (*(const v4_anywhere *)(p))
-#define STORE4(p, v) (*(v4_anywhere *)(p) = (v))
-#if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE4 __builtin_shufflevector
+/* Up to eight floats, for what moves single channels about: longer vectors would mostly lie across two cache lines. */
+#if V >= 8
+#define W 8
+#define LOWER 0, 8, 1, 9, 2, 10, 3, 11
+#define UPPER 4, 12, 5, 13, 6, 14, 7, 15
 #else
-#define SHUFFLE4(a, b, ...) __builtin_shuffle(a, b, (i4){__VA_ARGS__})
+#define W 4
+#define LOWER 0, 4, 1, 5
+#define UPPER 2, 6, 3, 7
+#endif
+typedef float vw __attribute__((vector_size(W * 4)));
+typedef int32_t iw __attribute__((vector_size(W * 4)));
+typedef float vw_anywhere __attribute__((vector_size(W * 4), aligned(4), may_alias));
+#if defined(__clang__) || __GNUC__ >= 12
+#define SHUFFLE __builtin_shufflevector
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (iw){__VA_ARGS__})
 #endif
 
 INLINE vf all(float value) { return value - (vf){0}; }
@@ -94,17 +101,12 @@ INLINE vf all(float value) { return value - (vf){0}; }
 /* max(x, 0), but NaN stays NaN: a broken input must not come out as a pose. */
 INLINE vf relu(vf x) { return (vf)((vi)x & ~(vi)(x <= (vf){0})); }
 
-INLINE vf clamp(vf x, float low, float high)
-{
-    vi below = x < all(low), above = x > all(high);
-    return (vf)(((vi)x & ~below & ~above) | ((vi)all(low) & below) | ((vi)all(high) & above));
-}
-
 /* 1 / (1 + exp(-x)). exp(z) = 2^n exp(r) with z = n ln 2 + r and |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds to a whole
  * number and leaves it in the low bits. Good to 2e-7; exactly 1 from x = 18 on. */
 INLINE vf sigmoid(vf x)
 {
-    vf z = -clamp(x, -87.0f, 87.0f);
+    vi large = x < all(-87.0f); /* exp(87) is the last power that float holds */
+    vf z = (vf)(((vi)-x & ~large) | ((vi)all(87.0f) & large));
     vf shifted = z * 1.44269504f + 12582912.0f;
     vf n = shifted - 12582912.0f;
     vf r = z - n * 0.693359375f + n * 2.12194440e-4f;
@@ -114,8 +116,9 @@ INLINE vf sigmoid(vf x)
     e = e * r + 0.5f;
     e = e * r + 1.0f;
     e = e * r + 1.0f;
-    vi power = ((vi)shifted - (0x4B400000 - 127)) << 23;
-    return 1.0f / (1.0f + e * (vf)power);
+    vi exponent = (vi)shifted - (0x4B400000 - 127);
+    exponent &= ~(exponent >> 31); /* 0, a power too small, instead of a negative one */
+    return 1.0f / (1.0f + e * (vf)(exponent << 23));
 }
 
 static int whole_vectors(int channels) { return (channels + V - 1) / V * V; }
@@ -311,8 +314,8 @@ static void pool_row(const float *x, int lanes, int width, int ratio, float *poo
 
 /* How the two shuffles of a module move the channels of a branch, worked out once. */
 struct shuffle {
-    int length[4];   /* channels in the groups A B D C */
-    int place[4][4]; /* where the first four channels of each group of the next module come from */
+    int length[4];      /* channels in the groups A B D C */
+    size_t place[4][4]; /* where the first four channels of each group of the next module come from */
 };
 
 static struct shuffle shuffle_of(int channels)
@@ -324,31 +327,34 @@ static struct shuffle shuffle_of(int channels)
         for (int i = 0; i < 4; i++) {
             int t = first[g] + i;
             for (int block = 0; block < 2; block++) t = t % 2 ? half + t / 2 : t / 2; /* where a shuffle took it from */
-            s.place[g][i] = t < half ? t : t - half < b ? t + a : t - b; /* group D is stored before group C */
+            s.place[g][i] = (size_t)(t < half ? t : t - half < b ? t + a : t - b); /* group D is stored before group C */
         }
     return s;
 }
 
-/* One row through both shuffles. Four channels that are neighbours afterwards come from the four groups; sixteen are
- * four from each, transposed. Writes up to 3 floats beyond the row. */
-static void unshuffle_row(const struct shuffle *s, const float *x, int lanes, int width, float *out)
+/* One row through both shuffles. Four channels that are neighbours afterwards come from the four groups; so W of each
+ * are woven into 4 W. Writes up to W - 1 floats beyond the row. */
+static void unshuffle_row(const struct shuffle *restrict s, const float *restrict x, int lanes, int width,
+                          float *restrict out)
 {
     for (int pixel = 0; pixel < width; pixel++, x += lanes, out += lanes) {
         float *y = out;
-        for (int g = 0; g < 4; y += s->length[g++]) {
-            const int *place = s->place[g], length = s->length[g];
-            for (int i = 0; i < length; i += 16) {
-                const float *from = x + i / 4;
-                v4 a = LOAD4(from + place[0]), b = LOAD4(from + place[1]);
-                v4 c = LOAD4(from + place[2]), d = LOAD4(from + place[3]);
-                v4 ac = SHUFFLE4(a, c, 0, 4, 1, 5), bd = SHUFFLE4(b, d, 0, 4, 1, 5);
-                STORE4(y + i, SHUFFLE4(ac, bd, 0, 4, 1, 5));
-                if (i + 4 < length) STORE4(y + i + 4, SHUFFLE4(ac, bd, 2, 6, 3, 7));
-                if (i + 8 >= length) break;
-                ac = SHUFFLE4(a, c, 2, 6, 3, 7), bd = SHUFFLE4(b, d, 2, 6, 3, 7);
-                STORE4(y + i + 8, SHUFFLE4(ac, bd, 0, 4, 1, 5));
-                if (i + 12 < length) STORE4(y + i + 12, SHUFFLE4(ac, bd, 2, 6, 3, 7));
+        UNROLL for (int g = 0; g < 4; g++) {
+            const size_t *place = s->place[g];
+            const int length = s->length[g];
+            for (int i = 0; i < length; i += 4 * W) {
+                vw from[4];
+                for (int k = 0; k < 4; k++) from[k] = *(const vw_anywhere *)(x + i / 4 + place[k]);
+                vw even = SHUFFLE(from[0], from[2], LOWER), odd = SHUFFLE(from[1], from[3], LOWER);
+                vw_anywhere *to = (vw_anywhere *)(y + i);
+                to[0] = SHUFFLE(even, odd, LOWER);
+                if (i + W < length) to[1] = SHUFFLE(even, odd, UPPER);
+                if (i + 2 * W >= length) break;
+                even = SHUFFLE(from[0], from[2], UPPER), odd = SHUFFLE(from[1], from[3], UPPER);
+                to[2] = SHUFFLE(even, odd, LOWER);
+                if (i + 3 * W < length) to[3] = SHUFFLE(even, odd, UPPER);
             }
+            y += length;
         }
     }
 }
@@ -1211,6 +1217,10 @@ static void settle_stage(struct worker *w, int first, int last)
     struct lhr_context *c = w->context;
     const struct module *m = c->module;
     const int *lanes = c->net->lanes;
+    if (first > 0) { /* for `fused_row` */
+        const size_t row = (size_t)c->w[0] * lanes[0];
+        memcpy(w->edge[0][0], c->x[0] + (first * 8 - 1) * row, row * sizeof(float));
+    }
     for (int j = m->branches - 1; j > 0; j--) {
         const int top = first * (8 >> j), bottom = last * (8 >> j), width = c->w[j], from = top * width;
         for (int y = top; y < bottom; y++) {
@@ -1233,7 +1243,8 @@ static void settle_stage(struct worker *w, int first, int last)
 }
 
 /* Row y of the new branch 0 before its ReLU, which the rows below read: 2 x_0 + upsampled up[0][1]. Into the ring; and,
- * rectified, into the branch's second buffer if the row is this worker's own. */
+ * rectified, over the old row if it is this worker's own. (In place, because a second large map would not fit into the
+ * second-level cache beside the first. The row above the worker's own was kept before its owner got there.) */
 static void fused_row(struct worker *w, int y, int own)
 {
     struct lhr_context *c = w->context;
@@ -1243,16 +1254,17 @@ static void fused_row(struct worker *w, int y, int own)
         memset(into, 0, (size_t)width * lanes * sizeof(float));
         return;
     }
-    const size_t row = (size_t)y * width * lanes;
+    float *x = own ? c->x[0] + (size_t)y * width * lanes : w->edge[0][0], *from = x, *plain = w->results;
     const float *up = c->up[0][1] + (size_t)(y / 2) * c->w[1] * lanes;
-    float *out = c->z[0] + row, *plain = w->results;
-    unshuffle_row(&c->net->shuffle[0], c->x[0] + row, lanes, width, plain);
-    for (int x = 0; x < width; x++)
+    if (y == 8 * w->last - 1) /* the last vector reaches into the next row, which may be another worker's */
+        from = memcpy(w->edge[0][1], x, (size_t)width * lanes * sizeof(float));
+    unshuffle_row(&c->net->shuffle[0], from, lanes, width, plain);
+    for (int pixel = 0; pixel < width; pixel++)
         for (int k = 0; k < lanes; k += V) {
-            const size_t at = (size_t)x * lanes + k;
-            vf sum = LOAD(plain + at) * LOAD(c->settled[0] + k) * 2.0f + LOAD(up + (size_t)(x / 2) * lanes + k);
+            const size_t at = (size_t)pixel * lanes + k;
+            vf sum = LOAD(plain + at) * LOAD(c->settled[0] + k) * 2.0f + LOAD(up + (size_t)(pixel / 2) * lanes + k);
             STORE(into + at, sum);
-            if (own) STORE(out + at, relu(sum));
+            if (own) STORE(x + at, relu(sum));
         }
 }
 
@@ -1393,8 +1405,6 @@ static void run_module(struct lhr_context *c, const struct module *m)
     }
     run_stage(c, settle_stage);
     for (c->k = 1; c->k < n; c->k++) run_stage(c, down_stage);
-    float *x = c->x[0];
-    c->x[0] = c->z[0], c->z[0] = x;
 }
 
 static void run_one(struct lhr_context *c)
