@@ -437,7 +437,7 @@ ANY_TEXT = {"checkpoint", "model", "models", "joints", "print_completion"}
 
 
 def wrong_calls() -> Iterator[tuple[str, ...]]:
-    """Every option of every command, with every wrong value of its kind; told from the parser itself."""
+    """Every option of every command, with every wrong value of its kind; read from the parser itself."""
     parser = build_parser()
     commands = next(action for action in parser._actions if action.dest == "command").choices
     for name, command in commands.items():
@@ -624,6 +624,92 @@ class TestJoints:
         Path("hand.json").write_bytes(content.encode("latin-1"))
         code, out, err = run("predict", PHOTO, "--size", "32x32", "--model", hand, "--joints", "hand.json")
         assert (code, out) == (1, "") and "hand.json" in err and len(err.splitlines()) == 1
+
+
+class TestEveryFile:
+    """Files that are cut, empty, swapped, renamed, or no files at all, given to every command that reads one."""
+
+    @staticmethod
+    def make(kind: str, path: Path, ours: Path, checkpoint: Path) -> None:
+        onnx_file, weights = ours.read_bytes(), checkpoint.read_bytes()
+        if kind == "folder":
+            path.mkdir()
+        elif kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "dangling":
+            path.symlink_to("gone")
+        elif kind != "missing":
+            path.write_bytes(
+                {
+                    "empty": b"",
+                    "one byte": b"\x08",
+                    "zero bytes": bytes(4096),
+                    "text": b"a few words\n" * 50,
+                    "picture": PHOTO.read_bytes(),
+                    "half an ONNX file": onnx_file[: len(onnx_file) // 2],
+                    "half a checkpoint": weights[: len(weights) // 2],
+                    "ONNX": onnx_file,
+                    "checkpoint": weights,
+                    "XML": b"<?xml version='1.0'?><net name='x' version='11'></net>",
+                    "ncnn": b"7767517\n1 1\nInput in0 0 1 in0\n",
+                    "web page": b"<!DOCTYPE html><html>404</html>",
+                    "LFS pointer": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+                }[kind]
+            )
+
+    RIGHT: ClassVar = {"x.onnx": {"ONNX"}, "x.pth": {"checkpoint"}, "x.jpg": {"picture"}}
+    KINDS = (
+        "missing", "folder", "pipe", "dangling", "empty", "one byte", "zero bytes", "text", "picture",
+        "half an ONNX file", "half a checkpoint", "ONNX", "checkpoint", "XML", "ncnn", "web page", "LFS pointer",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize(
+        ("name", "calls"),
+        [
+            ("x.onnx", [("check", "x.onnx"), ("predict", PHOTO, "--model", "x.onnx"), ("bench", "x.onnx", "--json")]),
+            ("x.xml", [("check", "x.xml"), ("predict", PHOTO, "--model", "x.xml"), ("bench", "x.xml")]),
+            ("x.ncnn.param", [("check", "x.ncnn.param"), ("predict", PHOTO, "--model", "x.ncnn.param")]),
+            ("x.pth", [("export", "x.pth"), ("predict", PHOTO, "--model", "x.pth")]),
+            ("x.safetensors", [("export", "x.safetensors"), ("predict", PHOTO, "--model", "x.safetensors")]),
+            ("x.jpg", [("predict", "x.jpg", "--model", "OURS")]),
+            ("x.json", [("predict", PHOTO, "--model", "OURS", "--joints", "x.json")]),
+        ],
+    )
+    def test_one_sentence_and_nothing_left(
+        self, run: Callable, ours: Path, checkpoint: Path, kind: str, name: str, calls: list
+    ) -> None:
+        if kind in self.RIGHT.get(name, ()) or (kind, name) == ("checkpoint", "x.safetensors"):
+            return  # the last: a checkpoint whatever it is called
+        self.make(kind, Path(name), ours, checkpoint)
+        before = left()
+        for call in calls:
+            code, out, err = run(*(ours if word == "OURS" else word for word in call))
+            assert (code, out, left()) == (1, "", before), call
+            assert len(err.splitlines()) == 1 and err.startswith(f"litehrnet {call[0]}: ") and "x." in err, err
+            assert len(err) < 600 and "Traceback" not in err and "\x1b" not in err
+
+    def test_notes_say_what_is_doubtful(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+        maps = np.zeros((1, 17, 16, 8), np.float32)
+        maps[:, :, 4, 5] = 0.4
+        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: Runner(lambda x: maps, (64, 32), None))
+        code, _, err = run("predict", PHOTO, "--box=-300,-300,400,400")
+        assert code == 0 and "most of it is outside the photograph of 512x512" in err
+        assert "no joint scores 0.5 or more" in err and len(err.splitlines()) == 2
+        maps[0, 3, 4, 5] = 0.9
+        assert run("predict", PHOTO, "--box", "-100,10,400,400")[2] == ""
+
+    @pytest.mark.parametrize(
+        ("shape", "words"),
+        [((1, 16, 8, 17), "transpose"), ((1, 17, 32, 16), "stride 2"), ((1, 17, 2), "decoded already")],
+    )
+    def test_what_is_no_heatmap_is_not_decoded(
+        self, run: Callable, monkeypatch: pytest.MonkeyPatch, shape: tuple, words: str
+    ) -> None:
+        maps = np.zeros(shape, np.float32)
+        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: Runner(lambda x: maps, (64, 32), None))
+        code, out, err = run("predict", PHOTO)
+        assert (code, out) == (1, "") and words in err and len(err.splitlines()) == 1
 
 
 class TestOutputs:
