@@ -25,7 +25,6 @@ __all__ = [
     "COCO_SKELETON",
     "MEAN",
     "STD",
-    "check_heatmaps",
     "crop_person",
     "decode",
     "oks",
@@ -142,41 +141,6 @@ def to_input(crop: np.ndarray) -> np.ndarray:
     mean, std = np.array(MEAN, np.float32), np.array(STD, np.float32)
     normalised = (crop.astype(np.float32) - mean) / std  # (H, W, 3)
     return np.ascontiguousarray(normalised.transpose(2, 0, 1)[None])  # (1, 3, H, W)
-
-
-def check_heatmaps(heatmaps: np.ndarray, size: Sequence[int]) -> None:
-    """Refuse what a file gives for one input of `size` if it cannot be this network's heatmaps.
-
-    Args:
-        heatmaps: what a runtime returned.
-        size: height and width of the input.
-
-    Raises:
-        ValueError: not (N, K, ceil(H / 4), ceil(W / 4)); the sentence names the layout or the stride if it can tell.
-
-    >>> check_heatmaps(np.zeros((1, 17, 64, 48), np.float32), (256, 192))
-    >>> check_heatmaps(np.zeros((1, 64, 48, 17), np.float32), (256, 192))
-    Traceback (most recent call last):
-    ...
-    ValueError: a 256x192 input has heatmaps (N, joints, 64, 48), not (1, 64, 48, 17); joints come last: transpose them
-    """
-    shape = tuple(np.shape(heatmaps))
-    wanted = tuple(-(-side // HEATMAP_STRIDE) for side in size)
-    if len(shape) == 4 and shape[2:] == wanted and 0 not in shape:
-        return
-    hint = ""
-    if len(shape) == 4 and shape[1:3] == wanted:
-        hint = "; joints come last: transpose them"
-    elif len(shape) == 4 and shape[2:] == wanted[::-1]:
-        hint = "; width comes before height"
-    elif (
-        len(shape) == 4 and 0 not in shape and len({round(s / m, 1) for s, m in zip(size, shape[2:], strict=True)}) == 1
-    ):
-        hint = f"; it is a network of stride {size[0] / shape[2]:g}, and this one's is {HEATMAP_STRIDE}"
-    elif len(shape) == 3 and shape[-1] in (2, 3):
-        hint = "; these look like joints that are decoded already"
-    height, width = size
-    raise ValueError(f"a {height}x{width} input has heatmaps (N, joints, {wanted[0]}, {wanted[1]}), not {shape}{hint}")
 
 
 def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

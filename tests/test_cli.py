@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import io
 import json
@@ -460,6 +461,11 @@ def wrong_calls() -> Iterator[tuple[str, ...]]:
                     yield (name, *others, value)
 
 
+def bench_options() -> list[argparse.Action]:
+    commands = next(action for action in build_parser()._actions if action.dest == "command").choices
+    return commands["bench"]._actions
+
+
 class TestEveryOption:
     @pytest.mark.parametrize("call", list(wrong_calls()), ids=lambda call: " ".join(call)[:60].replace("\0", "0"))
     def test_a_wrong_value_is_a_wrong_call(self, run: Callable, call: tuple[str, ...]) -> None:
@@ -502,6 +508,19 @@ class TestEveryOption:
             words = shlex.split(line.split("  #")[0].split(" # ")[0].split(">")[0])
             assert words[:2] == ["litehrnet", name]
             assert parser.parse(words[1:]).command == name
+
+    def test_formats_and_runtimes_are_the_packages_own(self) -> None:
+        from litehrnet.cli import export
+        from litehrnet.export import FORMATS
+        from litehrnet.runtimes import PRECISIONS, RUNTIMES
+
+        assert {name: row.suffix for name, row in FORMATS.items()} == export.SUFFIXES
+        assert {option for row in FORMATS.values() for option in row.options} == set(export.ONNX_ONLY)
+        options = {action.dest: action.choices for action in bench_options()}
+        assert options["runtime"] == tuple(RUNTIMES) and options["precision"] == PRECISIONS
+        for name, row in FORMATS.items():
+            files = row.files(Path("m" + row.suffix))
+            assert len(files) == (2 if name in ("ncnn", "openvino") else 1)
 
     def test_alone_it_prints_the_help(self, run: Callable) -> None:
         code, out, err = run()
@@ -699,17 +718,25 @@ class TestEveryFile:
         maps[0, 3, 4, 5] = 0.9
         assert run("predict", PHOTO, "--box", "-100,10,400,400")[2] == ""
 
-    @pytest.mark.parametrize(
-        ("shape", "words"),
-        [((1, 16, 8, 17), "transpose"), ((1, 17, 32, 16), "stride 2"), ((1, 17, 2), "decoded already")],
-    )
-    def test_what_is_no_heatmap_is_not_decoded(
-        self, run: Callable, monkeypatch: pytest.MonkeyPatch, shape: tuple, words: str
-    ) -> None:
-        maps = np.zeros(shape, np.float32)
-        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: Runner(lambda x: maps, (64, 32), None))
-        code, out, err = run("predict", PHOTO)
-        assert (code, out) == (1, "") and words in err and len(err.splitlines()) == 1
+    @pytest.mark.parametrize("what", ["channels last", "twice as large"])
+    def test_what_is_no_heatmap_is_not_decoded(self, run: Callable, exported: Callable, what: str) -> None:
+        graph = onnx.load(exported()[1])
+        (output,) = graph.graph.output
+        if what == "channels last":
+            node = onnx.helper.make_node("Transpose", [output.name], ["out"], perm=[0, 2, 3, 1])
+            shape = (1, 16, 8, 17)
+        else:
+            scales = onnx.numpy_helper.from_array(np.array([1, 1, 2, 2], np.float32), "scales")
+            graph.graph.initializer.append(scales)
+            node = onnx.helper.make_node("Resize", [output.name, "", "scales"], ["out"], mode="nearest")
+            shape = (1, 17, 32, 16)
+        graph.graph.node.append(node)
+        del graph.graph.output[:]
+        graph.graph.output.append(onnx.helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, shape))
+        onnx.save(graph, "theirs.onnx")
+        code, out, err = run("predict", PHOTO, "--model", "theirs.onnx")
+        assert (code, out) == (1, "") and "(1, joints, 16, 8)" in err and len(err.splitlines()) == 1
+        assert ("transpose" in err) == (what == "channels last")
 
 
 class TestOutputs:

@@ -22,7 +22,6 @@ from litehrnet.heatmaps import (
     COCO_SKELETON,
     MEAN,
     STD,
-    check_heatmaps,
     crop_person,
     decode,
     oks,
@@ -294,35 +293,6 @@ class TestDecode:
     def test_bad_input_is_one_sentence(self, maps: np.ndarray, words: str) -> None:
         with pytest.raises(ValueError, match=words):
             decode(maps)
-
-
-class TestCheckHeatmaps:
-    @given(
-        m=st.integers(1, 9), n=st.integers(1, 9), less=st.tuples(*[st.integers(0, 3)] * 2), joints=st.integers(1, 30)
-    )
-    def test_takes_what_the_network_gives(self, m: int, n: int, less: tuple, joints: int) -> None:
-        size = 32 * m - less[0], 32 * n - less[1]
-        check_heatmaps(np.zeros((2, joints, 8 * m, 8 * n), np.float32), size)
-
-    @pytest.mark.parametrize(
-        ("shape", "words"),
-        [
-            ((1, 96, 72, 21), "transpose"),
-            ((1, 21, 72, 96), "width comes before height"),
-            ((1, 17, 192, 144), "stride 2"),
-            ((1, 17, 48, 36), "stride 8"),
-            ((1, 17, 384, 288), "stride 1"),
-            ((1, 17, 3), "decoded already"),
-            ((1, 0, 96, 72), r"\(1, 0, 96, 72\)"),
-            ((17, 96, 72), r"\(17, 96, 72\)"),
-            ((1, 17, 96, 0), r"\(1, 17, 96, 0\)"),
-            ((), r"\(\)"),
-        ],
-    )
-    def test_refuses_in_one_sentence(self, shape: tuple, words: str) -> None:
-        with pytest.raises(ValueError, match=words) as error:
-            check_heatmaps(np.zeros(shape, np.float32), (384, 288))
-        assert "384x288" in str(error.value) and "\n" not in str(error.value)
 
 
 class TestToImage:

@@ -18,7 +18,7 @@ def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
     add("models", nargs="+", metavar="MODEL", help="a file; the first is the baseline")
-    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn"), help="default: inferred from each file")
+    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c"), help="default: inferred from each file")
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
     add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")

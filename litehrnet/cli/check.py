@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import parser as types
+
+if TYPE_CHECKING:
+    from ..runtimes import Signature
 
 HELP = "prove an exported file"
 EXAMPLES = """
     litehrnet check my.onnx                                      # what it takes, what is odd in it
     litehrnet check my.onnx --checkpoint my.pth                  # the same values as in torch?
     litehrnet check my.onnx --checkpoint my.pth --size 384x288   # ... at this size, too?
+    litehrnet check my.ncnn.param --checkpoint my.pth            # every format
 """
 
 
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("file", type=types.file, metavar="MODEL.onnx")
+    add("file", type=types.file, metavar="MODEL", help="an exported file (.onnx, .xml, .ncnn.param, .lhr)")
     add("--checkpoint", metavar="CHECKPOINT", help=f"compare the file with {types.CHECKPOINT}")
     add("--size", type=types.size, action="append", metavar="HxW", help="compare at this size; may be repeated")
     add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; may be repeated")
@@ -27,61 +34,90 @@ def add_options(parser: types.Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prove an exported file, from other tools too: what it takes, what is odd in it, and parity with a checkpoint."""
-    import onnx
-
-    from ..export.findings import findings
     from ..files import existing_file
-    from ..runtimes.graph import read_graph
-    from ..runtimes.parity import check_parity, default_batches, default_sizes
-    from ..runtimes.signature import signature
+    from ..runtimes import signature
     from ..sizes import check_size
-    from .models import load_model
-    from .terminal import spinner
     from .text import facts, takes
 
     given = [f"--{name}" for name in ("size", "batch", "tolerance") if getattr(args, name) is not None]
     if given and args.checkpoint is None:
         raise ValueError(f"{', '.join(given)} is for a comparison; add --checkpoint")
     file = existing_file(args.file)
-    told = signature(file)
-    graph = read_graph(file)
-    for size in args.size or ():
-        for name, side, own in zip(("height", "width"), size, (told.height, told.width), strict=True):
-            if own is not None and side != own:
-                raise ValueError(f"{file} takes {name} {own} only, and --size asks for {size[0]}x{size[1]}")
-    for batch in args.batch or ():
-        if told.batch not in (None, batch):
-            raise ValueError(f"{file} takes batch {told.batch} only, and --batch asks for {batch}")
-    sizes = [check_size(size) for size in args.size or ()]
-    print(f"{file}: {facts(file, told)}")
-    made = told.metadata
+    about = signature(file)
+    _check_taken(args, about)
+    args.size = [check_size(size) for size in args.size or ()]
+    print(f"{file}: {facts(file, about)}")
+    made = about.metadata
     ours = {"version", "variant"} <= made.keys()
     print(f"made by litehrnet {made['version']}: {made['variant']}" if ours else "made by another tool")
-    print(f"{takes(told)}; input {told.input!r}, output {told.output!r}")
-    ok = True
-    try:
-        onnx.checker.check_model(str(file), full_check=True)  # by its path: weights may be in another file
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        ok = False
-        print(f"onnx's checker: {str(error).strip().splitlines()[0]}")
-    for note in findings(graph):
-        print(f"note: {note}")
+    print(f"{takes(about)}; input {about.input!r}, output {about.output!r}")
+    ok = _look_at_graph(file) if about.kind == "onnx" else True
     if args.checkpoint is None:
         print("not compared: add --checkpoint to compare the file with the weights it was made from")
         return 0 if ok else 1
-    model = load_model(args.checkpoint)
-    for size in sizes or default_sizes(told):
-        for batch in args.batch or default_batches(told):
-            where = f"{size[0]}x{size[1]}, batch {batch}"
-            try:
-                with spinner(f"comparing at {where}"):
-                    row = check_parity(model, file, [size], [batch], args.tolerance)[0]
-            except ValueError as error:
-                ok = False
-                print(f"{where}: {error}")
-                continue
-            ok = ok and row.ok
-            peaks = "same peaks" if row.same_peaks else "peaks differ"
-            print(f"{where}: relative difference {row.max_rel:.1e}, {peaks}: {'ok' if row.ok else 'not ok'}")
+    ok = _compare(args, file, about) and ok
     print("ok" if ok else "not ok")
     return 0 if ok else 1
+
+
+def _check_taken(args: argparse.Namespace, about: Signature) -> None:
+    """Refuse sizes and batches that the file does not take: a bad call is no fault of the file."""
+    for size in args.size or ():
+        for name, side, own in zip(("height", "width"), size, (about.height, about.width), strict=True):
+            if own is not None and side != own:
+                raise ValueError(f"{about.name} takes {name} {own} only, and --size asks for {size[0]}x{size[1]}")
+    for batch in args.batch or ():
+        if about.batch not in (None, batch):
+            raise ValueError(f"{about.name} takes batch {about.batch} only, and --batch asks for {batch}")
+
+
+def _look_at_graph(file: Path) -> bool:
+    """Print what onnx's checker and we find in an ONNX graph; whether it is a valid one."""
+    import onnx
+
+    from ..export.findings import findings
+    from ..runtimes.graph import read_graph
+
+    valid = True
+    try:
+        onnx.checker.check_model(str(file), full_check=True)  # by its path: weights may be in another file
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        valid = False
+        print(f"onnx's checker: {str(error).strip().splitlines()[0]}")
+    for note in findings(read_graph(file)):
+        print(f"note: {note}")
+    return valid
+
+
+def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
+    """Print one line for each size and batch; whether all are right."""
+    from ..runtimes.parity import check_parity, default_batches, default_sizes, explain
+    from .models import joints_of, load_model
+    from .terminal import spinner
+
+    model = load_model(args.checkpoint)
+    names = joints_of(model.joints, model.num_joints).names
+    all_ok = True
+    for size, batch in _inputs(args, default_sizes(about), default_batches(about)):
+        where = f"{size[0]}x{size[1]}, batch {batch}"
+        try:
+            with spinner(f"comparing at {where}"):
+                (row,) = check_parity(model, file, [size], [batch], args.tolerance)
+        except ValueError as error:
+            all_ok = False
+            print(f"{where}: {error}")
+            continue
+        all_ok = all_ok and row.ok
+        peaks = "same peaks" if row.same_peaks else "peaks differ"
+        print(f"{where}: relative difference {row.max_rel:.1e}, {peaks}: {'ok' if row.ok else 'not ok'}")
+        if not row.ok:
+            print(f"  {explain(row, names)}")
+    return all_ok
+
+
+def _inputs(
+    args: argparse.Namespace, sizes: list[tuple[int, int]], batches: list[int]
+) -> Iterator[tuple[tuple[int, int], int]]:
+    for size in args.size or sizes:
+        for batch in args.batch or batches:
+            yield size, batch

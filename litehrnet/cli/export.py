@@ -18,9 +18,12 @@ EXAMPLES = """
     litehrnet export my.pth                                  # my.onnx, for one size
     litehrnet export my.pth --dynamic size -o free.onnx      # any batch, any size
     litehrnet export my.pth --fused --weights float16        # faster, half the file
-    litehrnet export litehrnet18 --to ncnn -o my.ncnn.param  # for another runtime
+    litehrnet export my.pth -o my.xml                        # for OpenVINO
+    litehrnet export litehrnet18 --to c                      # litehrnet18.lhr, for the C file
 """
-SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml"}
+# As `litehrnet.export.FORMATS` has them, which imports torch.
+SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr"}
+ONNX_ONLY = ("dynamic", "exporter", "opset")
 
 
 def add_options(parser: types.Parser) -> None:
@@ -58,7 +61,7 @@ def settle(args: argparse.Namespace) -> None:
         raise ValueError(
             f"cannot write {args.output}: a file for {args.to} must end in {suffix}, such as model{suffix}"
         )
-    given = [f"--{name}" for name in ("dynamic", "exporter", "opset") if getattr(args, name) is not None]
+    given = [f"--{name}" for name in ONNX_ONLY if getattr(args, name) is not None]
     if args.to != "onnx" and given:
         raise ValueError(f"{', '.join(given)} belong to ONNX files, not to --to {args.to}")
 
@@ -82,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     settle(args)
     size = check_size(args.size or DEFAULT_SIZE)
     outputs = [Output(args.output, args.to)]
-    if args.to != "onnx":
+    if args.to in ("ncnn", "openvino"):
         outputs.append(Output(args.output.with_suffix(".bin"), args.to, beside=args.output))
     check_outputs(outputs, [args.checkpoint], args.overwrite)
     return _write(args, size, outputs)
@@ -95,7 +98,7 @@ def _write(args: argparse.Namespace, size: tuple[int, int], outputs: Sequence[Ou
     from .models import load_model
     from .outputs import writing
     from .terminal import spinner
-    from .text import facts, megabytes, takes, worst
+    from .text import facts, takes, worst
 
     exporter = (args.exporter or "dynamo") if args.to == "onnx" else None
     model = set_pooling(load_model(args.checkpoint, args.model), args.pooling)
@@ -118,13 +121,12 @@ def _write(args: argparse.Namespace, size: tuple[int, int], outputs: Sequence[Ou
             rows = check_parity(model, temporary)
         if not all(row.ok for row in rows):
             raise ValueError(f"the file does not compute what torch computes, so none was kept: {worst(rows)}")
-        told = signature(temporary)
+        about = signature(temporary)
     kind = ", fused" if args.fused else ""
     print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
-    what = facts(args.output, told) if args.to == "onnx" else f"{args.to}, {megabytes(args.output):.1f} MB"
     made = "" if exporter is None else f", {exporter}"
-    print(f"{what}, {args.weights} weights{made}, {seconds:.1f} s")
-    print(takes(told))
+    print(f"{facts(args.output, about)}, {args.weights} weights{made}, {seconds:.1f} s")
+    print(takes(about))
     print(f"parity: {worst(rows)}")
     if args.fused and args.dynamic == "size":
         print("note: in ONNX Runtime a fused file of free size is no faster than a plain one; fuse for one size")

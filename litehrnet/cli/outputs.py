@@ -150,9 +150,9 @@ def _is_ncnn(path: Path) -> bool:
         return file.read(7) == b"7767517"
 
 
-def _is_lhr(path: Path) -> bool:
+def _is_c(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(3) == b"LHR"
+        return file.read(6) == b"lhrnet"
 
 
 def _is_picture(path: Path) -> bool:
@@ -178,7 +178,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "onnx": ("an ONNX file", _is_onnx),
     "openvino": ("an OpenVINO file", _is_openvino),
     "ncnn": ("an ncnn file", _is_ncnn),
-    "c": ("a file of the C runtime", _is_lhr),
+    "c": ("a .lhr file", _is_c),
     "picture": ("a picture", _is_picture),
     "report": ("an earlier report", _is_report),
 }

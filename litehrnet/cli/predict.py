@@ -28,8 +28,8 @@ def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
     add("photo", type=types.file, metavar="PHOTO")
-    add("--model", default="litehrnet18", help=f"an exported file (.onnx, .xml, .ncnn.param), or {types.CHECKPOINT} "
-        "(default: litehrnet18)")  # fmt: skip
+    add("--model", default="litehrnet18", help="an exported file (.onnx, .xml, .ncnn.param, .lhr), or "
+        f"{types.CHECKPOINT} (default: litehrnet18)")  # fmt: skip
     add("--box", type=types.box, action="append", metavar="X,Y,W,H", help="a person, in pixels; may be repeated "
         "(default: the whole photograph)")  # fmt: skip
     add("--size", type=types.size, metavar="HxW", help="input size, where the model leaves it free")
@@ -47,7 +47,7 @@ def add_options(parser: types.Parser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Find the joints of one person or several in a photograph; print them, and draw them."""
-    from ..heatmaps import check_heatmaps, crop_person, decode, to_image, to_input
+    from ..heatmaps import crop_person, decode, to_image, to_input
     from ..images import draw_joints, read_image
     from .models import joints_of, runner
     from .outputs import Output, check_outputs, check_picture, save_picture, writing
@@ -66,9 +66,7 @@ def run(args: argparse.Namespace) -> int:
     picture = photo
     for box in boxes:
         crop, to_crop = crop_person(photo, box, model.size, padding)
-        heatmaps = model.run(to_input(crop))
-        check_heatmaps(heatmaps, model.size)
-        places, scores = decode(heatmaps)
+        places, scores = decode(model.run(to_input(crop)))
         joints = joints_of(model.joints, len(scores[0]), args.joints)
         person = Person(box, joints.names, to_image(places[0], to_crop), scores[0])
         people.append(person)

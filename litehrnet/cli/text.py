@@ -69,32 +69,34 @@ def as_table(people: Sequence[Person]) -> str:
     return "\n".join(lines)
 
 
-def facts(path: Path, told: Signature) -> str:
-    """Opset, nodes and megabytes of an ONNX file; the megabytes count weights that are in other files."""
+def facts(path: Path, about: Signature) -> str:
+    """The format and the megabytes of a file; of an ONNX file its opset and nodes, too."""
     from ..runtimes import summary
 
-    nodes = sum(summary(path).values())
-    return f"opset {told.opset}, {nodes:,} nodes, {megabytes(path):.1f} MB"
+    what = about.kind
+    if about.kind == "onnx":
+        what = f"opset {about.opset}, {sum(summary(path).values()):,} nodes"
+    return f"{what}, {megabytes(path, about.kind):.1f} MB"
 
 
-def megabytes(path: Path) -> float:
+def megabytes(path: Path, kind: str) -> float:
     """The size of a model's files: of the one named, and of those that hold weights for it."""
     files = {path}
-    if path.suffix.lower() in (".xml", ".param"):
+    if kind in ("openvino", "ncnn"):
         files.add(path.with_suffix(".bin"))
-    if path.suffix.lower() == ".onnx":
+    if kind == "onnx":
         from ..runtimes.graph import external_files, read_graph
 
         files.update(path.parent / name for name in external_files(read_graph(path)))
     return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
 
 
-def takes(told: Signature) -> str:
+def takes(about: Signature) -> str:
     """Which batches and sizes a file runs at."""
-    batch = "any batch" if told.batch is None else f"batch {told.batch} only"
-    if told.height and told.width:
-        return f"takes {batch}, {told.height}x{told.width} only"
-    sides = [f"{name} {side} only" for name, side in (("height", told.height), ("width", told.width)) if side]
+    batch = "any batch" if about.batch is None else f"batch {about.batch} only"
+    if about.height and about.width:
+        return f"takes {batch}, {about.height}x{about.width} only"
+    sides = [f"{name} {side} only" for name, side in (("height", about.height), ("width", about.width)) if side]
     return f"takes {batch}, {', '.join(sides) or 'any size'} (sides are multiples of 32, or up to 3 pixels less)"
 
 
