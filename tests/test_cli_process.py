@@ -223,6 +223,16 @@ class TestImports:
         out, err = process.communicate(timeout=LIMIT)
         assert process.returncode == 0 and "examples:" in out and err == ""
 
+    def test_an_exported_file_needs_neither_torch_nor_onnx(
+        self, start: Callable, exported: Callable, tmp_path: Path
+    ) -> None:
+        """Importing either would take longer than all the rest of `predict`."""
+        blocked = "".join(f"sys.modules[{name!r}] = None\n" for name in ("torch", "onnx", "openvino", "scipy"))
+        process = start("predict", PHOTO, "--model", exported()[1], "-o", "out.png", "--json", before=blocked)
+        out, err = process.communicate(timeout=LIMIT)
+        assert process.returncode == 0, err
+        assert len(json.loads(out)["people"][0]["joints"]) == 17 and left(tmp_path) == ["out.png"]
+
     def test_temporary_files_go(self, start: Callable, tmp_path: Path) -> None:
         assert start("predict", PHOTO, "--size", "32x32").wait(LIMIT) == 0
         assert left(tmp_path) == [] and tempfile.gettempdir()
