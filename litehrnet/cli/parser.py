@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .._version import __version__
-from ..sizes import parse_size
 
 __all__ = ["Parser", "build_parser", "parse"]
 
@@ -144,6 +143,8 @@ def _complete_files(parser: argparse.ArgumentParser, how: object) -> None:
 
 def size(text: str) -> tuple[int, int]:
     """HxW; ×, * and a comma are understood, too. Whether the network runs there is for the command to find out."""
+    from ..sizes import parse_size  # which brings numpy
+
     try:
         return parse_size(text)
     except ValueError as error:
