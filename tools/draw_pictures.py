@@ -90,7 +90,7 @@ def costs() -> Figure:
     parts = {name: count(litehrnet.create_model(name), SIZE).by_part for name in litehrnet.VARIANTS}
     before = parts["wider_naive_litehrnet18"]["pointwise"] / 1e6
     after = parts["litehrnet18"]["cross_resolution"] / 1e6
-    text = f"Channel weighting did its work: {before:.1f} (orange, last bar) became {after:.1f} (pink, first bar)."
+    text = f"Channel weighting works: {before:.1f} (orange, last bar) became {after:.1f} (pink, first bar)."
     return draw.part_bars(parts, "MACs, millions, at 256×192", text)
 
 
