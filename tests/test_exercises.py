@@ -6,9 +6,11 @@ The wrong answers that people really write have a test file per notebook: test_e
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from solved import NOTEBOOKS, solutions, stub
 
@@ -31,6 +33,11 @@ def test_every_notebook_has_exercises_and_every_check_belongs_to_one() -> None:
     assert checks == {f"check_{name}" for _, name in FOUND}
 
 
+def returns(value: object) -> Callable[..., object]:
+    """An exercise that is answered with one value, whatever is asked."""
+    return lambda *_: value
+
+
 @pytest.mark.parametrize(("notebook", "name"), FOUND, ids=lambda value: value)
 def test_right_on_the_solution_unsolved_on_the_stub_and_wrong_on_nothing(notebook: str, name: str) -> None:
     if notebook not in SOLVED:
@@ -38,6 +45,8 @@ def test_right_on_the_solution_unsolved_on_the_stub_and_wrong_on_nothing(noteboo
     check = getattr(exercises, f"check_{name}")
     assert check(SOLVED[notebook][name]).state == "right"
     assert check(stub).state == "unsolved"
-    for answer in (lambda *_: None, lambda *_: 0, lambda *_: [0], lambda *_: "text"):
-        assert check(answer).state == "wrong"
+    for answer in (None, 0, [0], "text", {}, object(), [1, "two"], np.zeros((2, 3, 4))):
+        verdict = check(returns(answer))
+        assert verdict.state == "wrong"
+        assert "your code raised" not in verdict.message
     assert "return" in check(lambda *_: None).message

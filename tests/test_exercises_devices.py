@@ -21,11 +21,11 @@ def eight_bits(x: np.ndarray, low: float, high: float, clip: bool = True, zero: 
     [
         (check_round_trip, lambda x, low, high: eight_bits(x, low, high, clip=False), "clipped"),
         (check_round_trip, lambda x, low, high: eight_bits(x, low, high, zero=False), "exactly zero"),
-        (check_round_trip, eight_bits, "must hold 0"),
+        (check_round_trip, eight_bits, "must contain 0"),
         (check_round_trip, lambda x, low, high: np.clip(x, low, high), "expected"),
         (check_round_trip, lambda x, low, high: np.round(x), "expected"),
         (check_shift_in_photo, lambda a, b, m: np.linalg.norm(a - b, axis=1).mean(), "pixels of the crop"),
-        (check_shift_in_photo, lambda a, b, m: np.linalg.norm(a - b, axis=1).mean() * m[0, 0], "way is back"),
+        (check_shift_in_photo, lambda a, b, m: np.linalg.norm(a - b, axis=1).mean() * m[0, 0], "we go back"),
         (check_shift_in_photo, lambda a, b, m: np.abs(a - b).mean() / m[0, 0], "expected"),
         (check_choose, lambda rows, megabytes, pixels: min(rows, key=lambda row: row["ms"])["name"], "moves joints by"),
         (

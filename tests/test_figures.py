@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -12,9 +11,8 @@ import netron_pictures
 import numpy as np
 import onnx
 import pytest
-from matplotlib.figure import Figure
-from matplotlib.text import Text
 from PIL import Image
+from readable import check_readable
 
 from litehrnet.export import export_pooling
 from litehrnet.runtimes.parity import Parity
@@ -79,16 +77,6 @@ def test_every_picture_that_a_notebook_names_is_there_and_every_stored_picture_i
     assert sorted({path.name for path in FIGURES.glob("*.png")} - used) == []
 
 
-def shown(figure: Figure) -> Iterator[Text]:
-    """Every text of a figure but the numbers on its axes, of which matplotlib keeps some that it does not draw."""
-    yield from (child for child in figure.get_children() if isinstance(child, Text))
-    for axes in figure.axes:
-        yield from (child for child in axes.get_children() if isinstance(child, Text))
-        yield from axes.get_legend().get_texts() if axes.get_legend() else ()
-        if axes.axison:
-            yield from (axes.xaxis.label, axes.yaxis.label)
-
-
 PARITIES = [Parity((256, 192), 1, 1e-3, 2e-6, True, True), Parity((96, 160), 3, 2.0, 0.9, False, False)]
 STORED = [
     {"pooling": "exact", "dynamic": "size", "exporter": "dynamo", "refused": "its size cannot be dynamic"},
@@ -121,21 +109,7 @@ OUTCOMES = [
     ],
 )
 def test_figures_hold_a_sentence_and_text_that_can_be_read(make):
-    figure = make()
-    figure.draw_without_rendering()
-    texts = [text for text in shown(figure) if text.get_text().strip()]
-    assert min(text.get_fontsize() for text in texts) >= 8
-    assert figure.get_supxlabel().strip().endswith(".")
-    sentence = figure._supxlabel.get_window_extent()
-    names = [axes.xaxis.label for axes in figure.axes if axes.axison and axes.get_xlabel()]
-    assert not any(sentence.overlaps(name.get_window_extent()) for name in names)
-    width, height = figure.get_size_inches() * figure.dpi
-    for text in texts:
-        box = text.get_window_extent()
-        assert box.x0 > -2, text
-        assert box.x1 < width + 2, text
-        assert box.y0 > -2, text
-        assert box.y1 < height + 2, text
+    check_readable(make())
 
 
 def test_windows_that_differ_are_outlined_and_no_others():

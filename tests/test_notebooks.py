@@ -55,15 +55,8 @@ every_lesson = pytest.mark.parametrize("path", [*COURSE, TEMPLATE], ids=name)
 
 
 def held(*paths: Path) -> pytest.MarkDecorator:
-    """A rule for every notebook, which those may still break whose cells are being rewritten."""
-    late = pytest.mark.xfail(reason="being rewritten", strict=False)
-    return pytest.mark.parametrize(
-        "path",
-        [pytest.param(path, id=name(path), marks=late if path.stem[:2] in REWRITTEN else ()) for path in paths],
-    )
-
-
-REWRITTEN = {"05", "06", "07", "08"}
+    """A rule for some of the notebooks, as a test's parameter."""
+    return pytest.mark.parametrize("path", paths, ids=name)
 
 
 def code_cells(path: Path) -> list[NotebookNode]:

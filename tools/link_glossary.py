@@ -19,8 +19,8 @@ from course import ROOT, numbered, read
 from nbformat import NotebookNode
 
 GLOSSARY = ROOT / "notebooks" / "glossary.md"
-# Words that are used in their everyday sense, too, so that a link would often mislead.
-EVERYDAY = {"exact", "module", "path", "trace"}
+# Words with another meaning, too, so that a link would often mislead.
+EVERYDAY = {"exact", "kernel", "module", "path", "trace"}
 
 _TERM = re.compile(r'^- <a id="([a-z0-9-]+)"></a>\*\*(.+?)\*\*:', re.MULTILINE)
 # What stays as it is: fenced code, formulas, inline code, links and pictures, tags, headings, rows of tables.

@@ -1,40 +1,38 @@
-"""Runtimes, precision and what each costs, as pictures."""
+"""Runtimes, precisions and what each costs, in pictures."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..stored import stored_run
 from .style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, SKY, VERMILION, YELLOW, arrow, box, caption, new_figure
 
 __all__ = ["channel_ranges", "int8_line", "precision_costs", "roads", "runtime_bars", "stored_devices"]
 
 RUNTIME_COLOURS = {"torch": VERMILION, "onnxruntime": BLUE, "openvino": PURPLE, "ncnn": GREEN}
-MARKS = {"fp32": "o", "fp16": "s", "bf16": "D", "int8": "^"}
+MARKS = {"float32": "o", "float16": "s", "bfloat16": "D", "int8": "^"}
+FULL_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  # a run stores short ones
 
 
-def stored_devices(folder: str | Path | None = None) -> dict[str, object]:
-    """The newest run of `benchmarks/devices.py`, as it was stored.
+def stored_devices() -> dict[str, object]:
+    """The newest stored run of `benchmarks/devices.py`, with the precisions' full names.
 
-    Args:
-        folder: where the runs lie; `benchmarks/devices/` of the checkout by default.
+    "float16" is a file with float16 weights, "bfloat16" a float32 file that the runtime computes in bfloat16.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: none is stored.
     """
-    folder = Path(__file__).resolve().parents[3] / "benchmarks" / "devices" if folder is None else Path(folder)
-    runs = sorted(folder.glob("[0-9]*.json"))
-    if not runs:
-        raise FileNotFoundError(f"no run is stored in {folder}; `python benchmarks/devices.py` makes one")
-    return json.loads(runs[-1].read_text())
+    report = stored_run("devices")
+    for row in report["rows"]:
+        row["precision"] = FULL_NAMES.get(row["precision"], row["precision"])
+    return report
 
 
 def roads() -> Figure:
-    """The roads from a checkpoint to a device, and the proof that every step gets."""
+    """The roads from a checkpoint to a device, each step of which is proved."""
     figure, axes = new_figure(size=(10.0, 4.3))
     axes.set(xlim=(0, 10), ylim=(0, 4.3))
     axes.axis("off")
@@ -62,11 +60,11 @@ def roads() -> Figure:
 
 
 def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16) -> Figure:
-    """Numbers beside the levels that they are rounded to.
+    """Numbers beside the levels to which they are rounded.
 
     Args:
         values: the numbers.
-        low, high: the range that the levels cover; what lies outside is clipped.
+        low, high: the range that the levels cover; what is outside is clipped.
         levels: how many there are; 256 for 8 bits.
     """
     values = np.asarray(values, dtype=float)
@@ -86,8 +84,8 @@ def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16
     axes.set(ylim=(-0.3, 1.15), yticks=[], xlabel="value")
     axes.spines["left"].set_visible(False)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    text = f"Levels lie {step:.3g} apart. Each number goes to the nearest."
-    caption(figure, f"{text} A red arrow is one that is clipped." if clipped.any() else text)
+    text = f"The levels are {step:.3g} apart. Each number goes to the nearest."
+    caption(figure, f"{text} An orange-red arrow is a number that is clipped." if clipped.any() else text)
     return figure
 
 
@@ -105,7 +103,7 @@ def channel_ranges(weights: Mapping[str, np.ndarray]) -> Figure:
         axes.text(len(largest) - 0.5, largest[0], "one scale for all", ha="right", va="bottom", fontsize=9, color=INK)
         axes.set(title=title, xlabel="channel, sorted", ylim=(0, 1.15 * largest[0]))
     all_axes[0][0].set_ylabel("largest absolute weight")
-    caption(figure, "A channel far below the line would use only a few of the 255 levels: hence one scale a channel.")
+    caption(figure, "A channel far below the line would use only a few of the 255 levels: hence one scale per channel.")
     return figure
 
 
@@ -114,16 +112,16 @@ def _name(row: Mapping[str, object]) -> str:
 
 
 def _note(report: Mapping[str, object]) -> str:
-    told, network = report["machine"], report["network"]
+    machine, network = report["machine"], report["network"]
     size = "x".join(map(str, network["size"]))
-    return f"{network['variant']} at {size}, {told['processor']}, {told['date']}"
+    return f"{network['variant']} at {size}, {machine['processor']}, {machine['date']}"
 
 
 def runtime_bars(report: Mapping[str, object]) -> Figure:
-    """Milliseconds at one thread, one bar a file, by runtime.
+    """Milliseconds with one thread, one bar per file, by runtime.
 
     Args:
-        report: as `stored_devices` reads it.
+        report: as `stored_devices` returns it.
     """
     rows = report["rows"]
     figure, axes = new_figure(size=(9.5, 1.3 + 0.33 * len(rows)))
@@ -137,22 +135,21 @@ def runtime_bars(report: Mapping[str, object]) -> Figure:
         xlabel="milliseconds for one image, one thread",
     )  # fmt: skip
     axes.invert_yaxis()
-    caption(figure, f"Pale: the plain graph; full: the fused one. {_note(report)}.")
+    caption(figure, f"Pale: the plain graph. Full: the fused one. {_note(report)}.")
     return figure
 
 
-def precision_costs(report: Mapping[str, object], judged: str = "renderings") -> Figure:
-    """How far joints move against how fast the file is: what a precision costs.
+def precision_costs(report: Mapping[str, object]) -> Figure:
+    """How far the joints of renderings move against how fast the file is: what a precision costs.
 
     Args:
-        report: as `stored_devices` reads it.
-        judged: the set of people that joints are taken from.
+        report: as `stored_devices` returns it.
     """
     figure, axes = new_figure(size=(9.0, 4.2))
     for row in report["rows"]:
         kind, colour = row["precision"].split(",")[0], RUNTIME_COLOURS[row["runtime"]]
         face = colour if row["graph"] == "fused" else "white"
-        place = row["ratio_1"][0], row[judged]["shift"]
+        place = row["ratio_1"][0], row["renderings"]["shift"]
         axes.plot(*place, MARKS[kind], color=colour, markersize=9, markerfacecolor=face, markeredgewidth=1.6)
     for runtime, colour in RUNTIME_COLOURS.items():
         axes.plot([], [], "o", color=colour, label=runtime)
@@ -164,8 +161,8 @@ def precision_costs(report: Mapping[str, object], judged: str = "renderings") ->
     axes.set(
         xlabel="times as fast as ONNX Runtime with the plain float32 file",
         ylabel="mean shift of joints (input pixels)",
-        ylim=(-0.02, 2.5 * max(0.1, *(row[judged]["shift"] for row in report["rows"]))),
+        ylim=(-0.02, 2.5 * max(0.1, *(row["renderings"]["shift"] for row in report["rows"]))),
     )
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
-    caption(figure, f"Right is faster, up is wronger. Filled: the fused graph. {_note(report)}.")
+    caption(figure, f"Right is faster, down is nearer to PyTorch. Filled: the fused graph.\n{_note(report)}.")
     return figure

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from ..stored import stored_run
 from .heatmaps import PHOTO_DPI, _overlay, _scale
 from .style import INK, MUTED, PLAIN_COLOURS, arrow, box, caption, new_figure
 
@@ -98,11 +97,7 @@ def stored_exports() -> dict[str, object]:
     Raises:
         FileNotFoundError: there is none, as in an installation without the checkout.
     """
-    folder = Path(__file__).resolve().parents[3] / "benchmarks" / "export"
-    dated = sorted(folder.glob("[0-9]*.json"))
-    if not dated:
-        raise FileNotFoundError(f"no dated run in {folder}; tools/export_table.py writes one")
-    return json.loads(dated[-1].read_text())
+    return stored_run("export")
 
 
 def export_kinds(rows: Sequence[Mapping[str, object]]) -> Figure:

@@ -1,6 +1,6 @@
 """Photographs, crops, joints and heatmaps.
 
-Joints are drawn in the person's own left (blue), right (orange) and middle (grey). A joint whose score lies under
+Joints are blue on the person's own left, orange-red on their right and grey in the middle. A joint whose score is below
 `HOLLOW_BELOW` is drawn hollow.
 """
 
@@ -17,12 +17,14 @@ from matplotlib.patches import Polygon, Rectangle
 
 from ...heatmaps import COCO_NAMES, COCO_SKELETON, HEATMAP_STRIDE, decode, to_image
 from .style import (
+    BLUE,
     INK,
     LEFT_COLOUR,
     MIDDLE_COLOUR,
     MUTED,
     ORANGE,
     RIGHT_COLOUR,
+    VERMILION,
     arrow,
     caption,
     new_figure,
@@ -32,7 +34,7 @@ __all__ = [
     "HOLLOW_BELOW",
     "heatmap_gallery",
     "loss_curves",
-    "named_bars",
+    "mistake_costs",
     "peak_values",
     "person_crop",
     "photograph_to_joints",
@@ -42,12 +44,12 @@ __all__ = [
     "two_runtimes",
 ]
 
-HOLLOW_BELOW = 0.3  # the usual threshold; from this score on `litehrnet predict` draws a joint, too
+HOLLOW_BELOW = 0.3  # the usual threshold, and that of `litehrnet predict`
 HEAT = "magma"
 PHOTO_DPI = 80  # photographs make large PNGs, and a notebook stores them all
 
 
-def _colour(*names: str) -> str:
+def _side_colour(*names: str) -> str:
     sides = {name.split()[0] for name in names}
     return {frozenset({"left"}): LEFT_COLOUR, frozenset({"right"}): RIGHT_COLOUR}.get(frozenset(sides), MIDDLE_COLOUR)
 
@@ -58,30 +60,28 @@ def pose_on(
     joints: np.ndarray,
     scores: np.ndarray | None = None,
     *,
-    threshold: float = HOLLOW_BELOW,
     title: str = "",
 ) -> None:
-    """A picture with one person's joints and limbs, into given axes.
+    """Draw a picture with one person's joints and limbs into given axes.
 
     Args:
         axes: where to draw.
         image: (H, W, 3) uint8.
-        joints: (17, 2), x, y in the picture's pixels; NaN leaves a joint out.
-        scores: (17,); joints under the threshold are hollow, and their limbs are left out.
-        threshold: see `scores`.
+        joints: (17, 2), x, y in the picture's pixels; a joint that is NaN is left out.
+        scores: (17,); joints below `HOLLOW_BELOW` are hollow, and their limbs are left out.
         title: above the picture.
     """
     sure = np.isfinite(joints).all(axis=1)
     if scores is not None:
-        sure &= np.asarray(scores) >= threshold
+        sure &= np.asarray(scores) >= HOLLOW_BELOW
     axes.imshow(image)
     for a, b in COCO_SKELETON:
         if sure[a] and sure[b]:
-            colour = _colour(COCO_NAMES[a], COCO_NAMES[b])
+            colour = _side_colour(COCO_NAMES[a], COCO_NAMES[b])
             for width, line in ((4, "white"), (2.2, colour)):
                 axes.plot(*joints[[a, b]].T, color=line, linewidth=width, solid_capstyle="round")
     for joint, name, filled in zip(joints, COCO_NAMES, sure, strict=True):
-        colour = _colour(name)
+        colour = _side_colour(name)
         axes.plot(
             *joint, "o", markersize=5.5, markeredgewidth=1 if filled else 1.5,
             markerfacecolor=colour if filled else "none", markeredgecolor="white" if filled else colour,
@@ -95,7 +95,6 @@ def poses(
     panels: Sequence[tuple],
     text: str,
     *,
-    threshold: float = HOLLOW_BELOW,
     columns: int = 4,
     width: float = 9.0,
 ) -> Figure:
@@ -104,7 +103,6 @@ def poses(
     Args:
         panels: (title, image, joints) or (title, image, joints, scores), as `pose_on` takes them.
         text: the sentence under the figure.
-        threshold: see `pose_on`.
         columns: pictures in a row.
         width: of the figure, in inches.
     """
@@ -121,17 +119,17 @@ def poses(
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, (title, image, joints, *scores) in zip(axes.flat, panels, strict=False):
-        pose_on(ax, image, joints, *scores, threshold=threshold, title=title)
+        pose_on(ax, image, joints, *scores, title=title)
     caption(figure, text)
     return figure
 
 
 def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop: np.ndarray) -> Figure:
-    """The photograph with the box and the padded box, beside the crop that comes of it.
+    """The photograph with the box and the padded box, beside the crop that they give.
 
     Args:
         image, box: as `crop_person` takes them.
-        crop, to_crop: as it gives them.
+        crop, to_crop: as it returns them.
     """
     height, width = crop.shape[:2]
     corners = to_image([[0, 0], [width, 0], [width, height], [0, height]], to_crop)
@@ -154,14 +152,14 @@ def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_cr
     return figure
 
 
-def _overlay(axes: Axes, crop: np.ndarray, heat: np.ndarray, norm: Normalize, cmap: str = HEAT) -> None:
-    """Heat over a grey crop; heatmap pixel h lies on input pixel 4 h."""
+def _overlay(axes: Axes, crop: np.ndarray, heat: np.ndarray, norm: Normalize) -> None:
+    """Heat over a grey crop; heatmap pixel h is input pixel 4 h."""
     grey = crop.astype(float).mean(axis=2)
     axes.imshow(grey, cmap="gray", vmin=0, vmax=255)
     half = HEATMAP_STRIDE / 2
     h, w = heat.shape
     extent = (-half, HEATMAP_STRIDE * w - half, HEATMAP_STRIDE * h - half, -half)
-    axes.imshow(heat, cmap=cmap, norm=norm, extent=extent, alpha=0.25 + 0.65 * np.clip(norm(heat), 0, 1))
+    axes.imshow(heat, cmap=HEAT, norm=norm, extent=extent, alpha=0.25 + 0.65 * np.clip(norm(heat), 0, 1))
     axes.set(xlim=(-0.5, crop.shape[1] - 0.5), ylim=(crop.shape[0] - 0.5, -0.5))
     axes.set_axis_off()
 
@@ -170,31 +168,30 @@ def _scale(maps: np.ndarray) -> Normalize:
     return Normalize(0, max(float(maps.max()), 1e-12))
 
 
-def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray, names: Sequence[str] = COCO_NAMES) -> Figure:
+def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray) -> Figure:
     """All heatmaps of one person over the crop, on one colour scale, each with its peak's value.
 
     Args:
         crop: (H, W, 3) uint8.
-        heatmaps: (1, K, h, w).
-        names: of the K joints.
+        heatmaps: (1, 17, h, w).
     """
     joints, scores = decode(heatmaps)
     norm = _scale(heatmaps)
     columns = 6
-    rows = -(-len(names) // columns)
+    rows = -(-len(COCO_NAMES) // columns)
     figure, axes = new_figure(rows, columns, size=(8.2, 2.05 * rows + 0.4), dpi=PHOTO_DPI)
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, name, heat, joint, score in zip(axes.flat, names, heatmaps[0], joints[0], scores[0], strict=False):
+    for ax, name, heat, joint, score in zip(axes.flat, COCO_NAMES, heatmaps[0], joints[0], scores[0], strict=False):
         _overlay(ax, crop, heat, norm)
         ax.plot(*joint, "+", color="white", markersize=7, markeredgewidth=1.4)
         ax.set_title(f"{name}\n{score:.2f}", fontsize=9)
-    caption(figure, "One map a joint, all on one colour scale; the cross is the peak, the number its value.")
+    caption(figure, "One map per joint, all on one colour scale; the cross is the peak, the number its value.")
     return figure
 
 
 def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Figure:
-    """Heatmaps of PyTorch and of ONNX Runtime with their joints, and the difference on a scale of its own.
+    """Heatmaps of PyTorch and of ONNX Runtime with their joints, and their difference on its own scale.
 
     Args:
         crop: (H, W, 3) uint8.
@@ -214,7 +211,10 @@ def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Fig
     axes[2].set_axis_off()
     figure.colorbar(shown, ax=axes[2], shrink=0.8, format="%.1e")
     figure.colorbar(plt.cm.ScalarMappable(norm, HEAT), ax=axes[:2], shrink=0.8, label="heatmap value")
-    caption(figure, "Left and middle: the largest of the heatmaps, and every joint. Right: note its own, tiny scale.")
+    caption(
+        figure,
+        "Left and middle: the largest of the heatmaps, and every joint. Right: the difference; note its scale.",
+    )
     return figure
 
 
@@ -224,16 +224,13 @@ def photograph_to_joints(
     crop: np.ndarray,
     heatmaps: np.ndarray,
     to_crop: np.ndarray,
-    *,
-    threshold: float = HOLLOW_BELOW,
 ) -> Figure:
-    """The whole way of one person: photograph and box, crop, heatmaps, joints on the photograph.
+    """One person from start to end: photograph and box, crop, heatmaps, joints on the photograph.
 
     Args:
         image, box: as `crop_person` takes them.
-        crop, to_crop: as it gives them.
+        crop, to_crop: as it returns them.
         heatmaps: (1, 17, h, w).
-        threshold: see `pose_on`.
     """
     joints, scores = decode(heatmaps)
     figure, axes = new_figure(1, 4, size=(9.4, 2.8), width_ratios=(1.33, 1, 1, 1.33))
@@ -241,21 +238,21 @@ def photograph_to_joints(
     axes[0].add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=ORANGE, linewidth=2))
     axes[1].imshow(crop)
     _overlay(axes[2], crop, heatmaps[0].max(axis=0), _scale(heatmaps))
-    pose_on(axes[3], image, to_image(joints[0], to_crop), scores[0], threshold=threshold)
+    pose_on(axes[3], image, to_image(joints[0], to_crop), scores[0])
     for ax, title in zip(axes, ("photograph and box", "crop", "17 heatmaps, as one", "joints"), strict=True):
         ax.set_axis_off()
         ax.set_title(title, fontsize=10)
     return figure
 
 
-def peak_values(heatmap: np.ndarray, name: str, radius: int = 3) -> Figure:
+def peak_values(heatmap: np.ndarray, name: str) -> Figure:
     """The values around a heatmap's peak, and the quarter-pixel step towards the larger neighbours.
 
     Args:
         heatmap: (h, w).
         name: the joint's name, for the title.
-        radius: pixels to show on each side.
     """
+    radius = 3  # pixels on each side
     y, x = divmod(int(heatmap.argmax()), heatmap.shape[1])
     (end_x, end_y) = decode(heatmap[None, None])[0][0, 0] / HEATMAP_STRIDE
     rows = range(max(y - radius, 0), min(y + radius + 1, heatmap.shape[0]))
@@ -282,39 +279,37 @@ def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Fi
     """Every joint's score against its distance from the truth.
 
     Args:
-        scores, distances: of the same joints, in any shape; distances in input pixels.
-        limit: distance that still counts as found; drawn as a line.
+        scores, distances: of the same joints, arrays of one shape; distances in input pixels.
+        limit: largest distance that counts as found, in input pixels; drawn as a line.
     """
     figure, ax = new_figure(size=(7.5, 3.8))
     found = distances <= limit
-    for chosen, colour, label in ((found, LEFT_COLOUR, "found"), (~found, RIGHT_COLOUR, "not found")):
+    for chosen, colour, label in ((found, BLUE, "found"), (~found, VERMILION, "not found")):
         ax.plot(scores[chosen], np.maximum(distances[chosen], 0.5), ".", color=colour, label=label, alpha=0.7)
     ax.axhline(limit, color=MUTED, linewidth=1, linestyle="--")
     ax.set(yscale="log", xlabel="score (value of the heatmap's peak)", ylabel="distance from the truth,\ninput pixels")
     ax.legend(loc="lower left")
     caption(
         figure,
-        f"One dot a joint; the dashed line is {limit:g} pixels. Look whether the dots above it thin out to the right.",
+        f"One dot per joint; the dashed line is at {limit:g} pixels. Do the dots above it thin out to the right?",
     )
     return figure
 
 
-def named_bars(values: Mapping[str, float], label: str, text: str) -> Figure:
-    """Named numbers as horizontal bars, first on top.
+def mistake_costs(means: Mapping[str, float], people: int) -> Figure:
+    """Mean OKS of the right way and of wrong ones, as horizontal bars, first on top.
 
     Args:
-        values: name to number.
-        label: of the axis.
-        text: the sentence under the figure.
+        means: name to mean OKS; the first is the right way.
+        people: how many the means are over.
     """
-    figure, ax = new_figure(size=(7.5, 0.42 * len(values) + 1.1))
-    names = list(values)
-    bars = ax.barh(names, list(values.values()), color=[LEFT_COLOUR, *[ORANGE] * (len(names) - 1)])
+    figure, ax = new_figure(size=(7.5, 0.42 * len(means) + 1.1))
+    bars = ax.barh(list(means), list(means.values()), color=[BLUE, *[ORANGE] * (len(means) - 1)])
     ax.bar_label(bars, fmt="%.2f", padding=3)
     ax.invert_yaxis()
-    ax.set(xlabel=label)
+    ax.set(xlabel=f"mean OKS over {people} people")
     ax.margins(x=0.12)
-    caption(figure, text)
+    caption(figure, "Blue: the right way. Orange: with one mistake each.")
     return figure
 
 
@@ -322,12 +317,12 @@ def loss_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     """Losses by step, on a logarithmic axis.
 
     Args:
-        curves: name to the losses after each step.
+        curves: name to the loss at each step.
     """
     figure, ax = new_figure(size=(7.5, 3.4))
-    for (name, losses), colour in zip(curves.items(), (LEFT_COLOUR, ORANGE, RIGHT_COLOUR), strict=False):
+    for (name, losses), colour in zip(curves.items(), (BLUE, ORANGE, VERMILION), strict=False):
         ax.plot(losses, color=colour, label=name)
     ax.set(yscale="log", xlabel="step", ylabel="mean squared error")
     ax.legend()
-    caption(figure, "Where the two part, the head begins to learn its own images by heart.")
+    caption(figure, "Where the curves part, the head begins to learn its own images by heart.")
     return figure

@@ -1,4 +1,4 @@
-"""Speed as pictures: where the time goes, what the rewrites do to tensors, ratios, and the roofline."""
+"""Speed in pictures: where the time goes, what the rewrites do to tensors, ratios, and the roofline."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from .style import (
     BLUE,
+    BRANCH_COLOURS,
     GREEN,
     GRID,
     INK,
@@ -54,7 +55,7 @@ GRAPH_COLOURS = {"public graph": MUTED, "plain export": SKY, "fused": BLUE, "fus
 
 
 def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") -> Figure:
-    """Kernel time by what it is spent on, one bar a graph.
+    """Kernel time by what it is spent on, one bar per graph.
 
     Args:
         profiles: name of a graph to {kind: milliseconds}, kinds as in `litehrnet.measure.profile.KINDS`.
@@ -88,7 +89,7 @@ def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") ->
 
 
 def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> Figure:
-    """Every kernel as a strip as wide as its time, in the order in which they run, one line a graph."""
+    """Every kernel as a strip as wide as its time, in the order in which they run, one line per graph."""
     figure, axes = new_figure(len(profiles), 1, size=(9.5, 0.9 + 0.95 * len(profiles)), sharex=True, squeeze=False)
     for (name, kernels), panel in zip(profiles.items(), axes[:, 0], strict=True):
         start = 0.0
@@ -100,15 +101,20 @@ def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> Figure:
         panel.spines["left"].set_visible(False)
         panel.set_xlim(left=0)
     axes[0, 0].set_xlim(0, max(sum(k.microseconds for k in kernels) for kernels in profiles.values()) / 1000)
-    axes[-1, 0].set_xlabel("milliseconds; colours as in the figure above")
+    axes[-1, 0].set_xlabel("milliseconds")
+    figure.legend(
+        [Rectangle((0, 0), 1, 1, color=colour) for colour in KIND_COLOURS.values()], KIND_COLOURS,
+        loc="outside upper left", ncols=7, columnspacing=1.2, handlelength=1.0,
+    )  # fmt: skip
+    caption(figure, "A strip is a kernel, as wide as its time. Orange-red strips only move data between layouts.")
     return figure
 
 
 def speed_bars(rows: Sequence[Row]) -> Figure:
-    """Times as fast as the first graph of each group, with the interval of the median.
+    """How many times as fast as the first graph of its group each graph is, with the interval of the median.
 
     Args:
-        rows: of a report; a group has one runtime, thread count, size and variant (the name before the colon).
+        rows: of a report; a group shares runtime, thread count, size and variant (the name before the colon).
     """
     groups: dict[str, list[Row]] = {}
     for row in rows:
@@ -137,6 +143,7 @@ def speed_bars(rows: Sequence[Row]) -> Figure:
     axes.invert_yaxis()
     axes.set(xlabel="times as fast as the first graph of the group", xlim=(0, max(row.high for row in rows) + 0.25))
     axes.legend(shown.values(), shown, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.2)
+    caption(figure, "Right of the line at 1 is faster. The thin black line on a bar is the 95 % interval of its ratio.")
     return figure
 
 
@@ -152,10 +159,11 @@ def _cells(
 
 
 def followed_channels(orders: Sequence[Sequence[int]]) -> Figure:
-    """A shuffle that moves, beside a layout that follows.
+    """A shuffle that moves the channels, beside a layout that follows them.
 
     Args:
-        orders: for each block, the number of the channel at each position in memory (`Layout.numbers`), all living.
+        orders: for each block, the number of the channel at each position in memory (`Layout.numbers`), without dead
+            channels.
     """
     n = len(orders[0])
     half = n // 2
@@ -185,16 +193,18 @@ def followed_channels(orders: Sequence[Sequence[int]]) -> Figure:
                 panel.plot([position + 0.08, position + 0.92], [y + 0.07] * 2, color=VERMILION, linewidth=3)
     caption(
         figure,
-        "Numbers: index in the public network; red: what the block works on. On the right only the numbers change.",
+        "Numbers: index in the public network. Orange-red underline: what the block works on.\n"
+        "On the right nothing moves; only the numbers change.",
     )
     return figure
 
 
-def blocked_layout(channels: int = 5, pixels: int = 3, block: int = 4) -> Figure:
+def blocked_layout() -> Figure:
     """The same tensor in memory: one channel after the other, and in blocks of channels."""
-    padded = -(-channels // block) * block
+    channels, pixels, block = 5, 3, 4
+    padded = 8  # whole blocks
     figure, axes = new_figure(size=(9.5, 2.9))
-    palette = [BLUE, ORANGE, GREEN, PURPLE, VERMILION, SKY, YELLOW, MUTED]
+    palette = [BLUE, ORANGE, GREEN, PURPLE, VERMILION]
     plain = [(c, p) for c in range(channels) for p in range(pixels)]
     blocked = [(c + k, p) for c in range(0, padded, block) for p in range(pixels) for k in range(block)]
     for y, cells, title in (
@@ -202,7 +212,7 @@ def blocked_layout(channels: int = 5, pixels: int = 3, block: int = 4) -> Figure
         (0.0, blocked, f"blocked: pixel by pixel, {block} channels side by side"),
     ):
         width = 24 / len(blocked)
-        labels = [f"{'abcdefgh'[c]}{p}" if c < channels else "" for c, p in cells]
+        labels = [f"{'abcde'[c]}{p}" if c < channels else "" for c, p in cells]
         colours = [palette[c] if c < channels else "white" for c, p in cells]
         _cells(axes, 0, y, labels, colours, width)
         axes.text(0, y + 1.2, title, fontsize=10, color=INK)
@@ -218,8 +228,9 @@ def blocked_layout(channels: int = 5, pixels: int = 3, block: int = 4) -> Figure
     return figure
 
 
-def fuse_sums(channels: Sequence[int] = (40, 80, 160, 320)) -> Figure:
-    """Row 0 of the fuse step: summed at full size, and where it is small."""
+def fuse_sums() -> Figure:
+    """Row 0 of the fuse step: summed at full size, and summed where the maps are small."""
+    channels = (40, 80, 160, 320)
     figure, axes = new_figure(1, 2, size=(9.5, 3.9))
     for panel, title in zip(axes, ("as written: three large maps are added", "the same sum, small first"), strict=True):
         panel.set(xlim=(0, 10), ylim=(0, 10), title=title)
@@ -229,8 +240,8 @@ def fuse_sums(channels: Sequence[int] = (40, 80, 160, 320)) -> Figure:
                 panel,
                 (0.1, 8.1 - 2.4 * j),
                 (1.5, 1.2),
-                f"$x_{j}$" + (f"\n{channels[j]}" if j else f"\n{channels[0]}"),
-                (BLUE, GREEN, ORANGE, VERMILION)[j],
+                f"$x_{j}$\n{channels[j]}",
+                BRANCH_COLOURS[j],
             )
     for panel in axes:
         arrow(panel, (1.65, 8.7), (8.3, 8.7))
@@ -265,7 +276,7 @@ def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> Figure:
     """Every kernel by its arithmetic intensity and its speed, under the limits of the machine.
 
     Args:
-        kernels: as `litehrnet.measure.profile.profile` gives them; those without MACs have no place and are left out.
+        kernels: as `litehrnet.measure.profile.profile` returns them; those without MACs are left out.
         peaks: of the same machine.
     """
     figure, axes = new_figure(size=(9.5, 4.4))
@@ -291,7 +302,7 @@ def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> Figure:
     )
     axes.text(0.1, 0.1 * peaks.copy * 0.42, f"copy in memory: {peaks.copy:.0f} GB/s", fontsize=9, color=INK)
     axes.set(xscale="log", yscale="log", xlim=(0.02, 60), ylim=(0.02, peaks.gmacs * 2.2))
-    axes.set(xlabel="MACs a byte moved", ylabel="GMAC/s")
+    axes.set(xlabel="MACs per byte moved", ylabel="GMAC/s")
     axes.grid(color=GRID, linewidth=0.6)
     axes.legend(loc="lower right")
     caption(

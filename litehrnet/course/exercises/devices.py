@@ -14,8 +14,8 @@ __all__ = ["check_choose", "check_round_trip", "check_shift_in_photo"]
 def round_trip(x: Sequence[float], low: float, high: float) -> np.ndarray:
     """Numbers as they come back from 8 bits without sign, one by one and slowly.
 
-    The range is widened to hold 0, since padding and ReLU make exact zeros that must stay exact: 256 levels
-    `scale` apart, and the level that stands for 0 is `zero`.
+    The range is widened to contain 0, because padding and ReLU make exact zeros that must stay exact. There are 256
+    levels, `scale` apart; the level `zero` stands for 0.
 
     >>> round_trip([0.0, 0.5, 300.0], 0.0, 255.0).tolist()
     [0.0, 0.0, 255.0]
@@ -39,13 +39,13 @@ def check_round_trip(answer: Callable[[np.ndarray, float, float], np.ndarray]) -
 
     def hints(case: tuple, expected: np.ndarray, got: object) -> str | None:
         x, low, high = case
-        got = np.asarray(got, dtype=float)
-        if got.shape != expected.shape:
-            return None
+        got = np.asarray(got)
+        if got.shape != expected.shape or got.dtype.kind not in "iuf":
+            return f"Return an array of {len(x)} numbers."
         if np.any(np.abs(got) > max(abs(low), abs(high)) * 1.5):
             return "A value outside the range must be clipped to its end."
         if low > 0 or high < 0:
-            return "The range must hold 0, also where no number of the tensor is near it."
+            return "The range must contain 0, even if no number of the tensor is near it."
         if np.any((x == 0) & (got != 0)):
             return "Zero must come back as exactly zero: one of the 256 levels stands for it."
         return None
@@ -62,8 +62,8 @@ def check_round_trip(answer: Callable[[np.ndarray, float, float], np.ndarray]) -
 
 
 def shift_in_photo(ours: np.ndarray, theirs: np.ndarray, to_crop: np.ndarray) -> float:
-    """Mean distance of joints (K, 2), given in crop pixels, in pixels of the photograph."""
-    scale = to_crop[0, 0]  # crop pixels for one pixel of the photograph
+    """Mean distance between joints (K, 2), which are given in crop pixels, in pixels of the photograph."""
+    scale = to_crop[0, 0]  # crop pixels per pixel of the photograph
     distances = [np.hypot(*(a - b)) / scale for a, b in zip(ours, theirs, strict=True)]
     return float(sum(distances) / len(distances))
 
@@ -78,10 +78,12 @@ def check_shift_in_photo(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], 
     def hints(case: tuple, expected: float, got: object) -> str | None:
         ours, theirs, to_crop = case
         inside = float(np.linalg.norm(ours - theirs, axis=1).mean())
+        if np.ndim(got) or np.asarray(got).dtype.kind not in "iuf":
+            return "Return one number."
         if np.isclose(got, inside):
             return "Those are pixels of the crop; the photograph's may be larger or smaller."
         if np.isclose(got, inside * to_crop[0, 0]):
-            return "`to_crop` leads from the photograph to the crop; here the way is back."
+            return "`to_crop` leads from the photograph to the crop; here we go back."
         if np.isclose(got, expected**2):
             return "That is the square of the distance."
         return None
@@ -96,8 +98,8 @@ def check_shift_in_photo(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], 
 
 
 ROWS = (
-    {"name": "ncnn, fp32", "ms": 14.0, "mb": 5.5, "shift": 0.0},
-    {"name": "ncnn, fp16", "ms": 13.5, "mb": 2.8, "shift": 0.01},
+    {"name": "ncnn, float32", "ms": 14.0, "mb": 5.5, "shift": 0.0},
+    {"name": "ncnn, float16", "ms": 13.5, "mb": 2.8, "shift": 0.01},
     {"name": "onnxruntime, fused", "ms": 10.0, "mb": 6.4, "shift": 0.0},
     {"name": "onnxruntime, int8", "ms": 9.0, "mb": 2.4, "shift": 4.6},
 )
@@ -110,7 +112,7 @@ def choose(rows: Sequence[dict], megabytes: float, pixels: float) -> str:
         ValueError: none is.
 
     >>> choose(ROWS, 3.0, 0.5)
-    'ncnn, fp16'
+    'ncnn, float16'
     """
     best = None
     for row in rows:
@@ -131,14 +133,14 @@ def check_choose(answer: Callable[[Sequence[dict], float, float], str]) -> Verdi
 
     def hints(case: tuple, expected: str, got: object) -> str | None:
         rows, megabytes, pixels = case
-        row = next((row for row in rows if row["name"] == got), None)
+        row = next((row for row in rows if isinstance(got, str) and row["name"] == got), None)
         if row is not None and row["shift"] > pixels:
             return f"That one moves joints by {row['shift']} pixels."
         if row is not None and row["mb"] > megabytes:
             return f"That one has {row['mb']} MB."
         if row is not None:
-            return "It fits, and another one that fits is faster."
-        return None
+            return "It fits, but another one that fits is faster."
+        return "Return the name of a row."
 
     cases = [
         (ROWS, 10.0, 10.0), (ROWS, 10.0, 0.5), (ROWS, 3.0, 0.5), (ROWS, 2.4, 4.6), (ROWS[::-1], 5.5, 0.0),

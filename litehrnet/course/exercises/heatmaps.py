@@ -14,9 +14,11 @@ __all__ = ["check_flip_back", "check_joint_loss", "fine_tune_head"]
 
 
 def check_flip_back(answer: Callable[[np.ndarray, Sequence[tuple[int, int]]], np.ndarray]) -> Verdict:
-    """`answer(heatmaps, pairs)` turns the heatmaps of a mirrored image, (N, K, h, w), back to the image's own.
+    """Check `flip_back(heatmaps, pairs)`: from the heatmaps of a mirrored image to those of the image itself.
 
-    Mirrored in x, and with the maps of every left and right joint exchanged.
+    Args:
+        answer: takes heatmaps, (N, K, h, w), and the pairs of left and right joints; it mirrors the maps in x and
+            exchanges those of every pair.
     """
 
     def spec(heatmaps: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
@@ -30,11 +32,11 @@ def check_flip_back(answer: Callable[[np.ndarray, Sequence[tuple[int, int]]], np
 
     def hint(case: tuple, expected: np.ndarray, got: object) -> str | None:
         heatmaps, _ = case
+        if np.shape(got) != expected.shape:
+            return f"Return an array of shape {expected.shape}."
         got = np.asarray(got)
-        if got.shape != expected.shape:
-            return None
         if np.array_equal(got, heatmaps[..., ::-1]):
-            return "Mirrored, but the left shoulder of a mirrored person is their right one: exchange the pairs too."
+            return "Mirrored, but a mirrored person's left shoulder is their right one: exchange the pairs, too."
         if np.array_equal(got[..., ::-1], expected):
             return "The pairs are exchanged, but the maps are not mirrored."
         if np.array_equal(got[..., ::-1, ::-1], expected):
@@ -55,9 +57,11 @@ def check_flip_back(answer: Callable[[np.ndarray, Sequence[tuple[int, int]]], np
 
 
 def check_joint_loss(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verdict:
-    """`answer(heatmaps, targets, visible)` gives the mean squared error over the maps of the annotated joints.
+    """Check `joint_loss(heatmaps, targets, visible)`: the mean squared error over the maps of the annotated joints.
 
-    heatmaps and targets (N, K, h, w); visible (N, K), 1 where the joint is annotated and 0 where it is not.
+    Args:
+        answer: takes heatmaps and targets, (N, K, h, w), and visible, (N, K), 1 where the joint is annotated and 0
+            where it is not; it returns a tensor with one number.
     """
 
     def spec(heatmaps: Tensor, targets: Tensor, visible: Tensor) -> float:
@@ -75,7 +79,7 @@ def check_joint_loss(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verd
         masked = squares * visible[..., None, None]
         mistakes = {
             "That counts the joints without annotation as well.": squares.mean(),
-            "The sum is right; divide it by the pixels of the annotated joints only.": masked.mean(),
+            "The sum is right, but divide it by the pixels of the annotated joints only.": masked.mean(),
             "That is the sum; divide it by the number of pixels.": masked.sum(),
         }
         value = float(got) if isinstance(got, Tensor) and got.numel() == 1 else np.nan
@@ -104,9 +108,9 @@ def fine_tune_head(
     steps: int = 150,
     learning_rate: float = 0.01,
 ) -> dict[str, list[float]]:
-    """Train a head, in place, on the first images' features, and watch the loss on the others.
+    """Train a head, in place, on the features of the first images, and watch the loss on the others.
 
-    The backbone stays as it is, so its features are computed once and a step takes milliseconds.
+    The backbone does not change, so its features are computed once and a step takes milliseconds.
 
     Args:
         head: from features to heatmaps.
@@ -114,15 +118,15 @@ def fine_tune_head(
         targets: (N, K, h, w), the heatmaps that are wanted.
         visible: (N, K), 1 where a joint is annotated, else 0.
         loss: what `check_joint_loss` checks.
-        train: images to learn from; the others are only looked at.
+        train: how many images to learn from; the others only show the loss.
         steps: steps of Adam, each on all the training images.
         learning_rate: of Adam.
 
     Returns:
-        Two curves by name, one loss a step each.
+        Two curves by name, each with one loss per step.
 
     Raises:
-        ValueError: no image is left to learn from or to look at.
+        ValueError: no image is left to learn from, or none to watch.
     """
     if not 0 < train < len(features):
         raise ValueError(f"train must leave images on both sides: 1 to {len(features) - 1}, got {train}")

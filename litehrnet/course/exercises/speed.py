@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .core import Verdict, check_cases
+from .core import Verdict, check_cases, listed
 
 __all__ = ["check_fold_norm", "check_follow_shuffles", "check_least_time"]
 
@@ -14,10 +14,11 @@ EPS = 1e-5
 
 
 def check_fold_norm(answer: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Verdict:
-    """Check `fold_norm(weight, bias, mean, variance, slope, shift)`: the new weight and bias of a 1x1 convolution.
+    """Check `fold_norm(weight, bias, mean, variance, slope, shift)`: a batch norm folded into a 1x1 convolution.
 
-    The convolution is ``y = weight @ x + bias``; the batch norm behind it is
-    ``(y - mean) / sqrt(variance + 1e-5) * slope + shift``, a number an output channel each.
+    Args:
+        answer: takes the convolution ``y = weight @ x + bias``, weight (out, in) and bias (out,), and the batch norm
+            ``(y - mean) / sqrt(variance + 1e-5) * slope + shift``, each (out,); it returns the new weight and bias.
     """
 
     def spec(weight, bias, mean, variance, slope, shift):
@@ -62,7 +63,7 @@ def check_follow_shuffles(answer: Callable[[int, int], Sequence[int]]) -> Verdic
     """
 
     def spec(channels: int, blocks: int) -> list[int]:
-        moved = list(range(channels))  # what lies at each place of the public network: a position in memory
+        moved = list(range(channels))  # what the public network has at each index: a position in memory
         for _ in range(blocks):
             halves = moved[: channels // 2], moved[channels // 2 :]
             moved = [position for pair in zip(*halves, strict=True) for position in pair]
@@ -70,21 +71,19 @@ def check_follow_shuffles(answer: Callable[[int, int], Sequence[int]]) -> Verdic
 
     def hints(case: tuple, expected: list[int], got: object) -> str | None:
         inverse = [expected.index(n) for n in range(case[0])]
-        if list(got) == inverse and inverse != expected:
-            return "This says where each number lies; wanted is which number lies at each position."
-        return None
+        if got == inverse and inverse != expected:
+            return "This says where each number is; wanted is which number is at each position."
+        return None if isinstance(got, list) else "Return a list of numbers."
 
     cases = [(4, 0), (4, 1), (8, 1), (8, 2), (10, 3), (40, 2), (6, 5)]
-    return check_cases(
-        lambda *case: None if (got := answer(*case)) is None else [int(n) for n in got], spec, cases, hints=hints
-    )
+    return check_cases(lambda *case: listed(answer(*case)), spec, cases, hints=hints)
 
 
 def check_least_time(answer: Callable[[float, float, float, float], float]) -> Verdict:
-    """Check `least_time(macs, moved, gmacs, gigabytes)`: the roofline's lower limit of a kernel, in microseconds.
+    """Check `least_time(macs, moved, gmacs, gigabytes)`: the least time of a kernel by the roofline, in microseconds.
 
     Args:
-        answer: takes MACs, bytes moved, 10^9 MACs a second and 10^9 bytes a second.
+        answer: takes MACs, bytes moved, 10^9 MACs per second and 10^9 bytes per second.
 
     >>> check_least_time(lambda macs, moved, gmacs, gigabytes: max(macs / gmacs, moved / gigabytes) / 1000)
     Right: all 5 cases agree.
@@ -95,10 +94,12 @@ def check_least_time(answer: Callable[[float, float, float, float], float]) -> V
 
     def hints(case: tuple, expected: float, got: object) -> str | None:
         macs, moved, gmacs, gigabytes = case
+        if not _is_number(got):
+            return "Return one number."
         if np.isclose(float(got), (macs / gmacs + moved / gigabytes) / 1000):
             return "You add both times; arithmetic and memory work at the same time, so the longer one is the limit."
         if any(np.isclose(float(got), expected * factor) for factor in (1e-6, 1e-3, 1e3)):
-            return "Right but for the unit: microseconds are wanted."
+            return "Right except for the unit: microseconds are wanted."
         return None
 
     cases = [
@@ -109,3 +110,7 @@ def check_least_time(answer: Callable[[float, float, float, float], float]) -> V
         (900_000.0, 1_800_000.0, 45.0, 90.0),
     ]
     return check_cases(answer, spec, cases, hints=hints)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number)) or (isinstance(value, np.ndarray) and value.size == 1)

@@ -6,15 +6,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .core import Verdict, check_cases
+from .core import Verdict, check_cases, listed
 
 __all__ = ["check_same_peaks", "check_untested"]
 
 
 def check_same_peaks(answer: Callable[[np.ndarray, np.ndarray], bool]) -> Verdict:
-    """Check `same_peaks(right, got)`: whether every heatmap of a stack has its highest value at the same pixel.
+    """Check `same_peaks(right, got)`: whether every heatmap has its highest value at the same pixel in both stacks.
 
-    Both are (N, K, h, w).
+    Args:
+        answer: takes two stacks of heatmaps, (N, K, h, w).
     """
 
     def spec(right: np.ndarray, got: np.ndarray) -> bool:
@@ -29,7 +30,7 @@ def check_same_peaks(answer: Callable[[np.ndarray, np.ndarray], bool]) -> Verdic
         if not isinstance(got, (bool, np.bool_)):
             return "Return True or False."
         if got and right.argmax() == other.argmax():
-            return "The highest pixel of the whole stack agrees; but every heatmap has a peak of its own."
+            return "The highest pixel of the whole stack agrees, but every heatmap has its own peak."
         return None
 
     rng = np.random.default_rng(5)
@@ -37,7 +38,7 @@ def check_same_peaks(answer: Callable[[np.ndarray, np.ndarray], bool]) -> Verdic
     near = right + 1e-6 * rng.standard_normal(right.shape)
     moved = right.copy()
     lowest = np.unravel_index(right.max(axis=(2, 3)).argmin(), right.shape[:2])
-    moved[lowest] = np.flip(right[lowest])  # one heatmap of six is turned around
+    moved[lowest] = np.flip(right[lowest])  # one heatmap of six is flipped
     higher = right.copy()
     higher[1, 2] *= 2  # the same peak, twice as high
     cases = [(right, near), (right, moved), (right, higher), (moved, right), (right, -right)]
@@ -49,10 +50,12 @@ def _plain(value: object) -> object:
 
 
 def check_untested(answer: Callable[[Sequence, Sequence, Sequence], Sequence]) -> Verdict:
-    """Check `untested(wanted, tried, ok)`: the (size, batch) pairs that are not yet proved.
+    """Check `untested(wanted, tried, ok)`: the (size, batch) pairs that are not proved yet.
 
-    `wanted` is a list of ((height, width), batch); `tried` is one too, and `ok` holds one bool for each entry of
-    it. A pair that failed once is not proved, even if it passed at another time. The order is that of `wanted`.
+    Args:
+        answer: takes `wanted` and `tried`, lists of ((height, width), batch), and `ok`, one bool for each entry of
+            `tried`. A pair that failed once is not proved, even if it passed another time. The order is that of
+            `wanted`.
     """
 
     def spec(wanted: Sequence, tried: Sequence, ok: Sequence[bool]) -> list:
@@ -65,9 +68,11 @@ def check_untested(answer: Callable[[Sequence, Sequence, Sequence], Sequence]) -
 
     def hints(case: tuple, expected: list, got: object) -> str | None:
         wanted, tried, ok = case
+        if not isinstance(got, list):
+            return "Return a list."
         passed = [pair for pair, good in zip(tried, ok, strict=True) if good]
         if got == [pair for pair in wanted if pair not in passed]:
-            return "One failure is enough, also where another run of the same pair passed."
+            return "One failure is enough, even if another run of the same pair passed."
         if got == [pair for pair in wanted if pair not in tried]:
             return "A pair that was tried and failed is not proved either."
         return None
@@ -81,4 +86,4 @@ def check_untested(answer: Callable[[Sequence, Sequence, Sequence], Sequence]) -
         (wanted, [tall, tall, wide, square], [True, False, True, True]),
         (wanted, [tall, wide, square], [True, True, True]),
     ]
-    return check_cases(lambda *case: None if (got := answer(*case)) is None else list(got), spec, cases, hints=hints)
+    return check_cases(lambda *case: listed(answer(*case)), spec, cases, hints=hints)
