@@ -391,6 +391,26 @@ class TestBenchAndView:
         assert code == 0 and "| model.onnx |" in out and "| other.onnx |" in out and "processor: " in out
         assert len(json.loads(Path("told.json").read_text())["rows"]) == 2
 
+    def test_bench_of_a_name_and_a_file(self, run: Callable, ours: Path) -> None:
+        options = ("--rounds", 1, "--sessions", 1, "--size", "32x32", "--json")
+        code, out, _ = run("bench", "litehrnet18", ours, *options)
+        assert code == 0 and [row["runtime"] for row in json.loads(out)["rows"]] == ["torch", "onnxruntime"]
+
+    @pytest.mark.parametrize(
+        ("model", "words"),
+        [
+            ("https://example.org/m.onnx", "'https://example.org/m.onnx' is a web address"),
+            ("-", "standard input"),
+            ("", "the file name is empty"),
+            ("litehrnet-18", "did you mean litehrnet18?"),
+            ("nowhere.onnx", "no such file: nowhere.onnx"),
+        ],
+    )
+    @pytest.mark.parametrize("call", [("bench",), ("predict", PHOTO, "--model")])
+    def test_what_stands_for_no_model(self, run: Callable, call: tuple, model: str, words: str) -> None:
+        code, out, err = run(*call, model)
+        assert (code, out) == (1, "") and words in err and len(err.splitlines()) == 1
+
     def test_bench_of_nothing(self, run: Callable) -> None:
         assert run("bench", "nowhere.onnx")[0] == 1 and run("bench")[0] == 2
 

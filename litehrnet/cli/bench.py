@@ -17,7 +17,8 @@ EXAMPLES = """
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help="a file; the first is the baseline")
+    add("models", nargs="+", metavar="MODEL", help="an exported file, a checkpoint or the name of "
+        "weights; the first is the baseline")  # fmt: skip
     add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c"), help="default: inferred from each file")
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..measure import bench
     from ..sizes import check_size
+    from .models import model_file
     from .outputs import Output, check_outputs, writing
     from .terminal import flush, spinner
 
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     check_outputs(outputs, args.models, args.overwrite)
     with spinner("running in turn"):
         report = bench(
-            args.models,
+            [model_file(model) for model in args.models],
             runtime=args.runtime,
             precision=args.precision,
             threads=args.threads,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..model import LiteHRNet
     from ..runtimes.loading import Run
 
-__all__ = ["Runner", "joints_in", "joints_of", "load_model", "runner"]
+__all__ = ["Runner", "joints_in", "joints_of", "load_model", "model_file", "runner"]
 
 
 def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
@@ -27,7 +27,6 @@ def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
     from ..checks import check_choice
     from ..files import existing_file
     from ..model import VARIANTS
-    from .parser import did_you_mean
 
     if variant is not None:
         check_choice("variant", variant, VARIANTS)
@@ -36,16 +35,45 @@ def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
         with _notes_on_stderr():
             model = load_pretrained(weights)
     elif _looks_like_a_name(weights):
-        raise ValueError(
-            f"no file and no known weights are named {weights!r}; known weights are {', '.join(names)}"
-            f"{did_you_mean(weights, names)}"
-        )
+        raise _unknown_name(weights)
     else:
         with _notes_on_stderr():
             model = from_checkpoint(existing_file(weights))
     if variant is not None and model.variant.name != variant:
         raise ValueError(f"{weights} holds {model.variant.name}, not {variant}")
     return model
+
+
+def model_file(model: str) -> Path:
+    """The file that a word for a model stands for: itself, or the file of the weights that have this name.
+
+    Raises:
+        FileNotFoundError, ValueError: neither a file nor a known name.
+        ConnectionError: public weights that cannot be fetched.
+    """
+    from ..files import data_path, existing_file
+
+    if _looks_like_a_name(model):
+        from ..checkpoints import BUNDLED, PUBLIC
+        from ..checkpoints.public import fetch
+
+        if model in BUNDLED:
+            return data_path(BUNDLED[model])
+        if model in PUBLIC:
+            return fetch(PUBLIC[model])
+        raise _unknown_name(model)
+    return existing_file(model)
+
+
+def _unknown_name(weights: str) -> ValueError:
+    from ..checkpoints import BUNDLED, PUBLIC
+    from .parser import did_you_mean
+
+    names = (*BUNDLED, *PUBLIC)
+    return ValueError(
+        f"no file and no known weights are named {weights!r}; known weights are {', '.join(names)}"
+        f"{did_you_mean(weights, names)}"
+    )
 
 
 @contextlib.contextmanager
@@ -65,7 +93,12 @@ def _notes_on_stderr() -> Iterator[None]:
 
 def _looks_like_a_name(weights: str) -> bool:
     """Whether somebody who wrote this meant a name rather than a file."""
-    return bool(weights) and not Path(weights).suffix and Path(weights).name == weights and not Path(weights).exists()
+    return (
+        weights not in ("", "-")
+        and not Path(weights).suffix
+        and Path(weights).name == weights
+        and not Path(weights).exists()
+    )
 
 
 def joints_of(known: JointSet | None, count: int, given: str | None = None) -> JointSet:
@@ -119,10 +152,13 @@ def runner(model: str, size: tuple[int, int] | None, precision: str = "float32")
     Raises:
         ValueError, OSError, ImportError: as `litehrnet.runtimes.load`.
     """
+    from ..files import existing_file
     from ..runtimes.loading import load, runtime_of, usual_size
     from ..sizes import check_size
 
     size = None if size is None else check_size(size)
+    if not _looks_like_a_name(model):
+        existing_file(model)
     runtime = runtime_of(model)
     if runtime == "torch":
         network = load_model(model)
