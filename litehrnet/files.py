@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-__all__ = ["data_path", "existing_file", "written_together", "written_whole"]
+__all__ = ["data_path", "existing_file", "plainly_named", "written_together", "written_whole"]
 
 _PACKAGE = Path(__file__).resolve().parent
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+", re.IGNORECASE)  # pathlib turns // into /
@@ -99,6 +99,36 @@ def _nothing_there(text: str, path: Path) -> Exception:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= 80 else f"{text[:60]}... ({len(text)} characters)"
+
+
+@contextlib.contextmanager
+def plainly_named(path: Path, *others: Path) -> Iterator[tuple[Path, ...]]:
+    """Names for files that every library understands: the files' own, or links to them.
+
+    Bindings made with pybind11 or nanobind refuse a name whose bytes are not UTF-8.
+
+    Args:
+        path: the file.
+        others: files that belong to it.
+
+    Yields:
+        One name for each file, valid within the block.
+
+    >>> with plainly_named(Path("my.onnx")) as (name,):
+    ...     str(name)
+    'my.onnx'
+    """
+    files = (path, *others)
+    try:
+        "".join(map(str, files)).encode()
+    except UnicodeEncodeError:
+        with tempfile.TemporaryDirectory() as folder:
+            links = tuple(Path(folder) / f"{number}{''.join(file.suffixes)}" for number, file in enumerate(files))
+            for link, file in zip(links, files, strict=True):
+                link.symlink_to(file.resolve())
+            yield links
+    else:
+        yield files
 
 
 @contextlib.contextmanager

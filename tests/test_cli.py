@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import json
@@ -737,6 +738,25 @@ class TestEveryFile:
         assert "no joint scores 0.5 or more" in err and len(err.splitlines()) == 2
         maps[0, 3, 4, 5] = 0.9
         assert run("predict", PHOTO, "--box", "-100,10,400,400")[2] == ""
+
+    def test_names_that_are_not_utf8(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ours: Path, checkpoint: Path
+    ) -> None:
+        """Every command that reads a model, and one that writes it."""
+        monkeypatch.chdir(tmp_path)
+        name = "caf\udce9.onnx"
+        shutil.copy(ours, name)
+        for call in (
+            ("check", name, "--checkpoint", checkpoint, "--size", "32x32", "--batch", 1),
+            ("predict", PHOTO, "--model", name, "--size", "32x32"),
+            ("bench", name, "--size", "32x32", "--rounds", 1, "--sessions", 1, "--json"),
+            ("export", checkpoint, "--exporter", "torchscript", "--size", "32x32", "-o", name),
+        ):
+            said = io.StringIO()  # pytest's own capture would decode the name
+            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+                code = cli.main([str(word) for word in call])
+            assert code == 0, (call, said.getvalue())
+        assert left() == [name]
 
     @pytest.mark.parametrize("what", ["channels last", "twice as large"])
     def test_what_is_no_heatmap_is_not_decoded(self, run: Callable, exported: Callable, what: str) -> None:

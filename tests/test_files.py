@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from litehrnet.files import existing_file, written_together, written_whole
+from litehrnet.files import existing_file, plainly_named, written_together, written_whole
 
 
 def left(folder: Path) -> list[str]:
@@ -72,6 +72,23 @@ class TestExistingFile:
         path.chmod(0)
         with pytest.raises(PermissionError, match="may not be read"):
             existing_file(path)
+
+
+class TestPlainlyNamed:
+    def test_a_name_that_is_not_utf8_gets_a_link(self, tmp_path: Path) -> None:
+        files = tmp_path / "caf\udce9.ncnn.param", tmp_path / "caf\udce9.ncnn.bin"
+        for number, file in enumerate(files):
+            file.write_text(f"content {number}")
+        with plainly_named(*files) as names:
+            assert [name.read_text() for name in names] == ["content 0", "content 1"]
+            assert [name.suffixes for name in names] == [[".ncnn", ".param"], [".ncnn", ".bin"]]
+            assert all(str(name).encode() for name in names)
+        assert not names[0].exists() and len(left(tmp_path)) == 2
+
+    def test_other_names_stay(self, tmp_path: Path) -> None:
+        files = tmp_path / "ü.onnx", tmp_path / "日本.bin"
+        with plainly_named(*files) as names:
+            assert names == files
 
 
 class TestWritten:

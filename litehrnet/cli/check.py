@@ -76,11 +76,13 @@ def _look_at_graph(file: Path) -> bool:
     import onnx
 
     from ..export.findings import findings
+    from ..files import plainly_named
     from ..runtimes.graph import read_graph
 
     valid = True
     try:
-        onnx.checker.check_model(str(file), full_check=True)  # by its path: weights may be in another file
+        with plainly_named(file) as (name,):  # by its path: weights may be in another file
+            onnx.checker.check_model(str(name), full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         valid = False
         print(f"onnx's checker: {str(error).strip().splitlines()[0]}")

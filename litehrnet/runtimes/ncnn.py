@@ -13,6 +13,7 @@ from types import ModuleType
 import numpy as np
 
 from ..checks import require
+from ..files import plainly_named
 from .session import Session
 from .signature import Port, Signature, checksum
 
@@ -48,7 +49,9 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
     for option in ("packed", "storage", "arithmetic"):
         setattr(net.opt, f"use_fp16_{option}", precision == "float16")
     net.opt.use_bf16_storage = net.opt.use_bf16_packed = precision == "bfloat16"
-    if net.load_param(str(path)) or net.load_model(str(weights)):
+    with plainly_named(path, weights) as (graph_name, weights_name):
+        failed = net.load_param(str(graph_name)) or net.load_model(str(weights_name))
+    if failed:
         raise ValueError(
             f"ncnn cannot load {path.name} with {weights.name}: they are damaged or do not belong together"
         )

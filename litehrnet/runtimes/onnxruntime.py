@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..checks import first_line, require
+from ..files import plainly_named
 from .session import Session
 from .signature import METADATA_KEY, Port, Signature, read_metadata
 
@@ -38,7 +39,8 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
     options.log_severity_level = 3  # errors: its warnings speak of graph optimisations
     # ONNX Runtime's own errors share no class but Exception.
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        with plainly_named(path) as (name,):
+            session = onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
         signature = _signature(session, path.name)
     except Exception as error:
         _explain(path, error)
