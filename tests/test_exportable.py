@@ -10,6 +10,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from bounds import same
 from reference import reference_model
 from tiny import tiny_model
 from torch import Tensor, nn
@@ -78,6 +79,7 @@ def test_the_failure_and_the_three_lines_that_mend_it(tmp_path: Path) -> None:
         assert float((got - wanted).abs().max()) <= 2e-5 * float(wanted.abs().max())
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("size", [(64, 32), (93, 128)])
 def test_weights_keys_and_values_stay(size: tuple[int, int]) -> None:
     theirs = Estimator(reference_model("litehrnet18"))
@@ -89,7 +91,7 @@ def test_weights_keys_and_values_stay(size: tuple[int, int]) -> None:
     assert list(before) == list(after) and all(torch.equal(before[key], after[key]) for key in before)
     x = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        assert torch.allclose(changed(x), theirs(x), rtol=0, atol=1e-5 * float(theirs(x).abs().max()))
+        same(changed(x), theirs(x), 1e-4)
 
 
 def test_again_finds_nothing_left() -> None:
