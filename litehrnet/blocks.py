@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .checks import check_choice
-from .pooling import constant_int, make_pool
+from .pooling import constant_int, has_ratio, make_pool
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -184,6 +184,8 @@ class CrossResolutionWeighting(nn.Module):
         self.conv2 = ConvNormAct(hidden, total, act=nn.Sigmoid)
         self.set_pooling(pooling)
 
+    divides = False  # see `litehrnet.model.declare_multiples`
+
     def set_pooling(self, pooling: str) -> None:
         """Choose the pooling; weights are untouched, since pooling has none."""
         # The smallest map itself is not pooled.
@@ -199,7 +201,7 @@ class CrossResolutionWeighting(nn.Module):
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Branches (N, C_i, H_i, W_i), largest first, to the weighted branches, same shapes."""
         return [
-            x * upsample_nearest(weight, ratio)
+            x * upsample_like(weight, x, ratio, divides=self.divides)
             for x, weight, ratio in zip(xs, self.weights(xs), self.ratios, strict=True)
         ]
 
@@ -336,6 +338,16 @@ class RepeatedBatchNorm(nn.BatchNorm2d):
     def extra_repr(self) -> str:
         """What `print` shows in the parentheses."""
         return f"{super().extra_repr()}, repeats={self.repeats}"
+
+
+def upsample_like(x: Tensor, like: Tensor, ratio: int, *, divides: bool = False) -> Tensor:
+    """`upsample_nearest` to the size of a map that is `ratio` times as large: (N, C, h, w) to (N, C, H, W).
+
+    Only while ``torch.export`` runs with free sizes that were not said to divide, the size is asked for.
+    """
+    if ratio != 1 and not divides and torch.compiler.is_exporting() and not has_ratio(like, x.shape[-2:], ratio):
+        return F.interpolate(x, size=like.shape[-2:], mode="nearest")
+    return upsample_nearest(x, ratio)
 
 
 def separable_conv(

@@ -31,7 +31,7 @@ from .blocks import (
     separable_conv,
 )
 from .checks import check_choice, check_whole
-from .pooling import check_pooling, is_captured, pool_mode
+from .pooling import ComputedAvgPool, check_pooling, is_captured, pool_mode
 from .sizes import check_size
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ __all__ = [
     "check_size",
     "count_parameters",
     "create_model",
+    "declare_multiples",
     "eval_mode",
     "list_models",
     "pooling_of",
@@ -381,6 +382,18 @@ def set_shuffle(model: AnyModule, form: str) -> AnyModule:
     for module in model.modules():
         if isinstance(module, ChannelShuffle):
             module.form = form
+    return model
+
+
+def declare_multiples(model: AnyModule) -> AnyModule:
+    """Say, in place, that an export with free sizes declares them as multiples of 32; returns the model.
+
+    ``torch.export`` does not tell a network what was declared about its sizes. Where they are ``32 * Dim("h")``, every
+    ratio inside holds exactly, and the graph need not ask for a size. Nothing else changes.
+    """
+    for module in model.modules():
+        if isinstance(module, (CrossResolutionWeighting, ComputedAvgPool)):
+            module.divides = True
     return model
 
 

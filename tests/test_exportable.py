@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from litehrnet import blocks
 from litehrnet.export import check_parity, export_onnx
 from litehrnet.export.public_models import ExportableWeighting
 from litehrnet.export.torch_exporters import quiet
+from litehrnet.fusion import fuse
+from litehrnet.model import declare_multiples
 
 
 def looks_public(convolutions: nn.Module) -> nn.Module:
@@ -134,7 +137,10 @@ def test_fixed_size_file_asks_for_no_pooling_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("module", "words"),
-    [(nn.Conv2d(3, 3, 1), "Conv2d holds no CrossResolutionWeighting"), (nn.Identity(), "naive variants")],
+    [
+        (nn.Conv2d(3, 3, 1), "Conv2d is no Lite-HRNet and holds none$"),
+        (nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(6)), r"adaptive pooling \(1\) .*replace_adaptive_pooling"),
+    ],
 )
 def test_nothing_to_change_is_said(module: nn.Module, words: str) -> None:
     with pytest.raises(ValueError, match=words):
@@ -152,5 +158,101 @@ def test_a_namesake_with_other_attributes_is_left_alone() -> None:
         pass
 
     holder = nn.Sequential(CrossResolutionWeighting())
-    with pytest.raises(ValueError, match="holds no"):
+    with pytest.raises(ValueError, match="holds none"):
         litehrnet.make_exportable(holder)
+
+
+def test_networks_that_need_no_change_are_left_alone() -> None:
+    naive = Estimator(litehrnet.create_model("naive_litehrnet18"))
+    fused = fuse(tiny_model(), (64, 32))
+    for network in (naive, fused, nn.Sequential(fused), fuse(litehrnet.create_model("naive_litehrnet18"), (64, 32))):
+        before = [type(part) for part in network.modules()]
+        assert litehrnet.make_exportable(network) == []
+        assert [type(part) for part in network.modules()] == before
+
+
+# ---------------------------------------------------------------------------------- free sizes of the default exporter
+
+
+class PublicStage(nn.Module):
+    """One stage with two, three or four branches, with the public code's structure and names, but few channels."""
+
+    def __init__(self, branches: int, pooling: str | None = None) -> None:
+        super().__init__()
+        channels = [8 * 2**i for i in range(branches)]
+        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.Conv2d(8, 8, 3, 2, 1))
+        self.transition = nn.ModuleList(
+            nn.Conv2d(before, after, 3, 2, 1) for before, after in itertools.pairwise(channels)
+        )
+        self.layers = nn.Sequential(blocks.ConditionalChannelWeighting(channels, pooling or "adaptive"))
+        if pooling is None:
+            block = self.layers[0]
+            block.cross_resolution_weighting = looks_public(block.cross_resolution_weighting)
+        self.fuse_layers = blocks.FuseStep(channels)
+
+    def forward(self, image: Tensor) -> Tensor:
+        xs = [self.stem(image)]
+        for down in self.transition:
+            xs.append(down(xs[-1]))
+        return self.fuse_layers(self.layers(xs))[0]
+
+
+def free(kind: str) -> dict[str, object]:
+    """What a call of torch.onnx.export says to leave height and width free."""
+    dim = torch.export.Dim
+    return {
+        "Dim": {"dynamic_shapes": ({2: dim("h"), 3: dim("w")},)},
+        "AUTO": {"dynamic_shapes": ({2: dim.AUTO, 3: dim.AUTO},)},
+        "DYNAMIC": {"dynamic_shapes": ({2: dim.DYNAMIC, 3: dim.DYNAMIC},)},
+        "axes": {"input_names": ["image"], "dynamic_axes": {"image": {2: "h", 3: "w"}}},
+        "32 * Dim": {"dynamic_shapes": ({2: 32 * dim("h", min=2), 3: 32 * dim("w", min=2)},)},
+    }[kind]
+
+
+@pytest.mark.filterwarnings("ignore")  # the exporter's own advice; what counts here is that it works
+@pytest.mark.parametrize("kind", ["Dim", "AUTO", "DYNAMIC", "axes", "32 * Dim"])
+@pytest.mark.parametrize(
+    ("branches", "whose"),
+    [
+        (3, "public"),
+        *(pytest.param(branches, "public", marks=pytest.mark.slow) for branches in (2, 4)),
+        *(pytest.param(branches, "ours", marks=pytest.mark.slow) for branches in (2, 3, 4)),
+    ],
+)
+def test_free_sizes_are_exported_in_every_way_of_asking(branches: int, whose: str, kind: str) -> None:
+    torch.manual_seed(0)
+    network = PublicStage(branches, None if whose == "public" else "computed").eval()
+    if whose == "public":
+        assert litehrnet.make_exportable(network) == ["layers.0.cross_resolution_weighting"]
+    with quiet():
+        program = torch.onnx.export(
+            network, (torch.zeros(1, 3, 64, 96),), dynamo=True, external_data=False, verbose=False, **free(kind)
+        )
+    session = onnxruntime.InferenceSession(program.model_proto.SerializeToString())
+    (name,) = (value.name for value in session.get_inputs())
+    for size in ((64, 96), (128, 96), (96, 160)):
+        x = torch.randn(1, 3, *size)
+        with torch.inference_mode():
+            wanted = network(x)
+        got = torch.from_numpy(session.run(None, {name: x.numpy()})[0])
+        assert float((got - wanted).abs().max()) <= 2e-5 * float(wanted.abs().max())
+
+
+def test_multiples_of_32_leave_no_size_to_ask_for() -> None:
+    network, shapes = PublicStage(3, "computed").eval(), free("32 * Dim")["dynamic_shapes"]
+    program = torch.export.export(declare_multiples(network), (torch.zeros(1, 3, 64, 96),), dynamic_shapes=shapes)
+    called = [str(node.target) for node in program.graph.nodes]
+    assert called.count("aten.avg_pool2d.default") == 2 and called.count("aten.adaptive_avg_pool2d.default") == 3
+
+
+@pytest.mark.parametrize("sizes", [[(13, 9), (7, 5)], [(26, 19), (13, 10), (7, 5)], [(16, 8), (8, 4)]])
+def test_a_network_whose_branches_are_no_exact_halves_keeps_its_values(sizes: list[tuple[int, int]]) -> None:
+    torch.manual_seed(0)
+    channels = [8 * 2**i for i in range(len(sizes))]
+    theirs = nn.Sequential(looks_public(blocks.CrossResolutionWeighting(channels))).eval()
+    xs = [torch.randn(2, c, *size) for c, size in zip(channels, sizes, strict=True)]
+    with torch.inference_mode():
+        expected = theirs(xs)
+        assert litehrnet.make_exportable(theirs) == ["0"]
+        for got, wanted in zip(theirs(xs), expected, strict=True):
+            torch.testing.assert_close(got, wanted, rtol=1e-5, atol=1e-5)

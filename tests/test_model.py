@@ -6,6 +6,7 @@ import copy
 import pickle
 import shutil
 import warnings
+from pathlib import Path
 
 import bounds
 import numpy as np
@@ -522,3 +523,19 @@ def test_a_norm_without_statistics_normalises_by_the_batch() -> None:
     x = torch.randn(3, 4, 5, 6)
     for mode in (True, False):
         assert torch.equal(norm.train(mode)(x), plain.train(mode)(x))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_models_from_torch_hub(name: str) -> None:
+    root = str(Path(__file__).resolve().parents[1])
+    model = torch.hub.load(root, name, source="local", num_joints=5, pooling="computed")
+    assert (model.variant.name, model.num_joints, model.pooling in ("computed", None)) == (name, 5, True)
+
+
+def test_weights_from_torch_hub() -> None:
+    root, images = str(Path(__file__).resolve().parents[1]), reference_input((64, 32))
+    model = torch.hub.load(root, "litehrnet18", source="local", pretrained=True)
+    with torch.inference_mode():
+        assert torch.equal(model(images), litehrnet.load_pretrained("litehrnet18")(images))
+    with pytest.raises(ValueError, match="are those of litehrnet18, not of litehrnet30"):
+        torch.hub.load(root, "litehrnet30", source="local", pretrained="litehrnet18")

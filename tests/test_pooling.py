@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import re
+import warnings
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 from torch.nn import functional as F
 
 from litehrnet.pooling import (
     POOLING_MODES,
+    AdaptiveAvgPool,
     ComputedAvgPool,
+    ExactAvgPool,
     adaptive_windows,
     averaging_matrix,
     check_pooling,
     computed_windows,
+    greatest_error,
     is_exact,
     make_pool,
     pool_params,
+    replace_adaptive_pooling,
 )
 
 SHRINKING = [(n, m) for m in range(1, 65) for n in range(m, 257)]
@@ -78,6 +84,7 @@ def test_exact_pairs_that_the_course_names(pair):
     assert is_exact(*pair)
 
 
+@pytest.mark.filterwarnings("ignore:computed pooling of")
 @pytest.mark.parametrize("pair", [(11, 4), (7, 4), (54, 14), (107, 27)])
 def test_inexact_pairs_that_the_course_names_are_off_by_more_than_rounding(pair):
     noise = torch.from_numpy(np.random.default_rng(0).standard_normal((1, 8, *[pair[0]] * 2)))
@@ -109,6 +116,7 @@ def test_exact_mode_is_adaptive_mode_on_maps_of_any_shape(height, width, out_hei
     torch.testing.assert_close(make_pool("exact")(x, size), make_pool("adaptive")(x, size), rtol=0, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:computed pooling of")
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), height=SIDES, width=SIDES)
 def test_computed_mode_on_maps_is_one_axis_at_a_time(data, height, width):
@@ -133,7 +141,7 @@ def test_modes_keep_dtype_and_have_no_weights(mode, dtype):
 def test_a_known_ratio_gives_what_the_sizes_give(ratio):
     torch.manual_seed(0)
     x = torch.randn(2, 3, 3 * ratio, 5 * ratio)
-    torch.testing.assert_close(ComputedAvgPool(ratio)(x, (3, 5)), ComputedAvgPool()(x, (3, 5)), rtol=0, atol=0)
+    torch.testing.assert_close(ComputedAvgPool(ratio=ratio)(x, (3, 5)), ComputedAvgPool()(x, (3, 5)), rtol=0, atol=0)
 
 
 BAD_SIDES = [0, -1, 2.0, 2.5, True, False, "8", None, np.float32(4), np.bool_(True), (8,)]
@@ -161,10 +169,183 @@ def test_numpy_integers_are_integers():
 @pytest.mark.parametrize("ratio", [0, -2, 1.5, True])
 def test_a_ratio_is_a_whole_number_of_pixels(ratio):
     with pytest.raises(ValueError, match="ratio"):
-        ComputedAvgPool(ratio)
+        ComputedAvgPool(ratio=ratio)
 
 
 def test_unknown_modes_are_refused_with_the_known_ones():
     for function in (check_pooling, make_pool):
         with pytest.raises(ValueError, match=r"'exactly'.*'adaptive', 'computed', 'exact'"):
             function("exactly")
+
+
+# ----------------------------------------------------------------------------------------- in place of torch's module
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sides=st.tuples(SIDES, SIDES),
+    asked=st.one_of(SIDES, st.tuples(st.one_of(SIDES, st.none()), st.one_of(SIDES, st.none()))),
+    batch=st.one_of(st.none(), st.integers(1, 3)),
+)
+def test_exact_pooling_is_a_drop_in_for_torchs_module(sides, asked, batch):
+    shape = (2, *sides) if batch is None else (batch, 2, *sides)
+    x = torch.from_numpy(np.random.default_rng(sides[0]).standard_normal(shape))
+    wanted = nn.AdaptiveAvgPool2d(asked)(x)
+    for pool in (ExactAvgPool(asked), AdaptiveAvgPool(asked)):
+        got = pool(x)
+        assert got.shape == wanted.shape
+        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-12)
+
+
+def test_computed_pooling_is_one_where_it_is_exact():
+    x = torch.randn(3, 17, 12, dtype=torch.float64)
+    for asked in (4, (8, 3), (None, 6), (16, None), [2, 4]):
+        got = ComputedAvgPool(asked)(x)
+        torch.testing.assert_close(got, nn.AdaptiveAvgPool2d(asked)(x), rtol=0, atol=1e-12)
+
+
+def test_a_size_given_at_the_call_comes_first():
+    pool = ExactAvgPool((4, 4))
+    assert pool(torch.zeros(1, 8, 8)).shape == (1, 4, 4) and pool(torch.zeros(1, 8, 8), (3, 5)).shape == (1, 3, 5)
+    assert repr(pool) == "ExactAvgPool(output_size=(4, 4))"
+    assert repr(ComputedAvgPool(ratio=4)) == "ComputedAvgPool(ratio=4)"
+
+
+@pytest.mark.parametrize("kind", [AdaptiveAvgPool, ComputedAvgPool, ExactAvgPool])
+def test_pools_say_what_they_need(kind):
+    with pytest.raises(ValueError, match=f"{kind.__name__} was made without an output_size"):
+        kind()(torch.zeros(1, 1, 4, 4))
+    with pytest.raises(ValueError, match=r"3 or 4 dimensions.*\(4, 4\)"):
+        kind(2)(torch.zeros(4, 4))
+    for bad in (0, -1, 1.5, "4", (2, 0), (1, 2, 3), (True, 1)):
+        with pytest.raises(ValueError, match="output_size"):
+            kind(bad)
+
+
+def test_whole_numbers_are_refused():
+    with pytest.raises(ValueError, match=r"ExactAvgPool needs a floating-point tensor, got torch\.int64"):
+        ExactAvgPool(2)(torch.zeros(1, 1, 4, 4, dtype=torch.int64))
+
+
+def test_computed_pooling_warns_once_where_it_is_not_adaptive_pooling():
+    pool, x = ComputedAvgPool(), torch.zeros(1, 1, 11, 11)
+    with pytest.warns(UserWarning, match="11x11 to 4x4 is not adaptive pooling: values can differ by up to"):
+        pool(x, (4, 4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        pool(x, (4, 4))
+        ComputedAvgPool()(x, (5, 11))  # exact: 11 % 5 is 1
+
+
+@pytest.mark.parametrize("pair", [(11, 4), (7, 4), (9, 7), (16, 5)])
+def test_the_greatest_error_is_reached_and_never_passed(pair):
+    n, m = pair
+    bound = greatest_error((n, 6), (m, 3))
+    weights = pool_adaptive(n, m) - pool_computed(n, m)
+    worst = np.where(weights[np.abs(weights).sum(1).argmax()] > 0, 1.0, 0.0)
+    x = torch.from_numpy(np.repeat(worst[:, None], 6, 1))[None]
+    off = float((ExactAvgPool((m, 3))(x) - F.avg_pool2d(x, *zip(pool_params(n, m), (2, 2), strict=True))).abs().max())
+    assert off == pytest.approx(bound, abs=1e-12)
+
+
+@pytest.mark.parametrize("pool", [ComputedAvgPool((4, 3)), ExactAvgPool((4, 3)), ComputedAvgPool(ratio=2)])
+def test_tracing_warns_of_nothing(pool):
+    size = (4, 3)
+    holder = nn.Sequential(pool) if getattr(pool, "output_size", None) else _Asks(pool, size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", torch.jit.TracerWarning)
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is on its way out
+        traced = torch.jit.trace(holder, torch.zeros(1, 2, 8, 6))
+    x = torch.randn(1, 2, 8, 6)
+    torch.testing.assert_close(traced(x), F.adaptive_avg_pool2d(x, size))
+
+
+class _Asks(nn.Module):
+    def __init__(self, pool, size):
+        super().__init__()
+        self.pool, self.size = pool, size
+
+    def forward(self, x):
+        return self.pool(x, self.size)
+
+
+# ------------------------------------------------------------------------------------------------ whole other networks
+
+
+class Pyramid(nn.Module):
+    """What networks do with adaptive pooling: some pools exact, some not, one shared, one by a call, one idle."""
+
+    def __init__(self):
+        super().__init__()
+        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(size) for size in (1, 2, 3, 6, (None, 5)))
+        self.again = self.pools[2]
+        self.line = nn.Sequential(nn.AdaptiveAvgPool1d(7), nn.Dropout(0.9))
+        self.idle = nn.AdaptiveAvgPool2d(4)
+        self.block = nn.Module()
+        self.block.deep = nn.AdaptiveAvgPool3d((1, 4, 4))
+
+    def forward(self, x, scale=1.0):
+        maps = [pool(x) for pool in (*self.pools, self.again)]
+        line = self.line(x.flatten(2))
+        deep = self.block.deep(x)
+        called = F.adaptive_avg_pool2d(x, (3, 2))
+        return torch.cat([part.flatten(1) for part in (*maps, line, deep, called)], 1) * scale
+
+
+def test_every_adaptive_pooling_of_a_network_is_replaced_by_the_cheapest_exact_form():
+    network, x = Pyramid().double().train(), torch.randn(2, 3, 13, 12, dtype=torch.float64)
+    keys = list(network.state_dict())
+    expected = network.eval()(x, 2.0)
+    rows = replace_adaptive_pooling(network.train(), (x, 2.0))
+    assert network.training and network.line[1].training and list(network.state_dict()) == keys
+    torch.testing.assert_close(network.eval()(x, 2.0), expected, rtol=0, atol=1e-12)
+    assert {row.name: (row.input_size, row.output_size, row.mode) for row in rows} == {
+        "pools.0": ((13, 12), (1, 1), "global"),
+        "pools.1": ((13, 12), (2, 2), "computed"),
+        "pools.2": ((13, 12), (3, 3), "computed"),
+        "pools.3": ((13, 12), (6, 6), "computed"),
+        "pools.4": ((13, 12), (13, 5), "exact"),
+        "line.0": ((156,), (7,), "exact"),
+        "idle": ((), (), "unchanged"),
+        "block.deep": ((3, 13, 12), (1, 4, 4), "unchanged"),
+        "(the network)": ((13, 12), (3, 2), "unchanged"),
+    }
+    left = [type(part).__name__ for part in network.modules() if "Adaptive" in type(part).__name__]
+    assert sorted(left) == ["AdaptiveAvgPool2d", "AdaptiveAvgPool3d"]  # the idle one, and the deep one
+    assert network.again is network.pools[2]
+    table = str(rows).splitlines()
+    assert len(table) == 1 + len(rows) and "did not reach" in str(rows) and "in the code of this Pyramid" in table[-1]
+
+
+def test_the_rest_of_a_replaced_network_warns_at_sizes_where_it_is_not_exact():
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(4))
+    assert replace_adaptive_pooling(network, torch.zeros(1, 1, 8, 8))[0].mode == "computed"
+    with pytest.warns(UserWarning, match="11x8 to 4x4"):
+        network(torch.zeros(1, 1, 11, 8))
+
+
+def test_a_pool_that_meets_two_sizes_must_serve_both():
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.pool = nn.AdaptiveAvgPool2d(4)
+
+        def forward(self, x):
+            return self.pool(x) + self.pool(F.pad(x, (0, 3, 0, 0)))
+
+    network, x = Twice(), torch.randn(1, 2, 8, 8)
+    expected = network(x)
+    assert [row.mode for row in replace_adaptive_pooling(network, x)] == ["exact"]
+    torch.testing.assert_close(network(x), expected)
+
+
+def test_networks_without_adaptive_pooling_and_lone_pools():
+    assert str(replace_adaptive_pooling(nn.Conv2d(1, 1, 1), torch.zeros(1, 1, 2, 2))) == (
+        "no adaptive average pooling ran"
+    )
+    with pytest.raises(ValueError, match="lone AdaptiveAvgPool2d"):
+        replace_adaptive_pooling(nn.AdaptiveAvgPool2d(2), torch.zeros(1, 1, 4, 4))
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Linear(5, 5))
+    with pytest.raises(RuntimeError):
+        replace_adaptive_pooling(network, torch.zeros(1, 1, 4, 4))
+    assert type(network[0]) is nn.AdaptiveAvgPool2d and not network[0]._forward_hooks

@@ -1,4 +1,4 @@
-"""One pooling alone as an ONNX file, for looking at, and how far computed pooling can be from adaptive pooling."""
+"""One pooling alone as an ONNX file, for looking at."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor, nn
 
 from ..files import written_whole
-from ..pooling import averaging_matrix, computed_windows, is_exact, make_pool
+from ..pooling import greatest_error, inexact_sentence, make_pool
 from ..sizes import check_side
 from .torch_exporters import DEFAULT_OPSET, check_opset, run_exporter, write
 
@@ -57,44 +56,12 @@ def export_pooling(
     before, after = _pair(input_size, "input_size"), _pair(output_size, "output_size")
     check_opset(exporter, opset)
     pool = Pooling(make_pool(mode), after)
-    error = greatest_error(before, after) if mode == "computed" else 0.0
-    if error:
-        warnings.warn(
-            f"computed pooling of {before[0]}x{before[1]} to {after[0]}x{after[1]} is not adaptive pooling: values "
-            f"can differ by up to {error:.0%} of the map's range (highest minus lowest value)",
-            stacklevel=2,
-        )
+    if mode == "computed" and greatest_error(before, after):
+        warnings.warn(inexact_sentence(before, after), stacklevel=2)
     with written_whole(path) as temporary:
         graph = run_exporter(pool, (1, *before), None, exporter, opset, "pooled")
         write(graph, temporary, opset, None, {})
     return Path(path)
-
-
-def greatest_error(input_size: Sequence[int], output_size: Sequence[int]) -> float:
-    """How far computed pooling can be from adaptive pooling, as a part of the map's range (highest minus lowest).
-
-    Both are weighted averages, so their difference is a weighting that sums to 0; it is largest where the map is
-    highest under its positive weights and lowest under its negative ones.
-
-    Args:
-        input_size, output_size: (height, width) in pixels.
-
-    Raises:
-        ValueError: as `litehrnet.pooling.pool_params`.
-
-    >>> greatest_error((64, 48), (8, 6)), round(greatest_error((11, 1), (4, 1)), 3)
-    (0.0, 0.4)
-    """
-    if all(is_exact(n, m) for n, m in zip(input_size, output_size, strict=True)):
-        return 0.0
-    adaptive, computed = [], []
-    for n, m in zip(input_size, output_size, strict=True):
-        adaptive.append(averaging_matrix(n, m))  # (m, n)
-        computed.append(np.zeros((m, n)))
-        for row, (start, end) in zip(computed[-1], computed_windows(n, m), strict=True):
-            row[start:end] = 1 / (end - start)
-    difference = np.kron(*adaptive) - np.kron(*computed)  # (mh * mw, nh * nw)
-    return float(np.abs(difference).sum(axis=1).max() / 2)
 
 
 def _pair(size: int | Sequence[int], name: str) -> tuple[int, int]:

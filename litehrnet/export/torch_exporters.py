@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from ..checks import check_choice, check_whole
-from ..model import eval_mode, set_shuffle, shared_copy
+from ..model import declare_multiples, eval_mode, set_shuffle, shared_copy
 from ..runtimes.graph import found_opset
 from . import cleaning
 from .findings import findings
@@ -81,6 +81,8 @@ def run_exporter(
         # height and width as numbers, which the graph would have to ask for, one by one, 49 times (the torchscript
         # exporter asks for them as soon as the batch is free).
         module = set_shuffle(shared_copy(module), "index")
+    if dynamic == "size":
+        module = declare_multiples(module)  # they are, see below
     # Under the caller's autocast the graph would hold its casts.
     with eval_mode(module), torch.no_grad(), torch.autocast(first.device.type, enabled=False), quiet():
         if exporter == "torchscript":
