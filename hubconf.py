@@ -25,7 +25,7 @@ def _model(name: str, pretrained: bool | str, num_joints: int | None, pooling: s
 
 
 def litehrnet18(pretrained: bool | str = False, num_joints: int | None = None, pooling: str = "adaptive") -> LiteHRNet:
-    """Lite-HRNet-18 in eval mode; `pretrained` is True for the bundled weights, or a name that `load_pretrained` takes."""
+    """Lite-HRNet-18 in eval mode; `pretrained` is True (the bundled weights) or a name that `load_pretrained` takes."""
     return _model("litehrnet18", pretrained, num_joints, pooling)
 
 

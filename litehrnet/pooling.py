@@ -244,8 +244,8 @@ class ComputedAvgPool(AvgPool):
 
     Where that is not adaptive pooling (`is_exact`), the first such call of a module warns, with the greatest error.
 
-    While ``torch.export`` runs with free sizes, a pooling with a ratio follows the sizes as adaptive pooling does,
-    which works however they were declared. With `divides` set (`litehrnet.model.declare_multiples`) it asks for no size.
+    While ``torch.export`` runs with free sizes, a pooling with a ratio follows the sizes as adaptive pooling does, so
+    they may be declared in any way. With `divides` set (`litehrnet.model.declare_multiples`) it asks for no size.
 
     Args:
         output_size: as `AvgPool`.
