@@ -26,6 +26,7 @@ litehrnet/course/draw/style.py
 litehrnet/course/exercises/cost.py
 litehrnet/course/exercises/devices.py
 litehrnet/course/exercises/export.py
+litehrnet/course/exercises/heatmaps.py
 litehrnet/course/exercises/speed.py
 litehrnet/course/exercises/start.py
 litehrnet/export/c.py
