@@ -23,7 +23,8 @@ from litehrnet.export.int8 import KEEP_FLOAT, conv_kinds, quantize_int8, select_
 from litehrnet.export.ncnn import ncnn_layers
 from litehrnet.fusion import fuse
 from litehrnet.measure import bench
-from litehrnet.runtimes import load, ncnn, runtime_of, usual_size
+from litehrnet.runtimes import load, ncnn, runtime_of, signature, usual_size
+from litehrnet.runtimes.parity import weights_of
 from litehrnet.runtimes.signature import checksum
 
 SIZE = (64, 32)
@@ -209,6 +210,94 @@ def test_weights_that_do_not_belong_to_the_graph_are_refused(
         load(path, "ncnn")
 
 
+@pytest.mark.parametrize("runtime", ["ncnn", "openvino"])
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("of another export", lambda whole, other: other),
+        ("cut", lambda whole, other: whole[: len(whole) // 2]),
+        ("one byte short", lambda whole, other: whole[:-1]),
+        ("longer", lambda whole, other: whole + b"1234"),
+        ("empty", lambda whole, other: b""),
+        ("one bit flipped", lambda whole, other: whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]),
+        ("same length", lambda whole, other: bytes(len(whole))),
+    ],
+)
+def test_weights_of_any_other_content_are_refused(
+    converted: Callable, tmp_path: Path, runtime: str, name: str, change: Callable
+) -> None:
+    path = copy_of(converted(runtime), tmp_path)
+    weights = path.with_suffix(".bin")
+    weights.write_bytes(change(weights.read_bytes(), converted(runtime, "fused").with_suffix(".bin").read_bytes()))
+    for call in (load, signature):
+        with pytest.raises(
+            ValueError, match=rf"^{weights.name} is damaged, or belongs to another file than {path.name}"
+        ):
+            call(path)
+    weights.unlink()
+    for call in (load, signature):
+        with pytest.raises(FileNotFoundError, match=rf"no weights beside {path.name}: {weights.name} is missing"):
+            call(path)
+
+
+def test_external_weights_of_an_onnx_file_are_looked_for(tmp_path: Path) -> None:
+    import onnx
+
+    source = export(tiny_model(), tmp_path / "m.onnx", size=(32, 32), exporter="torchscript")[0]
+    path, data = tmp_path / "split.onnx", tmp_path / "split.data"
+    onnx.save(onnx.load(source), path, save_as_external_data=True, location=data.name, size_threshold=1024)
+    np.testing.assert_array_equal(load(path)(images(size=(32, 32))), load(source)(images(size=(32, 32))))
+    whole = data.read_bytes()
+    for content in (whole[: len(whole) // 2], b""):
+        data.write_bytes(content)
+        for call in (load, signature):
+            with pytest.raises(ValueError, match=r"^split\.data is cut, or belongs to another file than split\.onnx"):
+                call(path)
+    data.unlink()
+    for call in (load, signature):
+        with pytest.raises(FileNotFoundError, match=r"^split\.onnx keeps weights in split\.data, which is missing"):
+            call(path)
+
+
+@pytest.mark.parametrize("blocked", [("torch",), ("torch", "onnx")])
+def test_exported_files_run_where_torch_is_not_installed(
+    converted: Callable, exported: Callable, tmp_path: Path, blocked: tuple[str, ...]
+) -> None:
+    files = [exported()[1], converted("openvino"), converted("ncnn")]
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({blocked!r}))
+import numpy as np
+from litehrnet.runtimes import load, usual_size
+for name in sys.argv[1:]:
+    run = load(name)
+    print(run.runtime, run.size, run(np.zeros((1, 3, *run.size), np.float32)).shape)
+"""
+    done = subprocess.run([sys.executable, "-c", code, *map(str, files)], capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        f"{name} {SIZE} (1, 17, 16, 8)" for name in ("onnxruntime", "openvino", "ncnn")
+    ], done.stderr
+
+
+def test_openvino_files_of_the_first_edition_stay_readable(converted: Callable, tmp_path: Path) -> None:
+    """Their metadata was where OpenVINO's own converter puts it, with dynamic false, and there was no checksum."""
+    from xml.etree import ElementTree
+
+    path = copy_of(converted("openvino"), tmp_path)
+    tree = ElementTree.parse(path)
+    information = tree.getroot().find("rt_info")
+    information.remove(information.find("litehrnet"))
+    old = information.find("framework/litehrnet")
+    old.set("value", json.dumps({"variant": "litehrnet18", "size": list(SIZE), "dynamic": False}))
+    tree.write(path)
+    assert signature(path).metadata["dynamic"] is None and signature(path).metadata["variant"] == "litehrnet18"
+    assert load(path)(images()).shape == (1, 17, 16, 8)
+    weights = path.with_suffix(".bin")
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"net\.bin is damaged"):
+        load(path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -343,7 +432,6 @@ def test_int8_changes_only_what_it_says(quantized: Path, exported: Callable) -> 
 
 
 def test_int8_stays_near_and_says_so(quantized: Path, exported: Callable) -> None:
-    from litehrnet.runtimes import signature
 
     source = exported("litehrnet18")[1]
     expected, got = load(source)(images(seed=9)), load(quantized)(images(seed=9))
@@ -359,6 +447,7 @@ def test_int8_refuses_what_cannot_be(exported: Callable, tmp_path: Path) -> None
     every = ("first", "depthwise", "weighting", "dense", "final")
     for options, message in (
         ({"images": []}, "needs calibration images"),
+        ({"activations": "int4"}, "choose one of 'int8', 'int16'|Choose one of 'int8', 'int16'"),
         ({"method": "mean"}, "choose one of 'minmax', 'percentile', 'entropy'"),
         ({"operators": "convs"}, "choose one of 'convolutions', 'all'"),
         ({"keep_float": ["head"]}, r"unknown kinds \['head'\]"),
@@ -368,6 +457,19 @@ def test_int8_refuses_what_cannot_be(exported: Callable, tmp_path: Path) -> None
         with pytest.raises(ValueError, match=message):
             quantize_int8(source, path, **{"images": [images()], **options})
     assert not path.exists()
+
+
+def test_sixteen_bit_activations_keep_what_eight_bits_lose(tmp_path: Path) -> None:
+    """On a network of two blocks, everything quantised."""
+    model = tiny_model()
+    source = export(model, tmp_path / "m.onnx", size=(32, 32), exporter="torchscript")[0]
+    calibration = [images(size=(32, 32), seed=seed) for seed in range(4)]
+    expected, noise = load(source)(images(size=(32, 32), seed=9)), {}
+    for kind in ("int8", "int16"):
+        path = quantize_int8(source, tmp_path / f"{kind}.onnx", calibration, "all", activations=kind)
+        assert weights_of(path) == "int8"
+        noise[kind] = difference(load(path)(images(size=(32, 32), seed=9)), expected)
+    assert 1e-6 < 3 * noise["int16"] < noise["int8"]
 
 
 @pytest.mark.slow

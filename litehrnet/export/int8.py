@@ -1,7 +1,12 @@
 """int8 with ONNX Runtime's static quantisation, and the choice of what stays in float.
 
-Weights become int8 with one scale a channel; activations get a zero point and a scale from calibration images. The
-file holds QuantizeLinear and DequantizeLinear nodes around each operator (the QDQ form), which runtimes fuse.
+Weights become int8 with one scale per channel; activations, in 8 or 16 bits, get a zero point and a scale from
+calibration images. The file holds QuantizeLinear and DequantizeLinear nodes around each operator (the QDQ form), which
+runtimes fuse.
+
+The same int8 file can give other answers on another processor: how products are summed depends on its instructions
+(VNNI and AMX sum in 32 bits, older ones saturate at 16), and so does what a runtime leaves in float. Compare the joints
+on the processor that will run it.
 """
 
 from __future__ import annotations
@@ -19,26 +24,30 @@ import numpy as np
 
 from ..checks import check_choice
 from ..files import written_whole
+from ..runtimes.graph import found_opset, weights_of
 from ..runtimes.session import check_array
 from ..runtimes.signature import METADATA_KEY, signature
 
 if TYPE_CHECKING:
     import onnx
 
-__all__ = ["KEEP_FLOAT", "METHODS", "OPERATORS", "conv_kinds", "quantize_int8", "select_convs"]
+__all__ = ["ACTIVATIONS", "KEEP_FLOAT", "METHODS", "OPERATORS", "conv_kinds", "quantize_int8", "select_convs"]
 
 KINDS = ("first", "depthwise", "weighting", "dense", "final")
 KEEP_FLOAT = ("depthwise", "weighting", "final")
 METHODS = ("minmax", "percentile", "entropy")
 OPERATORS = ("convolutions", "all")
+ACTIVATIONS = ("int8", "int16")
+_SIXTEEN_BIT_OPSET = 21  # the first whose QuantizeLinear knows 16 bits; below it they are ONNX Runtime's own operators
 PERCENTILE = 99.99  # of a tensor's values that the range covers
 
 
 def conv_kinds(graph: onnx.ModelProto) -> dict[str, str]:
-    """The kind of every convolution of a graph, by its node's name.
+    """The kind of every convolution of a graph, by the name of its node.
 
-    Kinds: "depthwise" (one filter a channel); "weighting" (feeds a sigmoid, or feeds what does: the small convolutions
-    whose result multiplies a map); "final" (gives the heatmaps); "first" (reads the image); "dense" (all others).
+    Kinds: "depthwise" (one filter per channel); "weighting" (feeds a sigmoid, or feeds what does: the small
+    convolutions whose result multiplies a map); "final" (gives the heatmaps); "first" (reads the image);
+    "dense" (all others).
 
     Args:
         graph: an exported network, whose nodes have names.
@@ -90,7 +99,7 @@ def select_convs(graph: onnx.ModelProto, keep_float: Iterable[str] = KEEP_FLOAT)
     """Names of the convolutions that become int8, and of those that stay float.
 
     Raises:
-        ValueError: `keep_float` names a kind that there is not.
+        ValueError: `keep_float` names an unknown kind.
     """
     keep = set(keep_float)
     if keep - set(KINDS):
@@ -109,23 +118,29 @@ def quantize_int8(
     operators: str = "convolutions",
     keep_float: Iterable[str] | None = None,
     method: str = "minmax",
+    activations: str = "int8",
 ) -> Path:
-    """Write an int8 file next to a float32 one.
+    """Write a file with int8 weights from a float32 one.
 
     By default only dense convolutions are quantised: the poses stay close to float's and the file shrinks. ONNX Runtime
     gets no faster by it, since every convolution is wrapped by conversions of its own; OpenVINO can. What multiplies
     a map after a sigmoid stays in float, since an error there is multiplied with every pixel; so do depthwise
     convolutions, whose channels differ much in range, and the last convolution, whose values are the answer. With
     `operators="all"` values stay int8 from operator to operator. Whether that is faster than float depends on the
-    runtime and the variant, and far more is lost: in Lite-HRNet-18 most joints move.
+    runtime and the variant, and far more is lost: in Lite-HRNet-18 most joints move. What loses them is the 8 bits of
+    the activations: with `activations="int16"` a fully quantised file, which some accelerators ask for, keeps nearly
+    all joints. Such a file is for accelerators: OpenVINO 2026.4 reads it on the CPU and answers wrongly, without a
+    word.
 
     Args:
-        source: the float32 ONNX file; its metadata is kept, with "weights" told as "int8".
+        source: the float32 ONNX file; its metadata is kept, with "weights" changed to "int8".
         path: the file to write.
         images: calibration inputs, (N, 3, H, W) float32 each, through the same `to_input` as later.
         operators: "convolutions", or "all": every operator that has an int8 form.
         keep_float: with "convolutions", the kinds that stay in float (`conv_kinds`); `KEEP_FLOAT` if None.
         method: how a tensor's range is found: "minmax", "percentile" (all but one value in 10,000) or "entropy".
+        activations: "int8" or "int16", the bits of what goes from operator to operator; weights are int8 with one scale
+            per channel either way.
 
     Returns:
         `path`.
@@ -140,6 +155,7 @@ def quantize_int8(
 
     check_choice("method", method, METHODS)
     check_choice("operators", operators, OPERATORS)
+    check_choice("activations", activations, ACTIVATIONS)
     if operators == "all" and keep_float is not None:
         # Measured: with the depthwise convolutions kept in float among quantised operators, ONNX Runtime 1.32's basic
         # optimisations change the answer, and no joint is found.
@@ -147,12 +163,12 @@ def quantize_int8(
     images = list(images)
     if not images:
         raise ValueError("int8 needs calibration images, and there are none")
-    told = signature(source)
-    stored = told.metadata.get("weights", "float32")
+    taken = signature(source)
+    stored = weights_of(Path(source))
     if stored != "float32":
         raise ValueError(f"{Path(source).name} holds {stored} weights; int8 is made from the float32 file")
     for image in images:
-        check_array(image, told)
+        check_array(image, taken)
     path = Path(path)
     with tempfile.TemporaryDirectory() as folder, written_whole(path) as temporary:
         prepared = Path(folder) / "prepared.onnx"
@@ -160,6 +176,8 @@ def quantize_int8(
         graph = onnx.load_model(prepared)
         for number, node in enumerate(graph.graph.node):
             node.name = node.name or f"{node.op_type}_{number}"
+        if activations == "int16" and found_opset(graph) < _SIXTEEN_BIT_OPSET:
+            graph = onnx.version_converter.convert_version(graph, _SIXTEEN_BIT_OPSET)
         onnx.save_model(graph, prepared)
         chosen = select_convs(graph, KEEP_FLOAT if keep_float is None else keep_float)[0]
         if not chosen:
@@ -169,10 +187,12 @@ def quantize_int8(
             quantization.quantize_static(
                 prepared,
                 temporary,
-                _Reader(told.input, images),
+                _Reader(taken.input, images),
                 quant_format=quantization.QuantFormat.QDQ,
                 per_channel=True,
-                activation_type=quantization.QuantType.QUInt8,
+                activation_type=quantization.QuantType.QUInt8
+                if activations == "int8"
+                else quantization.QuantType.QUInt16,
                 weight_type=quantization.QuantType.QInt8,
                 calibrate_method={
                     "minmax": quantization.CalibrationMethod.MinMax,
@@ -183,14 +203,14 @@ def quantize_int8(
                 **only,
             )
         graph = onnx.load_model(temporary)
-        onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(told.metadata | {"weights": "int8"})})
+        onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(dict(taken.metadata) | {"weights": "int8"})})
         onnx.save_model(graph, temporary)
     return path
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Hush two things by name: the advice to do what quant_pre_process has just done, and printed progress."""
+    """Suppress exactly two things: the advice to do what quant_pre_process has just done, and printed progress."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)

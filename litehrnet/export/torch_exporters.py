@@ -129,10 +129,14 @@ def write(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hush what exports say and no reader can act on, each by its name.
+    """Suppress exactly these messages of torch's exporters, on which no reader can act; errors are raised as ever.
 
-    Four lines about torchvision, three warnings, and the dump of the whole graph (thousands of lines) with which the
-    torchscript exporter accompanies every error. The errors themselves are raised as ever.
+    - log lines that begin with "torchvision is not installed" (one per operator of torchvision; none is used here),
+    - DeprecationWarning "You are using the legacy TorchScript-based ONNX export" (that is what the caller asked for),
+    - FutureWarning about `isinstance(treespec, LeafSpec)` (torch's own code, about itself),
+    - TracerWarning "Converting a tensor to a Python ..." and "torch.from_numpy results are registered as constants"
+      (sizes and averaging matrices are meant to be constants in the file),
+    - the dump of the whole graph, thousands of lines, that the torchscript exporter prints with every error.
     """
 
     def not_torchvision(record: logging.LogRecord) -> bool:
@@ -159,14 +163,14 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _no_dump() -> Iterator[None]:
-    """Keep the torchscript exporter's log off, and leave it as it was.
+    """Switch the torchscript exporter's log off, and restore it afterwards.
 
     That exporter means to turn its log on only when asked. But it asks whether a function exists where it means to call
     it, so the first export of a process turns the log on for good. Hence both: the log off, and nobody to turn it on.
     """
     try:
         from torch.onnx._internal.torchscript_exporter import utils
-    except ImportError:  # it lies elsewhere in other versions of torch; then the dump stays
+    except ImportError:  # it is elsewhere in other versions of torch; then the dump stays
         yield
         return
     usual, was_on = utils.setup_onnx_logging, torch._C._jit_is_onnx_log_enabled()

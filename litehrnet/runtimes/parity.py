@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     Arrays = np.ndarray | Tensor | tuple[np.ndarray | Tensor, ...]
+
+T = TypeVar("T")
 
 __all__ = ["TOLERANCES", "Parity", "check_parity", "compare", "default_batches", "default_sizes", "explain"]
 
@@ -136,18 +138,26 @@ def check_parity(
         FileNotFoundError: there is no such file.
         ImportError: the runtime is not installed.
     """
+    # Everything that needs no runtime comes first.
     _check_reference(model)
+    entries = None if inputs is None else _entries(inputs)
+    if entries is not None and (sizes is not None or batches is not None):
+        raise ValueError("give sizes and batches, or inputs of your own, not both")
+    sizes = None if sizes is None else _some("sizes", [check_size(size) for size in sizes])
+    batches = None if batches is None else _some("batches", [check_whole("batch", batch) for batch in batches])
     tolerance = _tolerance(path, tolerance)
     _, session = open_session(path, runtime)
     signature = session.signature
     if signature is None:
         raise ValueError(f"{Path(path).name} is a checkpoint, not an exported file: there is nothing to prove")
-    if inputs is not None:
-        if sizes is not None or batches is not None:
-            raise ValueError("give sizes and batches, or inputs of your own, not both")
-        return [_compare_own(model, session, entry, tolerance) for entry in _entries(inputs)]
+    if entries is not None:
+        return [_compare_own(model, session, entry, tolerance) for entry in entries]
     signature.check_image_network()
-    tried = _tried(signature, sizes, batches)
+    tried = [
+        (size, batch) for size in sizes or default_sizes(signature) for batch in batches or default_batches(signature)
+    ]
+    for size, batch in tried:  # before any image is made: they may be large
+        check_taken(signature, (batch, 3, *size))
     generator = np.random.default_rng(SEED)
     results = []
     for size, batch in tried:
@@ -191,18 +201,11 @@ def _check_reference(model: nn.Module) -> None:
         )
 
 
-def _tried(
-    signature: Signature, sizes: Sequence[Sequence[int]] | None, batches: Sequence[int] | None
-) -> list[tuple[tuple[int, int], int]]:
-    """Every size with every batch; each checked against the file before any image is made."""
-    every_size = default_sizes(signature) if sizes is None else [check_size(size) for size in sizes]
-    every_batch = default_batches(signature) if batches is None else [check_whole("batch", batch) for batch in batches]
-    if not every_size or not every_batch:
-        raise ValueError(f"there are no {'batches' if every_size else 'sizes'} to compare at, which proves nothing")
-    tried = [(size, batch) for size in every_size for batch in every_batch]
-    for size, batch in tried:
-        check_taken(signature, (batch, 3, *size))
-    return tried
+def _some(what: str, values: list[T]) -> list[T]:
+    """Refuse an empty list: `all()` of no comparisons is true."""
+    if not values:
+        raise ValueError(f"there are no {what} to compare at, which proves nothing")
+    return values
 
 
 def _run(session: Session, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
