@@ -67,8 +67,8 @@ class Finder(importlib.abc.MetaPathFinder):
 sys.meta_path.insert(0, Finder())
 """
 SWALLOWED = """
-import litehrnet.export.{module} as module, os, signal
-before = module.{function}
+import litehrnet.export as module, os, signal
+before = module.export
 class Careless:
     def __del__(self):  # Python prints what is raised here, and goes on
         os.kill(os.getpid(), signal.{name})
@@ -76,7 +76,7 @@ def calling(*arguments, **options):
     result = before(*arguments, **options)
     Careless()
     return result
-module.{function} = calling
+module.export = calling
 """
 NAMES = {"SIGINT": (130, "interrupted"), "SIGTERM": (143, "ended by SIGTERM"), "SIGHUP": (129, "ended by SIGHUP")}
 
@@ -94,7 +94,8 @@ class TestSignals:
         process = start(*arguments, before=before)
         out, err = process.communicate(timeout=LIMIT)
         assert (process.returncode, out) == (130, "")
-        assert err.splitlines()[-1] == f"litehrnet {arguments[0]}: interrupted" and "Traceback" not in err
+        assert re.fullmatch(rf"litehrnet( {arguments[0]})?: interrupted", err.splitlines()[-1])
+        assert "Traceback" not in err
         assert left(tmp_path) == []
 
     @pytest.mark.parametrize("name", NAMES)
@@ -119,7 +120,7 @@ class TestSignals:
     def test_a_signal_that_is_swallowed_still_ends_the_command(
         self, start: Callable, checkpoint: Path, tmp_path: Path, name: str
     ) -> None:
-        before = SWALLOWED.format(module="network", function="export_onnx", name=name)
+        before = SWALLOWED.format(name=name)
         process = start(
             "export", checkpoint, "--exporter", "torchscript", "--size", "32x32", "-o", "mine.onnx", before=before
         )
