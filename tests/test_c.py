@@ -535,6 +535,34 @@ def test_arm(
         assert np.abs(maps - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
+def test_webassembly(tmp_path: Path, root: Path, made: Callable) -> None:
+    """A module that imports nothing, of less than 200 KB."""
+    for program in ("clang", "node", "make"):
+        if shutil.which(program) is None:
+            pytest.skip(f"there is no {program}")
+    if shutil.which("wasm-ld") is None and not list(Path("/usr/bin").glob("wasm-ld*")):
+        pytest.skip("there is no wasm-ld (Debian's package lld)")
+    module = tmp_path / "litehrnet.wasm"
+    run_program(["make", "-C", root / "examples" / "c", f"{module}", f"WASM={module}"])
+    assert module.stat().st_size < 200_000
+    for variant, size in (("litehrnet18", (61, 96)), ("wider_naive_litehrnet18", (96, 64))):
+        model, path = made(variant)
+        images = reference_input(size)
+        images.numpy().tofile(tmp_path / "images")
+        program = ["node", root / "tests" / "c_wasm.cjs", module, path, *size]
+        run_program([*program, tmp_path / "images", tmp_path / "heatmaps"])
+        expected = exactly(model, images)
+        maps = np.fromfile(tmp_path / "heatmaps", np.float32).reshape(expected.shape)
+        assert np.abs(maps - expected).max() <= 2e-5 * np.abs(expected).max()
+    done = subprocess.run([*map(str, program), tmp_path / "images", tmp_path], capture_output=True, check=False)
+    assert done.returncode
+    program[3] = tmp_path / "images"
+    done = subprocess.run(
+        [*map(str, program), tmp_path / "images", tmp_path / "maps"], capture_output=True, text=True, check=False
+    )
+    assert "not a .lhr file" in done.stderr
+
+
 # Damage
 
 

@@ -30,14 +30,15 @@
 #endif
 #include "litehrnet.h"
 
+#ifdef __wasm__
+#include "litehrnet_wasm.h"
+#define LHR_NO_THREADS
+#else
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef __wasm__
-#define LHR_NO_THREADS
 #endif
 #ifndef LHR_NO_THREADS
 #include <pthread.h>
