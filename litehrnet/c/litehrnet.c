@@ -78,6 +78,24 @@ typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_ali
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
 
+/* JOIN: the lower half of one vector and the upper half of another; SWAP: a vector's halves in the other order. */
+#if V == 16
+#define HALF (vi){-1, -1, -1, -1, -1, -1, -1, -1}
+#define SWAPPED 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7
+#elif V == 8
+#define HALF (vi){-1, -1, -1, -1}
+#define SWAPPED 4, 5, 6, 7, 0, 1, 2, 3
+#else
+#define HALF (vi){-1, -1}
+#define SWAPPED 2, 3, 0, 1
+#endif
+#define JOIN(a, b) (vf)((vi)(b) ^ (((vi)(a) ^ (vi)(b)) & HALF)) /* one instruction with AVX-512 */
+#if defined(__clang__) || __GNUC__ >= 12
+#define SWAP(a) __builtin_shufflevector(a, a, SWAPPED)
+#else
+#define SWAP(a) __builtin_shuffle(a, (vi){SWAPPED})
+#endif
+
 /* Up to eight floats, for what moves single channels about: longer vectors would mostly lie across two cache lines. */
 #if V >= 8
 #define W 8
@@ -127,10 +145,11 @@ static int whole_vectors(int channels) { return (channels + V - 1) / V * V; }
 /* ---------------------------------------------------------------------------------------------------- 2. kernels */
 
 /* A 1x1 convolution. The weights are packed tile by tile, each tile [inputs][vectors of the tile][V], in the order in
- * which the product reads them. */
+ * which the product reads them. Where the last vector is at most half full, as with 40 channels and V = 16, its lower
+ * half is stored twice, and two pixels share it: 2.5 vectors of work instead of 3. */
 struct product {
     const float *weight, *bias; /* (inputs x lanes), (lanes) */
-    int inputs, lanes;
+    int inputs, lanes, shared;
 };
 
 /* A depthwise 3x3 convolution: nine rows of weights and one of biases, [10][lanes]. */
@@ -160,25 +179,30 @@ struct target {
 
 INLINE int tile_width(int vectors) { return vectors == 4 ? 2 : vectors < WIDEST ? vectors : WIDEST; }
 
-/* `rows` pixels by `wide` vectors of a product, all sums in registers. Inlined with constants for both. */
-INLINE void tile(const int rows, const int wide, const struct source *in, int sources, size_t pixel, const float *w,
-                 const float *bias, const struct target *out, int lane)
+/* `rows` pixels by `wide` vectors of a product, all sums in registers; two pixels share the last vector if `shared`.
+ * Inlined with constants for these three. */
+INLINE void tile(const int rows, const int wide, const int shared, const struct source *in, int sources, size_t pixel,
+                 const float *w, const float *bias, const struct target *out, int lane)
 {
-    vf sum[TILE][WIDEST];
+    vf sum[TILE][WIDEST], pair[TILE / 2];
+    const int full = wide - shared;
     UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < wide; j++) sum[i][j] = LOAD(bias + j * V);
+        UNROLL for (int j = 0; j < full; j++) sum[i][j] = LOAD(bias + j * V);
+    if (shared) UNROLL for (int i = 0; i < rows / 2; i++) pair[i] = LOAD(bias + full * V);
     for (int s = 0; s < sources; s++) {
         const int step = in[s].step, count = in[s].count;
         const float *x = in[s].at + pixel * step;
         for (int k = 0; k < count; k++, w += wide * V) {
-            vf weight[WIDEST];
+            vf weight[WIDEST], value[TILE];
             UNROLL for (int j = 0; j < wide; j++) weight[j] = LOAD(w + j * V);
             UNROLL for (int i = 0; i < rows; i++) {
-                vf value = all(x[i * step + k]);
-                UNROLL for (int j = 0; j < wide; j++) sum[i][j] += value * weight[j];
+                value[i] = all(x[i * step + k]);
+                UNROLL for (int j = 0; j < full; j++) sum[i][j] += value[i] * weight[j];
+                if (shared && i % 2) pair[i / 2] += JOIN(value[i - 1], value[i]) * weight[full];
             }
         }
     }
+    if (shared) UNROLL for (int i = 0; i < rows; i++) sum[i][full] = i % 2 ? SWAP(pair[i / 2]) : pair[i / 2];
     const size_t first = pixel * out->step + lane;
     if (out->add) {
         UNROLL for (int i = 0; i < rows; i++)
@@ -207,19 +231,19 @@ static void multiply(const struct product *p, const struct source *in, int sourc
     for (int lane = 0, wide; lane < p->lanes; w += (size_t)p->inputs * wide * V, lane += wide * V) {
         wide = tile_width((p->lanes - lane) / V);
         const float *bias = p->bias + lane;
-        if (pixels < TILE) {
-            for (int m = 0; m < pixels; m++)
-                if (wide == 3) tile(1, 3, in, sources, m, w, bias, out, lane);
-                else if (wide == 2) tile(1, 2, in, sources, m, w, bias, out, lane);
-                else tile(1, 1, in, sources, m, w, bias, out, lane);
-            continue;
+        const int shared = p->shared && lane + wide * V == p->lanes;
+#define TILES(rows, m) \
+    if (wide == 3 && shared && rows > 1) tile(rows, 3, rows > 1, in, sources, m, w, bias, out, lane); \
+    else if (wide == 3) tile(rows, 3, 0, in, sources, m, w, bias, out, lane); \
+    else if (wide == 2 && shared && rows > 1) tile(rows, 2, rows > 1, in, sources, m, w, bias, out, lane); \
+    else if (wide == 2) tile(rows, 2, 0, in, sources, m, w, bias, out, lane); \
+    else tile(rows, 1, 0, in, sources, m, w, bias, out, lane);
+        for (int m = 0; pixels < TILE && m < pixels; m++) { TILES(1, m) }
+        for (int next = 0; pixels >= TILE && next < pixels; next += TILE) {
+            const int m = next + TILE > pixels ? pixels - TILE : next;
+            TILES(TILE, m)
         }
-        for (int next = 0; next < pixels; next += TILE) {
-            int m = next + TILE > pixels ? pixels - TILE : next;
-            if (wide == 3) tile(TILE, 3, in, sources, m, w, bias, out, lane);
-            else if (wide == 2) tile(TILE, 2, in, sources, m, w, bias, out, lane);
-            else tile(TILE, 1, in, sources, m, w, bias, out, lane);
-        }
+#undef TILES
     }
 }
 
@@ -468,10 +492,13 @@ static float *room(struct reader *r, size_t floats)
 }
 
 /* A product from the file's [inputs][outputs] and [outputs]. Its results are written to the lanes from `first` on of
- * whole vectors; the lanes around them get no weights and the bias `idle`. */
-static struct product read_product(struct reader *r, int inputs, int outputs, int first, float idle)
+ * whole vectors; the lanes around them get no weights and the bias `idle`. Lanes from `first + outputs` on are dead,
+ * unless there are `total` live ones. */
+static struct product read_product(struct reader *r, int inputs, int outputs, int first, int total, float idle)
 {
     struct product p = {.inputs = inputs, .lanes = whole_vectors(first + outputs)};
+    const int half = p.lanes - V / 2; /* from this lane on the last vector may repeat its first half */
+    p.shared = V > 4 && first + outputs <= half && total <= half;
     float *weight = room(r, (size_t)inputs * p.lanes), *bias = room(r, p.lanes);
     p.weight = weight, p.bias = bias;
     if (!take(r, (size_t)inputs * outputs + outputs)) return p;
@@ -482,9 +509,12 @@ static struct product read_product(struct reader *r, int inputs, int outputs, in
             float *at = weight + (size_t)inputs * lane + (size_t)i * wide * V;
             for (int j = 0; j < wide * V; j++)
                 if (lane + j >= first && lane + j < first + outputs) at[j] = next_number(r);
+                else if (p.shared && lane + j >= half) at[j] = at[j - V / 2];
         }
     for (int lane = 0; lane < p.lanes; lane++)
-        bias[lane] = lane >= first && lane < first + outputs ? next_number(r) : idle;
+        bias[lane] = lane >= first && lane < first + outputs ? next_number(r)
+                     : p.shared && lane >= half              ? bias[lane - V / 2]
+                                                             : idle;
     return p;
 }
 
@@ -519,18 +549,18 @@ static void read_block(struct reader *r, const lhr_network *net, int branches, i
 {
     int all_halves = 0;
     for (int i = 0; i < branches; i++) all_halves += net->channels[i] / 2;
-    if (net->weighting) b->squeeze = read_product(r, all_halves, all_halves / 8, 0, 0);
+    if (net->weighting) b->squeeze = read_product(r, all_halves, all_halves / 8, 0, 0, 0);
     for (int i = 0; i < branches; i++) {
         const int c = net->channels[i], half = c / 2, from = block_lane(c, k), first = block_start(c, k) - from;
         if (net->weighting) {
-            b->expand[i] = read_product(r, all_halves / 8, half, first, 40); /* sigmoid(40) is exactly 1 */
+            b->expand[i] = read_product(r, all_halves / 8, half, first, c - from, 40); /* sigmoid(40) is exactly 1 */
             b->depthwise[i] = read_depthwise(r, half, first, c - from);
-            b->down[i] = read_product(r, half, half / 4, 0, 0);
-            b->up[i] = read_product(r, half / 4, half, 0, 0);
+            b->down[i] = read_product(r, half, half / 4, 0, 0, 0);
+            b->up[i] = read_product(r, half / 4, half, 0, 0, 0);
         } else {
-            b->first[i] = read_product(r, half, half, 0, 0);
+            b->first[i] = read_product(r, half, half, 0, 0, 0);
             b->depthwise[i] = read_depthwise(r, half, 0, half);
-            b->last[i] = read_product(r, half, half, first, 0);
+            b->last[i] = read_product(r, half, half, first, c - from, 0);
         }
         b->processed[i] = room(r, block_lanes(c, k));
         b->passes[i] = room(r, block_lanes(c, k));
@@ -550,38 +580,38 @@ static void read_module(struct reader *r, const lhr_network *net, int branches, 
         for (int j = 0; j < i; j++)
             for (int s = 0; s < i - j; s++) {
                 m->shrink[i][j][s] = read_depthwise(r, c[j], 0, c[j]);
-                if (s + 1 < i - j) m->step[i][j][s] = read_product(r, c[j], c[j], 0, 0);
+                if (s + 1 < i - j) m->step[i][j][s] = read_product(r, c[j], c[j], 0, 0, 0);
             }
-        if (i) m->row[i] = read_product(r, before, c[i], 0, 0);
-        for (int j = i + 1; j < branches; j++) m->up[i][j] = read_product(r, c[j], c[i], 0, 0);
+        if (i) m->row[i] = read_product(r, before, c[i], 0, 0, 0);
+        for (int j = i + 1; j < branches; j++) m->up[i][j] = read_product(r, c[j], c[i], 0, 0, 0);
     }
 }
 
 static void read_network(struct reader *r, lhr_network *net)
 {
     const int *c = net->channels;
-    net->stem = read_product(r, 27, 32, 0, 0);
+    net->stem = read_product(r, 27, 32, 0, 0, 0);
     net->stem_first_depthwise = read_depthwise(r, 16, 0, 16);
-    net->stem_first = read_product(r, 16, 16, 0, 0);
-    net->stem_expand = read_product(r, 16, 32, 0, 0);
+    net->stem_first = read_product(r, 16, 16, 0, 0, 0);
+    net->stem_expand = read_product(r, 16, 32, 0, 0, 0);
     net->stem_second_depthwise = read_depthwise(r, 32, 0, 32);
-    net->stem_second = read_product(r, 32, 16, 0, 0);
+    net->stem_second = read_product(r, 32, 16, 0, 0, 0);
     struct module *m = net->module;
     for (int stage = 0; stage < 3; stage++) {
         const int from = stage ? c[stage] : 32;
         if (stage == 0) {
             net->adapt_depthwise = read_depthwise(r, 32, 0, 32);
-            net->adapt = read_product(r, 32, c[0], 0, 0);
+            net->adapt = read_product(r, 32, c[0], 0, 0, 0);
         }
         net->grow_depthwise[stage] = read_depthwise(r, from, 0, from);
-        net->grow[stage] = read_product(r, from, c[stage + 1], 0, 0);
+        net->grow[stage] = read_product(r, from, c[stage + 1], 0, 0, 0);
         for (int k = 0; k < net->modules[stage]; k++) read_module(r, net, stage + 2, m++);
     }
     for (int i = 3; i >= 0; i--) {
         net->head_depthwise[i] = read_depthwise(r, c[i], 0, c[i]);
-        net->head[i] = read_product(r, c[i], c[i ? i - 1 : 0], 0, 0);
+        net->head[i] = read_product(r, c[i], c[i ? i - 1 : 0], 0, 0, 0);
     }
-    net->final = read_product(r, c[0], net->joints, 0, 0);
+    net->final = read_product(r, c[0], net->joints, 0, 0, 0);
 }
 
 static uint32_t crc32_of(const uint8_t *bytes, size_t size)
