@@ -306,6 +306,9 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
         export_c(model, tmp_path / "my.bin")
     with pytest.raises(ValueError, match="float16"):
         export_c(model, tmp_path / "my.lhr", weights="half")
+    for name in ("mean", "std"):
+        with pytest.raises(ValueError, match=f"{name} is one number per colour, got 2 numbers"):
+            export_c(small_model(), tmp_path / "my.lhr", **{name: (1.0, 2.0)})
     with pytest.raises(ValueError, match="FusedLiteHRNet"):
         export_c(fuse(reference_model("litehrnet18"), (64, 64)), tmp_path / "my.lhr")
     with pytest.raises(ValueError, match="2 blocks"):
@@ -369,7 +372,7 @@ def test_damaged_files_are_refused(cc: list[str], tmp_path: Path, change: Callab
 def test_a_file_that_is_not_there(cc: list[str], tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no such file"):
         Engine(tmp_path / "my.lhr")
-    with pytest.raises(FileNotFoundError, match="folder"):
+    with pytest.raises(IsADirectoryError, match="folder"):
         Engine(tmp_path)
     functions = engine_in_c._functions()
     for path in (tmp_path / "my.lhr", tmp_path):

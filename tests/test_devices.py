@@ -470,6 +470,50 @@ def test_sixteen_bit_activations_keep_what_eight_bits_lose(tmp_path: Path) -> No
         assert weights_of(path) == "int8"
         noise[kind] = difference(load(path)(images(size=(32, 32), seed=9)), expected)
     assert 1e-6 < 3 * noise["int16"] < noise["int8"]
+    with pytest.raises(ValueError, match=r"^int16\.onnx has values quantised to more than 8 bits"):
+        load(tmp_path / "int16.onnx", "openvino")
+
+
+def quantised_graph(path: Path, kind: str, domain: str) -> Path:
+    """A file from another tool: rounded to a type and back, then averages of 4x4 pixels, as large as heatmaps are."""
+    import onnx
+
+    make = onnx.helper
+    number = make.np_dtype_to_tensor_dtype(np.dtype(kind))
+    zero = 0 if kind.startswith("int") else int(np.iinfo(kind).max) // 2 + 1
+    constants = [
+        make.make_tensor("scale", onnx.TensorProto.FLOAT, [], [12 / int(np.iinfo(np.dtype(kind)).max)]),
+        make.make_tensor("zero", number, [], [zero]),
+    ]
+    nodes = [
+        make.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"], domain=domain),
+        make.make_node("DequantizeLinear", ["q", "scale", "zero"], ["d"], domain=domain),
+        make.make_node("AveragePool", ["d"], ["y"], kernel_shape=[4, 4], strides=[4, 4]),
+    ]
+    x = make.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 3, *SIZE])
+    y = make.make_tensor_value_info("y", onnx.TensorProto.FLOAT, None)
+    sets = [make.make_opsetid("", 21), make.make_opsetid("com.microsoft", 1)]
+    graph = make.make_graph(nodes, "g", [x], [y], constants)
+    onnx.save(make.make_model(graph, opset_imports=sets, ir_version=10), path)
+    return path
+
+
+@pytest.mark.parametrize("domain", ["", "com.microsoft"])
+@pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16"])
+def test_openvino_refuses_values_of_sixteen_bits(tmp_path: Path, kind: str, domain: str) -> None:
+    """It reads such files, its own ones too, and answers wrongly."""
+    import openvino
+
+    path = quantised_graph(tmp_path / "m.onnx", kind, domain)
+    expected = images().reshape(1, 3, 16, 4, 8, 4).mean((3, 5))
+    assert difference(load(path)(images()), expected) < 0.1
+    openvino.save_model(openvino.Core().read_model(path), tmp_path / "m.xml", compress_to_fp16=False)
+    for file in (path, path.with_suffix(".xml")):
+        if kind.endswith("int8"):
+            assert difference(load(file, "openvino")(images()), expected) < 0.1
+        else:
+            with pytest.raises(ValueError, match=rf"^{file.name} has values quantised to more than 8 bits, which Open"):
+                load(file, "openvino")
 
 
 @pytest.mark.slow

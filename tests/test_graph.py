@@ -14,6 +14,7 @@ import pytest
 
 from litehrnet.course import netron as graph
 from litehrnet.export import export_pooling
+from litehrnet.runtimes import summary
 
 
 @pytest.fixture(scope="module")
@@ -36,18 +37,18 @@ def get(address: tuple[str, int], path: str) -> bytes:
 
 
 def test_summary_counts_by_kind_most_frequent_first(exported, pools: list[Path]) -> None:
-    assert [graph.summary(path) for path in pools] == [{"AveragePool": 1}, {"MatMul": 2}]
-    counts = graph.summary(exported()[1])
+    assert [summary(path) for path in pools] == [{"AveragePool": 1}, {"MatMul": 2}]
+    counts = summary(exported()[1])
     assert next(iter(counts)) == "Conv" and list(counts.values()) == sorted(counts.values(), reverse=True)
     assert sum(counts.values()) == 1070
 
 
 def test_summary_of_no_onnx_file() -> None:
     with pytest.raises(ValueError, match=r"test_graph\.py is not an ONNX file"):
-        graph.summary(__file__)
+        summary(__file__)
 
 
-@pytest.mark.parametrize("call", [graph.summary, graph.serve, graph.show])
+@pytest.mark.parametrize("call", [summary, graph.serve, graph.show])
 def test_missing_file(call, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         call(tmp_path / "nowhere.onnx")

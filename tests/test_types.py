@@ -29,13 +29,7 @@ litehrnet/course/exercises/export.py
 litehrnet/course/exercises/heatmaps.py
 litehrnet/course/exercises/speed.py
 litehrnet/course/exercises/start.py
-litehrnet/export/c.py
-litehrnet/export/cleaning.py
-litehrnet/export/formats.py
-litehrnet/export/int8.py
-litehrnet/export/onnx.py
 litehrnet/export/public_models.py
-litehrnet/export/torch_exporters.py
 litehrnet/fusion/blocks.py
 litehrnet/fusion/exchange.py
 litehrnet/fusion/fold.py
@@ -43,13 +37,6 @@ litehrnet/fusion/layout.py
 litehrnet/fusion/network.py
 litehrnet/fusion/recipe.py
 litehrnet/model.py
-litehrnet/runtimes/c.py
-litehrnet/runtimes/graph.py
-litehrnet/runtimes/lhr.py
-litehrnet/runtimes/loading.py
-litehrnet/runtimes/ncnn.py
-litehrnet/runtimes/onnxruntime.py
-litehrnet/runtimes/openvino.py
 litehrnet/sizes.py
 """
 

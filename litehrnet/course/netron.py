@@ -1,4 +1,4 @@
-"""Looking at an ONNX file: its operators by kind, and Netron's drawing of it inside a notebook."""
+"""Looking at an ONNX file: Netron's drawing of it inside a notebook, and the folder for the files of notebooks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..checks import require
-from ..runtimes.graph import summary
+from ..files import existing_file
 
 if TYPE_CHECKING:
     from IPython.display import IFrame
 
-__all__ = ["models_folder", "show", "summary"]
+__all__ = ["models_folder", "show"]
 
 _SERVED: list[tempfile.TemporaryDirectory[str]] = []  # the folder of the model that is shown now
 
@@ -67,9 +67,7 @@ def serve(path: str | Path) -> tuple[str, int]:
         FileNotFoundError, TimeoutError, ImportError: as `show`.
     """
     netron = _netron()
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such file: {path}")
+    path = existing_file(path)
     logging.getLogger("netron").setLevel(logging.WARNING)
     stop()
     folder = tempfile.TemporaryDirectory(prefix="netron-")

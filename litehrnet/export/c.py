@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import nn
 
 from .._version import __version__
-from ..blocks import ConditionalChannelWeighting, ConvNormAct, FuseStep, ShuffleUnit, TidyFuseStep
+from ..blocks import ConditionalChannelWeighting, ConvNormAct, FuseStep, ShuffleUnit, SpatialWeighting, TidyFuseStep
 from ..checkpoints.joints import JOINT_SETS
 from ..checks import check_choice
 from ..files import written_whole
@@ -57,7 +58,7 @@ def export_c(
 
     Raises:
         ValueError: not a `LiteHRNet`, an illegal size, unknown weights, a path that does not end in .lhr, or a weight
-            that is not finite or too large for float16.
+            that is not finite or too large for float16; or a mean or deviation that is not three numbers.
     """
     path = Path(path)
     if path.suffix != ".lhr":
@@ -78,24 +79,31 @@ def export_c(
     header = Header(
         variant=variant.name,
         channel_weighting=variant.channel_weighting,
-        modules=tuple(variant.modules),
-        channels=tuple(variant.channels),
+        modules=variant.modules,
+        channels=variant.channels,
         stem_channels=variant.stem_channels,
         joints=model.num_joints,
         size=size,
-        mean=tuple(map(float, mean)),
-        std=tuple(map(float, std)),
+        mean=_colours("mean", mean),
+        std=_colours("std", std),
         weights=weights,
         names=tuple(names),
         metadata={"version": __version__, **({"joint_set": joints.to_dict()} if joints else {})},
     )
     with torch.no_grad():
-        folded = fold_batch_norms(model)
+        folded = cast(LiteHRNet, fold_batch_norms(model))
         numbers = np.concatenate([part.ravel() for part in _network(folded)])
     content = pack(header, numbers)
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
     return path
+
+
+def _colours(name: str, values: Sequence[float]) -> tuple[float, float, float]:
+    if len(values) != 3:
+        raise ValueError(f"{name} is one number per colour, got {len(values)} numbers")
+    red, green, blue = values
+    return float(red), float(green), float(blue)
 
 
 def branch_order(channels: int) -> np.ndarray:
@@ -128,7 +136,14 @@ def _half_order(channels: int, block: int) -> np.ndarray:
 
 
 def _conv(module: nn.Module) -> nn.Conv2d:
-    return module.conv if isinstance(module, ConvNormAct) else module
+    return cast(nn.Conv2d, module.conv if isinstance(module, ConvNormAct) else module)
+
+
+def _bias(module: nn.Module) -> np.ndarray:
+    """A convolution's bias; every one has one when its batch norm is folded."""
+    bias = _conv(module).bias
+    assert bias is not None
+    return bias.double().numpy()
 
 
 def _product(*convs: nn.Module, rows: Sequence[np.ndarray], columns: np.ndarray) -> Iterator[np.ndarray]:
@@ -144,14 +159,13 @@ def _product(*convs: nn.Module, rows: Sequence[np.ndarray], columns: np.ndarray)
         for conv, order in zip(convs, rows, strict=True)
     ]
     yield np.concatenate(weights)  # (inputs of all, outputs)
-    yield sum(_conv(conv).bias.double().numpy() for conv in convs)[columns]
+    yield np.sum([_bias(conv) for conv in convs], axis=0)[columns]
 
 
 def _depthwise(conv: nn.Module, order: np.ndarray) -> Iterator[np.ndarray]:
     """A depthwise 3x3 convolution: [9][channels], and the biases."""
-    conv = _conv(conv)
-    yield conv.weight.double().numpy()[order].reshape(len(order), 9).T
-    yield conv.bias.double().numpy()[order]
+    yield _conv(conv).weight.double().numpy()[order].reshape(len(order), 9).T
+    yield _bias(conv)[order]
 
 
 def _network(model: LiteHRNet) -> Iterator[np.ndarray]:
@@ -163,7 +177,7 @@ def _network(model: LiteHRNet) -> Iterator[np.ndarray]:
 
     first = stem.conv1.conv
     yield first.weight.double().numpy().transpose(2, 3, 1, 0).reshape(27, -1)  # (3, 3, 3, 32): row, column, colour
-    yield first.bias.double().numpy()
+    yield _bias(first)
     yield from _depthwise(stem.branch1[0], same[:half])
     yield from _product(stem.branch1[1], rows=[same[:half]], columns=same[:half])
     yield from _product(stem.expand_conv, rows=[same[:half]], columns=same[: 2 * half])
@@ -173,7 +187,7 @@ def _network(model: LiteHRNet) -> Iterator[np.ndarray]:
     # The stem's halves stay side by side; its shuffle is followed here.
     before = np.r_[0 : 2 * half : 2, 1 : 2 * half : 2]
     for i, modules in enumerate(variant.modules):
-        transition = getattr(backbone, f"transition{i}")
+        transition: Any = getattr(backbone, f"transition{i}")
         if i == 0:
             yield from _separable(transition[0], before, orders[0])
         yield from _separable(transition[-1][0], before, orders[i + 1])
@@ -187,7 +201,8 @@ def _network(model: LiteHRNet) -> Iterator[np.ndarray]:
                 else:
                     yield from _shuffle_units([branch[k] for branch in layers], halves)
             yield from _fuse(module.fuse_layers, orders[: i + 2])
-    for i, project in zip(range(3, -1, -1), backbone.head_layer.projects, strict=True):
+    projects: Any = backbone.head_layer.projects  # of modules in modules, torch declares no type
+    for i, project in zip(range(3, -1, -1), projects, strict=True):
         below = orders[i - 1] if i else same[: variant.channels[0]]
         yield from _depthwise(project["depthwise_conv"], orders[i])
         yield from _product(project["pointwise_conv"], rows=[orders[i]], columns=below)
@@ -209,7 +224,7 @@ def _weighting(block: ConditionalChannelWeighting, halves: Sequence[np.ndarray])
     for i, (start, order) in enumerate(zip(starts[:-1], halves, strict=True)):
         yield from _product(cross.conv2, rows=[hidden], columns=start + order)
         yield from _depthwise(block.depthwise_convs[i], order)
-        spatial = block.spatial_weighting[i]
+        spatial = cast(SpatialWeighting, block.spatial_weighting[i])
         few = np.arange(spatial.conv1.conv.out_channels)
         yield from _product(spatial.conv1, rows=[order], columns=few)
         yield from _product(spatial.conv2, rows=[few], columns=order)
@@ -226,7 +241,7 @@ def _shuffle_units(units: Sequence[ShuffleUnit], halves: Sequence[np.ndarray]) -
 
 def _fuse(step: FuseStep, orders: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """The products of all paths that come down to a row are one; the first of them counts twice (see `FuseStep`)."""
-    for i, row in enumerate(step):
+    for i, row in enumerate(cast("Sequence[Any]", step)):
         for j in range(i):
             for path in row[j]:
                 yield from _depthwise(path[0], orders[j])
@@ -237,6 +252,6 @@ def _fuse(step: FuseStep, orders: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
             weights, bias = _product(*last, rows=orders[:i], columns=orders[i])
             weights[: len(orders[0])] *= 2
             yield weights
-            yield bias + last[0].bias.double().numpy()[orders[i]]
+            yield bias + _bias(last[0])[orders[i]]
         for j in range(i + 1, len(orders)):
             yield from _product(row[j][0], rows=[orders[j]], columns=orders[i])

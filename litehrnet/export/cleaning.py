@@ -57,10 +57,11 @@ def clean(graph: onnx.ModelProto, dynamic: str | None) -> onnx.ModelProto:
 
 def _mean_to_pool(node: onnx_ir.Node) -> None:
     """ReduceMean over height and width, which dynamo writes, is GlobalAveragePool, which torchscript writes."""
-    if node.op_type != "ReduceMean" or len(node.inputs) != 2 or node.inputs[1].const_value is None:
+    given = node.inputs[1] if len(node.inputs) == 2 else None
+    if node.op_type != "ReduceMean" or given is None or given.const_value is None:
         return
-    axes = sorted(axis % 4 for axis in node.inputs[1].const_value.numpy().tolist())
-    if axes == [2, 3] and node.attributes.get_int("keepdims", 1):
+    axes = sorted(axis % 4 for axis in given.const_value.numpy().tolist())
+    if axes == [2, 3] and node.attributes.get_int("keepdims") in (None, 1):
         node.op_type = "GlobalAveragePool"
         node.resize_inputs(1)
         node.attributes.clear()

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from torch import nn
 
 from ..checks import check_choice
+from ..fusion import fuse
+from ..model import LiteHRNet
 from ..runtimes.signature import DEFAULT_SIZE
 from ..sizes import check_size
 from .c import export_c
@@ -120,9 +123,7 @@ def export(
 
 def _fused(model: nn.Module, size: tuple[int, int], row: Format, dynamic: str | None) -> nn.Module:
     """The fast graph for one size, or the one that leaves the size free."""
-    from ..fusion import fuse
-
     if row.fused_for is None:
         return model
-    # What suits ONNX Runtime best has the size built in.
-    return fuse(model, size, target="openvino" if dynamic == "size" else row.fused_for)
+    # What suits ONNX Runtime best has the size built in. `fuse` itself refuses what is not a LiteHRNet.
+    return fuse(cast("LiteHRNet", model), size, target="openvino" if dynamic == "size" else row.fused_for)

@@ -5,8 +5,8 @@ calibration images. The file holds QuantizeLinear and DequantizeLinear nodes aro
 runtimes fuse.
 
 The same int8 file can give other answers on another processor: how products are summed depends on its instructions
-(VNNI and AMX sum in 32 bits, older ones saturate at 16), and so does what a runtime leaves in float. Compare the joints
-on the processor that will run it.
+(VNNI and AMX sum in 32 bits, older ones saturate at 16), and so does what a runtime leaves in float. So compare the
+joints on the processor that will run the file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import io
 import json
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,7 @@ from ..checks import check_choice
 from ..files import written_whole
 from ..runtimes.graph import found_opset, weights_of
 from ..runtimes.session import check_array
-from ..runtimes.signature import METADATA_KEY, signature
+from ..runtimes.signature import METADATA_KEY, Signature, signature
 
 if TYPE_CHECKING:
     import onnx
@@ -122,37 +122,51 @@ def quantize_int8(
 ) -> Path:
     """Write a file with int8 weights from a float32 one.
 
-    By default only dense convolutions are quantised: the poses stay close to float's and the file shrinks. ONNX Runtime
-    gets no faster by it, since every convolution is wrapped by conversions of its own; OpenVINO can. What multiplies
-    a map after a sigmoid stays in float, since an error there is multiplied with every pixel; so do depthwise
-    convolutions, whose channels differ much in range, and the last convolution, whose values are the answer. With
-    `operators="all"` values stay int8 from operator to operator. Whether that is faster than float depends on the
-    runtime and the variant, and far more is lost: in Lite-HRNet-18 most joints move. What loses them is the 8 bits of
-    the activations: with `activations="int16"` a fully quantised file, which some accelerators ask for, keeps nearly
-    all joints. Such a file is for accelerators: OpenVINO 2026.4 reads it on the CPU and answers wrongly, without a
-    word.
+    By default only the first and the dense convolutions are quantised: the poses stay close to those of float32, and
+    the file shrinks. ONNX Runtime gets no faster, because conversions surround every convolution; OpenVINO can get
+    faster. The convolutions before a sigmoid stay in float, because their error is multiplied into every pixel; so do
+    the depthwise ones, whose channels differ widely in range, and the last one, whose values are the answer.
+
+    With `operators="all"`, values stay int8 from operator to operator. Whether that is faster than float depends on the
+    runtime and the variant, and it costs far more accuracy: in Lite-HRNet-18 most joints move. The cause is the 8 bits
+    of the activations: with `activations="int16"` a fully quantised file keeps nearly all joints. Such a file is meant
+    for accelerators that require it; `litehrnet.runtimes.load` does not run it in OpenVINO, which computes it wrongly.
 
     Args:
         source: the float32 ONNX file; its metadata is kept, with "weights" changed to "int8".
         path: the file to write.
-        images: calibration inputs, (N, 3, H, W) float32 each, through the same `to_input` as later.
+        images: calibration inputs, (N, 3, H, W) float32 each, prepared with the same `to_input` as later inputs.
         operators: "convolutions", or "all": every operator that has an int8 form.
         keep_float: with "convolutions", the kinds that stay in float (`conv_kinds`); `KEEP_FLOAT` if None.
-        method: how a tensor's range is found: "minmax", "percentile" (all but one value in 10,000) or "entropy".
-        activations: "int8" or "int16", the bits of what goes from operator to operator; weights are int8 with one scale
-            per channel either way.
+        method: how the range of a tensor is found: "minmax", "percentile" (all but one value in 10,000) or "entropy".
+        activations: "int8" or "int16", the bits of the values between operators; weights are int8 with one scale per
+            channel either way.
 
     Returns:
         `path`.
 
     Raises:
+        FileNotFoundError, IsADirectoryError: there is no such source, or it is a folder.
         ValueError: no images or one that the file does not take, a file that is not in float32, an unknown kind, method
             or choice of operators, choices that do not go together, or a graph without anything to quantise.
     """
-    import onnx
-    from onnxruntime import quantization
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    _check_choices(operators, keep_float, method, activations)
+    images = list(images)
+    source, path = Path(source), Path(path)
+    taken = _check_source(source, images)
+    with tempfile.TemporaryDirectory() as folder, written_whole(path) as temporary:
+        prepared = Path(folder) / "prepared.onnx"
+        graph = _prepare(source, prepared, activations)
+        chosen = select_convs(graph, KEEP_FLOAT if keep_float is None else keep_float)[0]
+        if not chosen:
+            raise ValueError("nothing is left to quantise: every kind of convolution is kept in float")
+        only = chosen if operators == "convolutions" else None
+        _quantise(prepared, temporary, _Reader(taken.input, images), only, method, activations)
+        _store_metadata(temporary, dict(taken.metadata) | {"weights": "int8"})
+    return path
 
+
+def _check_choices(operators: str, keep_float: Iterable[str] | None, method: str, activations: str) -> None:
     check_choice("method", method, METHODS)
     check_choice("operators", operators, OPERATORS)
     check_choice("activations", activations, ACTIVATIONS)
@@ -160,57 +174,70 @@ def quantize_int8(
         # Measured: with the depthwise convolutions kept in float among quantised operators, ONNX Runtime 1.32's basic
         # optimisations change the answer, and no joint is found.
         raise ValueError("keep_float goes with operators='convolutions'; among quantised operators nothing stays float")
-    images = list(images)
+
+
+def _check_source(source: Path, images: Sequence[np.ndarray]) -> Signature:
+    """What the float32 file takes, after a check that it is one and that it takes every calibration image."""
     if not images:
         raise ValueError("int8 needs calibration images, and there are none")
     taken = signature(source)
-    stored = weights_of(Path(source))
+    stored = weights_of(source)
     if stored != "float32":
-        raise ValueError(f"{Path(source).name} holds {stored} weights; int8 is made from the float32 file")
+        raise ValueError(f"{source.name} holds {stored} weights; int8 is made from the float32 file")
     for image in images:
         check_array(image, taken)
-    path = Path(path)
-    with tempfile.TemporaryDirectory() as folder, written_whole(path) as temporary:
-        prepared = Path(folder) / "prepared.onnx"
-        quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-        graph = onnx.load_model(prepared)
-        for number, node in enumerate(graph.graph.node):
-            node.name = node.name or f"{node.op_type}_{number}"
-        if activations == "int16" and found_opset(graph) < _SIXTEEN_BIT_OPSET:
-            graph = onnx.version_converter.convert_version(graph, _SIXTEEN_BIT_OPSET)
-        onnx.save_model(graph, prepared)
-        chosen = select_convs(graph, KEEP_FLOAT if keep_float is None else keep_float)[0]
-        if not chosen:
-            raise ValueError("nothing is left to quantise: every kind of convolution is kept in float")
-        only = {"nodes_to_quantize": chosen, "op_types_to_quantize": ["Conv"]} if operators == "convolutions" else {}
-        with _quiet():
-            quantization.quantize_static(
-                prepared,
-                temporary,
-                _Reader(taken.input, images),
-                quant_format=quantization.QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=quantization.QuantType.QUInt8
-                if activations == "int8"
-                else quantization.QuantType.QUInt16,
-                weight_type=quantization.QuantType.QInt8,
-                calibrate_method={
-                    "minmax": quantization.CalibrationMethod.MinMax,
-                    "percentile": quantization.CalibrationMethod.Percentile,
-                    "entropy": quantization.CalibrationMethod.Entropy,
-                }[method],
-                extra_options={"CalibPercentile": PERCENTILE} if method == "percentile" else {},
-                **only,
-            )
-        graph = onnx.load_model(temporary)
-        onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(dict(taken.metadata) | {"weights": "int8"})})
-        onnx.save_model(graph, temporary)
-    return path
+    return taken
+
+
+def _prepare(source: Path, prepared: Path, activations: str) -> onnx.ModelProto:
+    """Write and return the graph as ONNX Runtime's quantiser wants it: optimised, every node with a name."""
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
+    graph = onnx.load_model(prepared)
+    for number, node in enumerate(graph.graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
+    if activations == "int16" and found_opset(graph) < _SIXTEEN_BIT_OPSET:
+        graph = onnx.version_converter.convert_version(graph, _SIXTEEN_BIT_OPSET)
+    onnx.save_model(graph, prepared)
+    return graph
+
+
+def _quantise(
+    prepared: Path, target: Path, reader: _Reader, only: Sequence[str] | None, method: str, activations: str
+) -> None:
+    """Run ONNX Runtime's static quantisation on the named convolutions, or on every operator that has an int8 form."""
+    from onnxruntime import quantization
+
+    kinds, methods = quantization.QuantType, quantization.CalibrationMethod
+    chosen = {} if only is None else {"nodes_to_quantize": list(only), "op_types_to_quantize": ["Conv"]}
+    with _quiet():
+        quantization.quantize_static(
+            prepared,
+            target,
+            reader,
+            quant_format=quantization.QuantFormat.QDQ,
+            per_channel=True,
+            activation_type={"int8": kinds.QUInt8, "int16": kinds.QUInt16}[activations],
+            weight_type=kinds.QInt8,
+            calibrate_method=methods[{"minmax": "MinMax", "percentile": "Percentile", "entropy": "Entropy"}[method]],
+            extra_options={"CalibPercentile": PERCENTILE} if method == "percentile" else {},
+            **chosen,
+        )
+
+
+def _store_metadata(path: Path, metadata: Mapping[str, object]) -> None:
+    import onnx
+
+    graph = onnx.load_model(path)
+    onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps(metadata)})
+    onnx.save_model(graph, path)
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Suppress exactly two things: the advice to do what quant_pre_process has just done, and printed progress."""
+    """Suppress two things: the advice to do what `quant_pre_process` has just done, and printed progress."""
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.ERROR)
@@ -222,7 +249,7 @@ def _quiet() -> Iterator[None]:
 
 
 class _Reader:
-    """Calibration data in the form that onnxruntime.quantization asks for."""
+    """Calibration images, in the form that `onnxruntime.quantization` asks for."""
 
     def __init__(self, name: str, images: list[np.ndarray]) -> None:
         self.feeds: Iterator[dict[str, np.ndarray]] = iter({name: image} for image in images)

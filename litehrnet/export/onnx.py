@@ -11,20 +11,23 @@ import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias, cast
 
 from torch import nn
 
 from .._version import __version__
 from ..checks import check_choice
 from ..files import written_whole
+from ..fusion import FusedLiteHRNet
 from ..heatmaps import MEAN, STD
 from ..model import LiteHRNet, check_finite, pooling_of
 from ..runtimes.signature import DEFAULT_SIZE, METADATA_KEY
 from ..sizes import check_size
 from .torch_exporters import DEFAULT_OPSET, check_opset, run_exporter, write
 
-__all__ = ["DYNAMIC", "WEIGHTS", "check_exportable", "describe", "export_onnx"]
+__all__ = ["DYNAMIC", "WEIGHTS", "Network", "check_exportable", "describe", "export_onnx"]
 
+Network: TypeAlias = LiteHRNet | FusedLiteHRNet
 DYNAMIC = (None, "batch", "size")
 WEIGHTS = ("float32", "float16")  # what the exporters can store; int8 needs calibration images (`int8.quantize_int8`)
 
@@ -67,31 +70,31 @@ def export_onnx(
     check_choice("dynamic", dynamic, DYNAMIC)
     check_choice("weights", weights, WEIGHTS)
     opset = check_opset(exporter, opset)
-    check_exportable(model, size)
-    _check_together(model, size, dynamic, exporter)
-    metadata = describe(model, size, dynamic, weights)
+    network = check_exportable(model, size)
+    _check_together(network, size, dynamic, exporter)
+    metadata = describe(network, size, dynamic, weights)
     with written_whole(path) as temporary:
         graph = run_exporter(model, (3, *size), dynamic, exporter, opset, "heatmaps")
         write(graph, temporary, opset, dynamic, {METADATA_KEY: json.dumps(metadata)}, weights == "float16")
     return Path(path)
 
 
-def _first_edition(dynamic: object, weights: object, fp16: bool | None) -> tuple[str | None, str]:
+def _first_edition(dynamic: str | bool | None, weights: str | bool, fp16: bool | None) -> tuple[str | None, str]:
     """`dynamic` and `weights` from the forms that the first edition took, with a warning for each of those."""
     if dynamic is False:
         warnings.warn("dynamic=False is now dynamic=None", DeprecationWarning, stacklevel=3)
         dynamic = None
     if fp16 is None and isinstance(weights, bool):  # it was the seventh argument, too
-        weights, fp16 = "float32", weights
+        fp16, weights = weights, "float32"
     if fp16 is not None:
         warnings.warn('fp16=True is now weights="float16"', DeprecationWarning, stacklevel=3)
         weights = "float16" if fp16 else weights
-    return dynamic, weights
+    return cast("str | None", dynamic), cast("str", weights)  # what else they may be is refused later
 
 
-def describe(model: nn.Module, size: tuple[int, int], dynamic: str | None, weights: str) -> dict[str, object]:
+def describe(model: Network, size: tuple[int, int], dynamic: str | None, weights: str) -> dict[str, object]:
     """What a file says about itself, under the metadata key "litehrnet"."""
-    joints = getattr(model, "joints", None)
+    joints = model.joints
     return {
         "variant": model.variant.name,
         "size": list(size),
@@ -100,20 +103,20 @@ def describe(model: nn.Module, size: tuple[int, int], dynamic: str | None, weigh
         "mean": list(MEAN),
         "std": list(STD),
         "pooling": pooling_of(model),
-        "fused": bool(getattr(model, "fused", False)),
+        "fused": isinstance(model, FusedLiteHRNet),
         "version": __version__,
         "weights": weights,
         **({} if joints is None else {"joint_set": joints.to_dict()}),
     }
 
 
-def check_exportable(model: nn.Module, size: tuple[int, int]) -> None:
-    """Refuse a model that no format can be made of, with the reason and what to do.
+def check_exportable(model: nn.Module, size: tuple[int, int]) -> Network:
+    """Return a model that can be written; refuse any other, with the reason and what to do.
 
     Raises:
         ValueError: another network; weights that are not float32, or not finite; a module fused for another size.
     """
-    if not hasattr(model, "variant"):
+    if not isinstance(model, LiteHRNet | FusedLiteHRNet):
         raise ValueError(
             f"{type(model).__name__} is neither a LiteHRNet nor a fused one; for a model of the public repositories "
             "call litehrnet.make_exportable(model) and then torch.onnx.export"
@@ -125,10 +128,11 @@ def check_exportable(model: nn.Module, size: tuple[int, int]) -> None:
             f"this module was fused for {fixed[0]}x{fixed[1]} and cannot be exported at {size[0]}x{size[1]}; "
             f"fuse the original model for {size[0]}x{size[1]}"
         )
+    return model
 
 
-def _built_in_size(model: nn.Module) -> tuple[int, int] | None:
-    return None if getattr(model, "any_size", True) else tuple(model.size)
+def _built_in_size(model: Network) -> tuple[int, int] | None:
+    return model.size if isinstance(model, FusedLiteHRNet) else None
 
 
 def _check_weights(model: nn.Module) -> None:
@@ -142,7 +146,7 @@ def _check_weights(model: nn.Module) -> None:
     check_finite(model)
 
 
-def _check_together(model: nn.Module, size: tuple[int, int], dynamic: str | None, exporter: str) -> None:
+def _check_together(model: Network, size: tuple[int, int], dynamic: str | None, exporter: str) -> None:
     """Refuse what cannot work before the slow part, with the reason and the nearest way."""
     weighted = isinstance(model, LiteHRNet) and model.variant.channel_weighting
     if dynamic and weighted and model.pooling == "adaptive" and exporter == "torchscript":

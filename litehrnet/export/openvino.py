@@ -14,7 +14,7 @@ from ..files import written_whole
 from ..runtimes.signature import DEFAULT_SIZE, METADATA_KEY, checksum
 from ..sizes import check_size
 from .ncnn import check_suffix
-from .onnx import WEIGHTS, describe, export_onnx
+from .onnx import WEIGHTS, check_exportable, describe, export_onnx
 
 __all__ = ["SUFFIX", "export_openvino"]
 
@@ -46,13 +46,14 @@ def export_openvino(
     size = check_size(size)
     check_choice("weights", weights, WEIGHTS)
     path = check_suffix(path, SUFFIX)
+    metadata = describe(check_exportable(model, size), size, "batch", weights)
     openvino = require("openvino")
     with tempfile.TemporaryDirectory() as name:
         # Exported with one image and freed afterwards: the quick exporter then writes adaptive pooling, too.
         source = export_onnx(model, Path(name) / "net.onnx", size=size, exporter="torchscript")
         converted = openvino.convert_model(source)
         converted.reshape([-1, 3, *size])
-        converted.set_rt_info(json.dumps(describe(model, size, "batch", weights)), [METADATA_KEY, "metadata"])
+        converted.set_rt_info(json.dumps(metadata), [METADATA_KEY, "metadata"])
         result = Path(name) / "net.xml"
         half = weights == "float16"
         openvino.save_model(converted, result, compress_to_fp16=half)

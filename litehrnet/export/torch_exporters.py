@@ -7,12 +7,13 @@ One is built on TorchScript: it runs the model once and writes down what happene
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -71,22 +72,22 @@ def run_exporter(
     import onnx
 
     first = next(module.parameters(), torch.zeros(()))
-    # torch.export takes a 1 for a constant: so batch 2 where it may change, and sides of two times 32 or more.
+    # torch.export treats a 1 as a constant: hence batch 2 where it may change, and sides of at least twice 32.
     if dynamic == "size" and exporter == "dynamo":
-        shape = (shape[0], *(max(side, 64) for side in shape[1:]))
+        shape = (shape[0], max(shape[1], 64), max(shape[2], 64))
     image = torch.zeros(2 if dynamic else 1, *shape, dtype=first.dtype, device=first.device)
-    options = {"input_names": ["image"], "output_names": [output], "opset_version": opset}
+    options: dict[str, Any] = {"input_names": ["image"], "output_names": [output], "opset_version": opset}
     if dynamic:
-        # One Gather by a constant index, for `cleaning.clean` to put something better. Written out, the shuffle needs
-        # height and width as numbers, which the graph would have to ask for, one by one, 49 times (the torchscript
-        # exporter asks for them as soon as the batch is free).
+        # One Gather by a constant index, which `cleaning.clean` replaces by something better. Written out, each of the
+        # 49 shuffles needs height and width as numbers, and the graph would have to ask for them every time (the
+        # torchscript exporter asks for them as soon as the batch is free).
         module = set_shuffle(shared_copy(module), "index")
     if dynamic == "size":
         module = declare_multiples(module)  # they are, see below
     # Under the caller's autocast the graph would hold its casts.
     with eval_mode(module), torch.no_grad(), torch.autocast(first.device.type, enabled=False), quiet():
         if exporter == "torchscript":
-            buffer = io.BytesIO()
+            buffer: Any = io.BytesIO()  # torch takes one, and does not declare it
             axes = {0: "batch"} | ({2: "height", 3: "width"} if dynamic == "size" else {})
             both = {"image": axes, output: axes} if dynamic else None
             torch.onnx.export(module, (image,), buffer, dynamo=False, dynamic_axes=both, **options)
@@ -95,10 +96,11 @@ def run_exporter(
         # As multiples of 32: then every halving inside is provably whole.
         dims = {0: dim("batch")} | ({2: 32 * dim("h"), 3: 32 * dim("w")} if dynamic == "size" else {})
         shapes = (dims,) if dynamic else None
-        program = torch.onnx.export(
+        program: Any = torch.onnx.export(
             module, (image,), dynamo=True, dynamic_shapes=shapes, external_data=False, verbose=False, **options
         )
-        return program.model_proto
+        graph: onnx.ModelProto = program.model_proto
+        return graph
 
 
 def write(
@@ -140,7 +142,7 @@ def quiet() -> Iterator[None]:
     """
 
     def not_torchvision(record: logging.LogRecord) -> bool:
-        # Its operators are not used here; one such line a missing operator.
+        # Its operators are not used here; there is one such line per missing operator.
         return not record.getMessage().startswith("torchvision is not installed")
 
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
@@ -169,7 +171,7 @@ def _no_dump() -> Iterator[None]:
     it, so the first export of a process turns the log on for good. Hence both: the log off, and nobody to turn it on.
     """
     try:
-        from torch.onnx._internal.torchscript_exporter import utils
+        utils: Any = importlib.import_module("torch.onnx._internal.torchscript_exporter.utils")
     except ImportError:  # it is elsewhere in other versions of torch; then the dump stays
         yield
         return

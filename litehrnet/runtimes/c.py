@@ -22,6 +22,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -152,7 +153,7 @@ def _functions() -> ctypes.CDLL:
         function = getattr(engine, name)
         function.restype, function.argtypes = result, arguments
 
-    def check(code: int, function: object, arguments: tuple) -> int:
+    def check(code: Any, function: object, arguments: object) -> Any:
         if code:
             text = engine.lhr_error_text(code).decode()
             raise MemoryError(text) if code == _NO_MEMORY else ValueError(text)
@@ -234,7 +235,7 @@ class Engine:
         except ValueError as error:
             raise ValueError(f"the C engine cannot load {Path(path).name}: {first_line(error)}") from error
         self._network = network
-        self._contexts: OrderedDict[tuple[int, int], _POINTER] = OrderedDict()
+        self._contexts: OrderedDict[tuple[int, int], ctypes.c_void_p] = OrderedDict()
         weakref.finalize(self, _free, self._engine, network, self._contexts)
 
     @property
@@ -247,7 +248,7 @@ class Engine:
         with self._lock:
             return self._engine.lhr_context_bytes(self._context(check_size(size)))
 
-    def _context(self, size: tuple[int, int]) -> _POINTER:
+    def _context(self, size: tuple[int, int]) -> ctypes.c_void_p:
         if size in self._contexts:
             self._contexts.move_to_end(size)
             return self._contexts[size]
@@ -293,13 +294,15 @@ class Engine:
         size = self.header.size if size is None else check_size(size)
         joints = np.empty((self.header.joints, 2))
         scores = np.empty(self.header.joints, np.float32)
-        photo, box = np.ascontiguousarray(photo), np.array(box, dtype=np.float64)
+        photo, corners = np.ascontiguousarray(photo), np.array(box, dtype=np.float64)
         with self._lock:
-            self._engine.lhr_pose(self._context(size), photo, *photo.shape[:2], box, joints, scores)
+            self._engine.lhr_pose(self._context(size), photo, *photo.shape[:2], corners, joints, scores)
         return joints, scores
 
 
-def _free(engine: ctypes.CDLL, network: _POINTER, contexts: OrderedDict[tuple[int, int], _POINTER]) -> None:
+def _free(
+    engine: ctypes.CDLL, network: ctypes.c_void_p, contexts: OrderedDict[tuple[int, int], ctypes.c_void_p]
+) -> None:
     for context in contexts.values():
         engine.lhr_context_free(context)
     engine.lhr_free(network)

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..checks import require
-from .signature import KINDS, METADATA_KEY, Port, Signature, check_file, content_of, read_metadata
+from ..files import existing_file
+from .signature import KINDS, METADATA_KEY, Port, Signature, content_of, read_metadata
 
 if TYPE_CHECKING:
     import onnx
@@ -22,16 +23,16 @@ def read_graph(path: str | Path) -> onnx.ModelProto:
     """Read an ONNX file; weights in other files are not looked for.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         ValueError: it is not an ONNX file, or an empty or truncated one.
         ImportError: `onnx` is not installed.
     """
-    onnx = require("onnx")
+    library = require("onnx")
     from google.protobuf.message import DecodeError
 
-    path = check_file(path)
+    path = existing_file(path)
     try:
-        graph: onnx.ModelProto = onnx.load_model_from_string(path.read_bytes())
+        graph: onnx.ModelProto = library.load_model_from_string(path.read_bytes())
         _read_texts(graph)
     except (DecodeError, UnicodeDecodeError) as error:
         raise _no_onnx(path, str(error)) from error

@@ -21,14 +21,17 @@ import struct
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+
+from ..files import existing_file
 
 __all__ = ["WEIGHTS", "Header", "pack", "read_header"]
 
 MAGIC = b"lhrnet\x1a\n"
 VERSION = 1
-WEIGHTS = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+WEIGHTS: dict[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 _START = struct.Struct("<8s2I")  # magic, version, checksum of the rest
 _FIXED = struct.Struct("<2I3I4I4I3f3f32s2I")
 
@@ -104,12 +107,10 @@ def read_header(path: str | Path) -> Header:
     """What a file says of itself. Its weights are not looked at: the engine checks them when it loads the file.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         ValueError: not a .lhr file, one of another version, or a damaged one.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is a folder, not a model's file" if path.is_dir() else f"no such file: {path}")
+    path = existing_file(path)
     content = path.read_bytes()
     if content[: len(MAGIC)] != MAGIC:
         raise ValueError(f"{path.name} is not a .lhr file")

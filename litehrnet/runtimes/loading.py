@@ -11,14 +11,15 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from ..checks import check_choice, check_threads
+from ..files import existing_file
 from ..sizes import check_size
 from .session import Session, check_array, check_maps
-from .signature import DEFAULT_SIZE, KINDS, Signature, check_file, content_of, kind_of
+from .signature import DEFAULT_SIZE, KINDS, Signature, content_of, kind_of
 from .signature import signature as read_signature
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def load(
     Raises:
         ValueError: the runtime or the precision is unknown, the file is not one of its kind or is not one image in and
             heatmaps out, or `threads` is below 1 or far above the number of processors.
-        FileNotFoundError: there is no such file, or its weights are not beside it.
+        FileNotFoundError, IsADirectoryError: there is no such file, it is a folder, or its weights are not beside it.
         ImportError: the runtime is not installed; the sentence holds the command that installs it.
     """
     runtime, session = open_session(model, runtime, threads, precision, size)
@@ -129,8 +130,9 @@ def open_session(
     size: Sequence[int] | None = None,
 ) -> tuple[str, Session]:
     """As `load`, for a network with any inputs and outputs: the runtime's name, and the opened network."""
+    file = None if is_module(model) else cast("str | Path", model)
     if runtime is None:
-        runtime = "torch" if is_module(model) else runtime_of(model)
+        runtime = "torch" if file is None else runtime_of(file)
     check_choice("runtime", runtime, RUNTIMES)
     row = RUNTIMES[runtime]
     check_choice("precision", precision, PRECISIONS)
@@ -139,12 +141,16 @@ def open_session(
     if size is not None and runtime != "ncnn":
         raise ValueError(f"size is for ncnn files that do not say theirs; {runtime} reads it from the model")
     if runtime != "torch":
-        if is_module(model):
+        if file is None:
             raise ValueError(f"{runtime} takes a file, not a torch module; export it first (litehrnet export)")
-        _check_kind(check_file(model), runtime)
+        _check_kind(existing_file(file), runtime)
     opener = importlib.import_module(f".{row.module}", __package__).open_session
-    model = model if is_module(model) else Path(model)
-    return runtime, opener(model, check_threads(threads), precision, None if size is None else check_size(size))
+    return runtime, opener(
+        model if file is None else Path(file),
+        check_threads(threads),
+        precision,
+        None if size is None else check_size(size),
+    )
 
 
 def is_module(model: object) -> bool:

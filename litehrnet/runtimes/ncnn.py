@@ -9,6 +9,7 @@ import collections
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
 
 
 def _run_one(
-    net: object, ncnn: ModuleType, sources: Sequence[str], targets: Sequence[str], items: Sequence[np.ndarray]
+    net: Any, ncnn: ModuleType, sources: Sequence[str], targets: Sequence[str], items: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
     kept = [np.ascontiguousarray(item) for item in items]  # kept by a name: ncnn.Mat only borrows the memory
     outputs = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,7 +69,7 @@ def _explain(path: Path, error: Exception) -> None:
         graph.check_external_data(path)
 
 
-def _signature(session: object, name: str) -> Signature:
+def _signature(session: Any, name: str) -> Signature:
     metadata = session.get_modelmeta().custom_metadata_map
     return Signature(
         name,
@@ -79,7 +80,7 @@ def _signature(session: object, name: str) -> Signature:
     )
 
 
-def _port(value: object) -> Port:
+def _port(value: Any) -> Port:
     inner = value.type.removeprefix("tensor(").removesuffix(")")
     shape = tuple(side if isinstance(side, int) and side > 0 else None for side in value.shape)
     return Port(value.name, _TYPES.get(inner, inner), shape)

@@ -10,6 +10,7 @@ import functools
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -20,6 +21,7 @@ from .signature import METADATA_KEY, Port, Signature, checksum, read_metadata
 
 __all__ = ["open_session", "read_signature", "weights_of"]
 
+_EIGHT_BITS = 256  # levels of a quantised value
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _TYPES = {"f16": "float16", "f32": "float32", "f64": "float64", "bf16": "bfloat16", "boolean": "bool"}
 
@@ -39,7 +41,7 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
     Raises:
         ImportError: OpenVINO is not installed.
         FileNotFoundError: there is no .bin beside the .xml file.
-        ValueError: OpenVINO cannot read the file, or its .bin belongs to another one.
+        ValueError: OpenVINO cannot read the file, or would compute it wrongly; or the .bin belongs to another file.
     """
     openvino = require("openvino")
     if path.suffix.lower() != ".onnx":
@@ -50,6 +52,7 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
         signature = _signature(model, path)
     except RuntimeError as error:
         raise ValueError(f"OpenVINO cannot read {path.name}: {str(error).strip().splitlines()[-1]}") from error
+    _check_quantisation(model, path.name)
     options = {
         "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": threads,
@@ -57,15 +60,16 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
         "PERFORMANCE_HINT": "LATENCY",
     }
     shape = signature.inputs[0].shape if len(signature.inputs) == 1 else None
-    one_image_apart = shape is not None and len(shape) > 1 and shape[0] is None and None not in shape[1:]
+    others = () if shape is None else shape[1:]
+    one_image_apart = shape is not None and bool(others) and shape[0] is None and None not in others
 
     @functools.cache
-    def request(one_image: bool) -> object:
+    def request(one_image: bool) -> Any:
         """The compiled graph: for one image, or as the file has it."""
         graph = model
         if one_image:
             graph = model.clone()
-            graph.reshape([1, *shape[1:]])
+            graph.reshape([1, *others])
         return core.compile_model(graph, "CPU", options).create_infer_request()
 
     request(one_image_apart)  # compiled while loading, not at the first image
@@ -84,7 +88,24 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
     return Session(signature, run)
 
 
-def _signature(model: object, path: Path) -> Signature:
+def _check_quantisation(model: Any, name: str) -> None:
+    """Refuse values quantised to more than 8 bits.
+
+    OpenVINO 2026.4 reads them from ONNX files and its own, and where a whole network is quantised it gives heatmaps
+    that are wrong by several times their largest value, without an error.
+
+    Raises:
+        ValueError: there are such values.
+    """
+    for operator in model.get_ops():
+        if operator.get_type_name() == "FakeQuantize" and operator.get_attributes()["levels"] > _EIGHT_BITS:
+            raise ValueError(
+                f"{name} has values quantised to more than 8 bits, which OpenVINO computes wrongly: run an ONNX file "
+                "with ONNX Runtime, or quantise to 8 bits"
+            )
+
+
+def _signature(model: Any, path: Path) -> Signature:
     """What a model that OpenVINO has read takes and gives."""
     stored = None
     for place in ([METADATA_KEY, "metadata"], ["framework", METADATA_KEY]):
@@ -100,7 +121,7 @@ def _signature(model: object, path: Path) -> Signature:
     )
 
 
-def _port(value: object) -> Port:
+def _port(value: Any) -> Port:
     kind = value.element_type.get_type_name()
     shape = None
     if value.partial_shape.rank.is_static:

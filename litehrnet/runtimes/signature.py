@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..files import existing_file
+
 __all__ = [
     "DEFAULT_SIZE",
     "KINDS",
@@ -20,7 +22,6 @@ __all__ = [
     "FileKind",
     "Port",
     "Signature",
-    "check_file",
     "checksum",
     "content_of",
     "kind_of",
@@ -230,28 +231,16 @@ def _start(path: Path) -> bytes:
         return file.read(32)
 
 
-def check_file(path: str | Path) -> Path:
-    """Return the path of a file that is there.
-
-    Raises:
-        FileNotFoundError: it is a folder, or there is no such file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path} is a folder, not a model's file" if path.is_dir() else f"no such file: {path}")
-    return path
-
-
 def signature(path: str | Path) -> Signature:
-    """What an exported file takes and gives: ONNX, OpenVINO's .xml or ncnn's .param.
+    """What an exported file takes and gives: ONNX, OpenVINO's .xml, ncnn's .param or the C engine's .lhr.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         ValueError: it is not an exported file, or a damaged one.
         ImportError: it is an ONNX file, and `onnx` is not installed.
     """
     kind = kind_of(path)
-    path = check_file(path)
+    path = existing_file(path)
     if kind is None:
         held = content_of(path)
         endings = ", ".join(row.suffix for row in KINDS.values())
