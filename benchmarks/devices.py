@@ -43,7 +43,7 @@ from litehrnet.runtimes import RUNTIMES, load
 HERE = Path(__file__).resolve().parent
 CALIBRATION = 8  # of the rendered people
 DENSE = "int8, dense convolutions"
-WEIGHTS = {"fp32": "float32", "fp16": "float16"}  # from a row's label to what the file stores
+WEIGHTS = ("float32", "float16")  # what a file stores
 
 
 @dataclass(frozen=True)
@@ -93,28 +93,28 @@ def make_entries(
     model: litehrnet.LiteHRNet, checkpoint: Path, size: tuple[int, int], images: list[np.ndarray], folder: Path
 ) -> list[Entry]:
     """Export, convert and quantise everything; the first entry is PyTorch, the second the baseline of the ratios."""
-    entries = [Entry("torch", "plain", "fp32", checkpoint, files=(checkpoint,))]
+    entries = [Entry("torch", "plain", "float32", checkpoint, files=(checkpoint,))]
     graphs = {name: {"plain": model} for name in ("onnxruntime", "openvino", "ncnn")}
     for name, graph in graphs.items():
         graph["fused"] = fuse(model, size, target=name)
     for graph, network in graphs["onnxruntime"].items():
-        for precision in ("fp32", "fp16"):
-            path = folder / f"{graph}-{precision}.onnx"
-            export_onnx(network, path, size, exporter="torchscript", weights=WEIGHTS[precision])
-            entries.append(Entry("onnxruntime", graph, precision, path, files=(path,)))
-        small = quantize_int8(folder / f"{graph}-fp32.onnx", folder / f"{graph}-int8.onnx", images)
+        for weights in WEIGHTS:
+            path = folder / f"{graph}-{weights}.onnx"
+            export_onnx(network, path, size, exporter="torchscript", weights=weights)
+            entries.append(Entry("onnxruntime", graph, weights, path, files=(path,)))
+        small = quantize_int8(folder / f"{graph}-float32.onnx", folder / f"{graph}-int8.onnx", images)
         entries.append(Entry("onnxruntime", graph, DENSE, small, files=(small,)))
-    every = quantize_int8(folder / "fused-fp32.onnx", folder / "int8-all.onnx", images, "all", method="percentile")
+    every = quantize_int8(folder / "fused-float32.onnx", folder / "int8-all.onnx", images, "all", method="percentile")
     entries.append(Entry("onnxruntime", "fused", "int8, everything", every, files=(every,)))
     for runtime, write, suffix in (("openvino", export_openvino, ".xml"), ("ncnn", export_ncnn, ".ncnn.param")):
         for graph, network in graphs[runtime].items():
-            for precision in ("fp32", "fp16"):
-                files = write(network, folder / f"{graph}-{precision}{suffix}", size, WEIGHTS[precision])
+            for weights in WEIGHTS:
+                files = write(network, folder / f"{graph}-{weights}{suffix}", size, weights)
                 # On processors without float16 arithmetic OpenVINO takes "float16" for bfloat16: that row comes below.
-                arithmetic = "float16" if (runtime, precision) == ("ncnn", "fp16") else "float32"
-                entries.append(Entry(runtime, graph, precision, files[0], arithmetic, tuple(files)))
-    whole = folder / "fused-fp32.xml"
-    entries.append(Entry("openvino", "fused", "bf16", whole, "bfloat16", (whole, whole.with_suffix(".bin"))))
+                arithmetic = "float16" if (runtime, weights) == ("ncnn", "float16") else "float32"
+                entries.append(Entry(runtime, graph, weights, files[0], arithmetic, tuple(files)))
+    whole = folder / "fused-float32.xml"
+    entries.append(Entry("openvino", "fused", "bfloat16", whole, "bfloat16", (whole, whole.with_suffix(".bin"))))
     source = export_onnx(graphs["openvino"]["fused"], folder / "openvino.onnx", size, exporter="torchscript")
     small = quantize_int8(source, folder / "openvino-int8.onnx", images)
     entries.append(Entry("openvino", "fused", DENSE, small, files=(small,)))
@@ -217,7 +217,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
             references.setdefault(name, joints)
         rows.append(row)
         print(line(row, list(sets)), flush=True)
-    ncnn = {entry.graph: entry for entry in entries if (entry.runtime, entry.precision) == ("ncnn", "fp32")}
+    ncnn = {entry.graph: entry for entry in entries if (entry.runtime, entry.precision) == ("ncnn", "float32")}
     return {
         "machine": machine(),
         "network": {
@@ -229,7 +229,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
         "people": {name: len(persons) for name, persons in sets.items()},
         "sessions": args.sessions,
         "rounds": args.rounds,
-        "ncnn_layers": {graph: ncnn_layers(folder / f"{graph}-fp32.ncnn.param") for graph in ncnn},
+        "ncnn_layers": {graph: ncnn_layers(folder / f"{graph}-float32.ncnn.param") for graph in ncnn},
         "ncnn_fused_ratio": alone(ncnn["fused"], ncnn["plain"], size, args.sessions, args.rounds)["ratio_1"],
         "rows": rows,
     }
@@ -247,8 +247,9 @@ Each file is run in a process of its own, in turn with ONNX Runtime's plain floa
 median of its rounds' ratios, and its {interval}. *Second thread* is the speed-up by it,
 and *peak* the memory above everything imported. *Relative difference*, *shift* (in input pixels, all joints)
 and *moved* are against PyTorch in float32; OKS is against the annotated joints of {counts}. int8 was calibrated on
-{calibration} other renderings. fp16 means float16 weights in the file; ncnn may then compute in float16, too; others
-stay in float32. bf16 means the float32 file, computed in bfloat16 where the processor can."""
+{calibration} other renderings. Precision float16 means float16 weights in the file; ncnn may then compute
+in float16, too; others stay in float32. bfloat16 means the float32 file, computed in bfloat16 where the processor
+can."""
 
 
 def line(row: dict[str, object], sets: list[str]) -> str:

@@ -14,7 +14,7 @@ __all__ = ["channel_ranges", "int8_line", "precision_costs", "roads", "runtime_b
 
 RUNTIME_COLOURS = {"torch": VERMILION, "onnxruntime": BLUE, "openvino": PURPLE, "ncnn": GREEN}
 MARKS = {"float32": "o", "float16": "s", "bfloat16": "D", "int8": "^"}
-FULL_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  # a run stores short ones
+FULL_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  # of the first edition's runs
 
 
 def stored_devices() -> dict[str, object]:
