@@ -2,8 +2,8 @@
 
 Two float32 computations of one thing differ by rounding, and how much depends on the processor. A test that asks for
 less than that is right on one machine and wrong on the next. So a bound has ten times to spare: `pytest --margins`
-lists the smallest margin of each file, and fails where one is below ten; `make test-processors` asks for it on every
-processor that this machine can imitate.
+lists the smallest margin of each file, lessons included, and fails where one is below ten; `make test-processors` asks
+for it on every processor that this machine can imitate.
 
     @pytest.mark.numeric
     def test_it_computes_the_same() -> None:

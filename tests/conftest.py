@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import json
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import lesson_margins
 import pytest
 import torch
 from bounds import LOG, SPARE
 from chromium import find_browser
+from nbval.plugin import IPyNbCell, IPyNbFile
+from outputs import is_checked
 from reference import reference_model as model_with_reference_weights
 
 import litehrnet
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_SHOWN = 1e6  # a margin above this says nothing more
+KERNEL_SECONDS = 120  # to import torch
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))  # one, since tests run in several processes
 
@@ -75,6 +81,45 @@ class Margins:
             terminalreporter.write_line(f"{shown}  {file}  {test}: {what}{note}")
 
 
+class LessonMargins:
+    """The plugin behind `--margins` for notebooks, in every process that runs tests: see lesson_margins.py.
+
+    Hooks of this file see the tests beside it only; those of a registered plugin see notebooks, too.
+
+    Attributes:
+        logs: a notebook that runs, to the file to which its kernel writes margins.
+    """
+
+    def __init__(self) -> None:
+        self.logs: dict[IPyNbFile, Path] = {}
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        """The smallest margin of a checked cell goes with its report; another cell's output claims nothing."""
+        if not isinstance(item, IPyNbCell):
+            return (yield)
+        seen = len(self.margins(item.parent))
+        result = yield
+        if is_checked(item.cell) and (found := self.margins(item.parent)[seen:]):
+            item.user_properties.append(("margin", min(found)))
+        return result
+
+    def margins(self, lesson: IPyNbFile) -> list[tuple[float, str]]:
+        """The margins of the cells that ran so far; the first call has the kernel measure them."""
+        if lesson not in self.logs:
+            handle, log = tempfile.mkstemp(suffix=".margins")
+            os.close(handle)
+            self.logs[lesson] = Path(log)
+            lesson.addfinalizer(self.logs[lesson].unlink)
+            tests = str(Path(lesson_margins.__file__).parent)
+            code = f"import sys; sys.path.insert(0, {tests!r}); import lesson_margins; "
+            code += f"lesson_margins.start({log!r}); del sys.path[0], lesson_margins"
+            done = lesson.kernel.execute_cell_input(code, allow_stdin=False)
+            lesson.kernel.await_reply(done, timeout=KERNEL_SECONDS)
+            lesson.kernel.await_idle(done, KERNEL_SECONDS)
+        return [tuple(json.loads(line)) for line in self.logs[lesson].read_text().splitlines()]
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--margins`."""
     words = f"list the smallest margin of the bounds in each file; fail where one is below {SPARE:g}"
@@ -82,8 +127,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """One list of margins, in the process that collects."""
-    if config.getoption("--margins") and not hasattr(config, "workerinput"):
+    """One list of margins, in the process that collects; lessons are measured in each that runs tests."""
+    if not config.getoption("--margins"):
+        return
+    config.pluginmanager.register(LessonMargins(), "lesson margins")
+    if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Margins(), "margins")
 
 

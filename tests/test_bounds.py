@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import bounds
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -46,6 +47,16 @@ def test_below():
 def test_without_marker():
     within(1e-9, 1)
 """
+
+
+CELLS = (
+    "import numpy as np\nfrom litehrnet.course.compare import differ, relative_difference",
+    "print(differ([1.0, 8.0], [1.0, 8.00008], 1e-3))",  # 100 times to spare
+    "print(relative_difference([1.0, 2.0], [1.0, 2.4]) < 0.05)",  # 4 times beyond
+    "print(np.allclose([2.0], [2.0 + 1e-5], rtol=0, atol=2e-5))",
+    "print(differ([np.ones(2), np.ones(3)], [np.ones(2), np.ones(4)], 1e-3))",  # shapes, and no bound
+    "def agree(a, b):\n    return np.allclose(a, b)\nprint(agree([3.0], [3.0]))",
+)
 
 
 def run_with_margins(folder: Path, options: tuple[str, ...] = (), **files: str) -> tuple[int, str]:
@@ -88,6 +99,31 @@ def test_what_is_broken_fails_and_what_is_wide_passes(tmp_path: Path) -> None:
     assert "test_without_marker holds a bound: mark it with @pytest.mark.numeric" in text
     code, text = run_with_margins(tmp_path, ("test_broken.py::test_wide",))
     assert code == 0 and "1000.0  test_broken.py" in text and "BELOW" not in text
+
+
+def test_checked_cells_of_notebooks_are_measured(tmp_path: Path) -> None:
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell, execution_count=1) for cell in CELLS])
+    printed = ("", "differ by at most 1e-03 of the largest value", "False", "True",
+               "have different shapes, (3,) and (4,)", "True")  # fmt: skip
+    for cell, text in zip(notebook.cells, printed, strict=True):
+        cell.outputs = [nbformat.v4.new_output("stream", text=f"{text}\n")] if text else []
+        cell.metadata["tags"] = ["nbval-check-output"]
+    lesson = tmp_path / "lessons" / "lesson.ipynb"  # not below conftest.py, as the course's are not
+    lesson.parent.mkdir()
+    (tests := tmp_path / "tests").mkdir()
+    options = ("--nbval-lax", "--nbval-current-env", "test_wide.py", str(lesson))
+
+    def run() -> tuple[int, list[tuple[str, ...]]]:
+        nbformat.write(notebook, lesson)
+        code, text = run_with_margins(tests, options, test_wide=WIDE)
+        assert "7 passed" in text, text
+        return code, re.findall(r"^ +([\d.]+) .*(Cell \d): .*?(BELOW 10)?$", text, re.MULTILINE)
+
+    assert run() == (1, [("2.0", "Cell 3", "BELOW 10")])
+    notebook.cells[3].metadata["tags"] = []
+    assert run() == (1, [("4.0", "Cell 2", "BELOW 10")])
+    notebook.cells[2].metadata["tags"] = []
+    assert run() == (0, [("100.0", "Cell 1", "")])
 
 
 def test_difference_is_relative_to_the_largest_expected_value() -> None:
