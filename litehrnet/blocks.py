@@ -9,8 +9,8 @@ branch i has half the height and width of branch i - 1.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -102,7 +102,7 @@ class ConvNormAct(nn.Module):
         in_channels, out_channels: channels before and after.
         kernel: side of the square kernel, odd; the padding keeps the size at stride 1.
         stride: step of the kernel, in pixels.
-        depthwise: one filter a channel (then `in_channels == out_channels`).
+        depthwise: one filter per channel (then `in_channels == out_channels`).
         norm: with batch normalisation (the convolution then has no bias), or without (it then has one).
         act: the activation, or None.
     """
@@ -124,7 +124,7 @@ class ConvNormAct(nn.Module):
             in_channels, out_channels, kernel, stride, padding=kernel // 2, groups=groups, bias=not norm
         )
         if norm:
-            self.bn = nn.BatchNorm2d(out_channels)
+            self.bn: nn.Module = nn.BatchNorm2d(out_channels)
         self.act = nn.Identity() if act is None else act()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -134,7 +134,7 @@ class ConvNormAct(nn.Module):
 
 
 class SpatialWeighting(nn.Module):
-    """One weight a channel from the average of the whole map, as in a squeeze-and-excitation block (section 3.3).
+    """One weight per channel from the average of the whole map, as in a squeeze-and-excitation block (section 3.3).
 
     Args:
         channels: channels of the map.
@@ -192,7 +192,7 @@ class CrossResolutionWeighting(nn.Module):
         self.pools = nn.ModuleList(make_pool(pooling, ratio) for ratio in self.ratios[:-1])
 
     def weights(self, xs: Sequence[Tensor]) -> list[Tensor]:
-        """Branches (N, C_i, H_i, W_i) to weights in 0..1 at the smallest size: one (N, C_i, H_s, W_s) a branch."""
+        """Branches (N, C_i, H_i, W_i) to weights in 0..1 at the smallest size: one (N, C_i, H_s, W_s) per branch."""
         size = xs[-1].shape[-2:]
         pooled = [pool(x, size) for pool, x in zip(self.pools, xs[:-1], strict=True)]
         joined = torch.cat([*pooled, xs[-1]], dim=1)  # (N, sum C_i, H_s, W_s)
@@ -209,7 +209,7 @@ class CrossResolutionWeighting(nn.Module):
 class ConditionalChannelWeighting(nn.Module):
     """Lite-HRNet's block: a shuffle block whose 1x1 convolutions are replaced by the two weightings (figure 2b).
 
-    Of every branch one half passes; the other half goes through cross-resolution weighting, a depthwise 3x3
+    One half of every branch stays as it is; the other half goes through cross-resolution weighting, a depthwise 3x3
     convolution and spatial weighting. Then both halves are concatenated and shuffled.
 
     Args:
@@ -247,17 +247,17 @@ class ShuffleUnit(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.half = channels // 2
+        self.half_channels = half = channels // 2
         self.branch2 = nn.Sequential(
-            ConvNormAct(self.half, self.half),
-            ConvNormAct(self.half, self.half, 3, depthwise=True, act=None),
-            ConvNormAct(self.half, self.half),
+            ConvNormAct(half, half),
+            ConvNormAct(half, half, 3, depthwise=True, act=None),
+            ConvNormAct(half, half),
         )
         self.shuffle = ChannelShuffle()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to the same shape."""
-        first, second = x.split(self.half, dim=1)  # two of (N, C / 2, H, W)
+        first, second = x.split(self.half_channels, dim=1)  # two of (N, C / 2, H, W)
         return self.shuffle(torch.cat([first, self.branch2(second)], dim=1))
 
 
@@ -270,20 +270,21 @@ class Stem(nn.Module):
 
     def __init__(self, channels: int = 32) -> None:
         super().__init__()
-        self.half = channels // 2
+        self.half_channels = half = channels // 2
         self.conv1 = ConvNormAct(3, channels, 3, stride=2)
         self.branch1 = nn.Sequential(
-            ConvNormAct(self.half, self.half, 3, stride=2, depthwise=True, act=None),
-            ConvNormAct(self.half, self.half),
+            ConvNormAct(half, half, 3, stride=2, depthwise=True, act=None),
+            ConvNormAct(half, half),
         )
-        self.expand_conv = ConvNormAct(self.half, channels)
+        self.expand_conv = ConvNormAct(half, channels)
         self.depthwise_conv = ConvNormAct(channels, channels, 3, stride=2, depthwise=True, act=None)
-        self.linear_conv = ConvNormAct(channels, self.half)
+        self.linear_conv = ConvNormAct(channels, half)
         self.shuffle = ChannelShuffle()
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, 3, H, W) to (N, channels, ceil(H / 4), ceil(W / 4))."""
-        first, second = self.conv1(x).split(self.half, dim=1)  # two of (N, channels / 2, ceil(H / 2), ceil(W / 2))
+        # two of (N, channels / 2, ceil(H / 2), ceil(W / 2))
+        first, second = self.conv1(x).split(self.half_channels, dim=1)
         first = self.branch1(first)
         second = self.linear_conv(self.depthwise_conv(self.expand_conv(second)))
         return self.shuffle(torch.cat([first, second], dim=1))
@@ -299,7 +300,7 @@ def upsample_nearest(x: Tensor, ratio: int) -> Tensor:
 
 
 class RepeatedBatchNorm(nn.BatchNorm2d):
-    """A batch norm whose running statistics move, in train mode, as if it had met the same batch several times.
+    """A batch norm whose running statistics move, in train mode, as if it had seen the same batch several times.
 
     The public code runs some paths twice per step on the same input. The second run gives the same output, but it
     updates the running statistics once more. With momentum m, r updates towards the batch's statistics s are one
@@ -316,7 +317,7 @@ class RepeatedBatchNorm(nn.BatchNorm2d):
         channels: as `nn.BatchNorm2d`.
 
     Attributes:
-        repeats: how many updates a pass in train mode makes; 1 is a plain batch norm.
+        repeats: how many updates a pass in train mode makes; with 1 it is a plain batch norm.
     """
 
     repeats = 2
@@ -343,7 +344,7 @@ class RepeatedBatchNorm(nn.BatchNorm2d):
 def upsample_like(x: Tensor, like: Tensor, ratio: int, *, divides: bool = False) -> Tensor:
     """`upsample_nearest` to the size of a map that is `ratio` times as large: (N, C, h, w) to (N, C, H, W).
 
-    Only while ``torch.export`` runs with free sizes that were not said to divide, the size is asked for.
+    The graph asks for the size only while ``torch.export`` runs with free sizes that were not declared to divide.
     """
     if ratio != 1 and not divides and torch.compiler.is_exporting() and not has_ratio(like, x.shape[-2:], ratio):
         return F.interpolate(x, size=like.shape[-2:], mode="nearest")
@@ -355,7 +356,7 @@ def separable_conv(
 ) -> list[nn.Module]:
     """Depthwise 3x3 and pointwise 1x1 convolution, each with batch norm, as the list a `nn.Sequential` takes.
 
-    Bare layers rather than `ConvNormAct`, because public checkpoints number these layers instead of naming them.
+    They are bare layers rather than `ConvNormAct`, because public checkpoints number them instead of naming them.
     """
     layers: list[nn.Module] = [
         nn.Conv2d(in_channels, in_channels, 3, stride, padding=1, groups=in_channels, bias=False),
@@ -392,6 +393,10 @@ class FuseStep(nn.ModuleList):
     """
 
     repeats = 2  # updates per step of the running statistics in f[i][0]
+
+    if TYPE_CHECKING:  # what the list holds
+
+        def __iter__(self) -> Iterator[nn.ModuleList]: ...
 
     def __init__(self, channels: Sequence[int]) -> None:
         super().__init__()
@@ -464,7 +469,7 @@ class PublicFuseStep(FuseStep):
 class TidyFuseStep(FuseStep):
     """The fuse step that one expects from the paper: every branch counts once, from the unchanged inputs.
 
-    Trained weights load into it and give wrong poses. It is here to be shown, and to be told from the real one.
+    Trained weights load into it and give wrong poses. It is here for comparison with the real one.
     """
 
     repeats = 1
@@ -484,7 +489,7 @@ FUSE_STEPS: dict[str, type[FuseStep]] = {"lean": FuseStep, "public": PublicFuseS
 
 
 class IterativeHead(nn.Module):
-    """From the smallest map up: upsample, add, separable convolution; only the largest map leaves.
+    """From the smallest map up: upsample, add, separable convolution; the result is the largest map alone.
 
     Args:
         channels: channels of each branch, largest map first.
@@ -494,7 +499,7 @@ class IterativeHead(nn.Module):
         super().__init__()
         ascending = list(channels)[::-1]  # smallest map first
         targets = [*ascending[1:], ascending[-1]]
-        self.projects = nn.ModuleList(
+        projects = nn.ModuleList(
             nn.ModuleDict(
                 {
                     "depthwise_conv": ConvNormAct(c, c, 3, depthwise=True, act=None),
@@ -503,12 +508,13 @@ class IterativeHead(nn.Module):
             )
             for c, target in zip(ascending, targets, strict=True)
         )
+        self.projects = cast("Sequence[nn.ModuleDict]", projects)
 
     def forward(self, xs: Sequence[Tensor]) -> Tensor:
         """Branches (N, C_i, H_i, W_i), largest first, to one map (N, C_0, H_0, W_0)."""
-        below = None
-        for x, project in zip(xs[::-1], self.projects, strict=True):
-            if below is not None:
+        below = xs[-1]
+        for i, (x, project) in enumerate(zip(xs[::-1], self.projects, strict=True)):
+            if i:
                 x = x + F.interpolate(below, scale_factor=2.0, mode="bilinear", align_corners=True)
             below = project["pointwise_conv"](project["depthwise_conv"](x))
         return below

@@ -1,6 +1,6 @@
 """What the network costs: multiply-accumulates (MACs) and parameters, by part.
 
-A MAC is one multiplication and the addition that goes with it. Three conventions are about, and they differ by a
+A MAC is one multiplication and the addition that goes with it. Three conventions are in use, and they differ by a
 fifth on the same network:
 
 * `count`: convolutions only, each as often as it really runs. This is what the course means by MACs.
@@ -16,6 +16,7 @@ import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -146,9 +147,9 @@ def readme_count(model: nn.Module, size: Sequence[int]) -> dict[str, int]:
 
     Derived from the numbers of its README, all six of which come out to the last digit given (tests/test_complexity).
     It differs from `count` in four ways. It looks at modules, each counted once, so that the convolutions which the
-    public code runs twice count once. It adds cheap layers: a bias and a ReLU as one operation an element, a batch
-    norm as two. Global pooling counts (H + 1) * (W + 1) a channel, an upsampling H * W whatever its channels. The
-    ReLU after the fuse step is one module for all branches, and only its last call, on the smallest map, is kept.
+    public code runs twice count once. It adds cheap layers: a bias and a ReLU as one operation per element, a batch
+    norm as two. Global pooling counts (H + 1) * (W + 1) per channel, an upsampling H * W for any number of channels.
+    The ReLU after the fuse step is one module for all branches, and only its last call, on the smallest map, is kept.
 
     Functions that are no modules are not seen: the pooling and upsampling of cross-resolution weighting, products,
     sums, and the sigmoids.
@@ -170,7 +171,7 @@ def readme_count(model: nn.Module, size: Sequence[int]) -> dict[str, int]:
     kinds = ("convolution", "bias", "batch norm", "ReLU", "global pooling", "upsampling")
     tally = dict.fromkeys(kinds, 0)
 
-    def add(module: nn.Module, inputs: tuple, output: Tensor | list[Tensor]) -> None:
+    def add(module: nn.Module, inputs: tuple, output: Any) -> None:
         if isinstance(module, nn.Conv2d):
             tally["convolution"] += output.numel() * module.weight[0].numel()
             tally["bias"] += 0 if module.bias is None else output.numel()

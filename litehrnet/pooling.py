@@ -460,8 +460,8 @@ class Replacements(list[Replaced]):
             return "no adaptive average pooling ran"
         rows = [("module", "from", "to", "now", "reason")]
         for row in self:
-            sizes = ("x".join(map(str, size)) or "?" for size in (row.input_size, row.output_size))
-            rows.append((row.name, *sizes, row.mode, row.reason))
+            before, after = ("x".join(map(str, size)) or "?" for size in (row.input_size, row.output_size))
+            rows.append((row.name, before, after, row.mode, row.reason))
         widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
         lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
         return "\n".join(line.rstrip() for line in lines)
@@ -544,9 +544,9 @@ def _replacement(
 ) -> tuple[Replaced, nn.Module | None]:
     """The row of one pooling module, and what takes its place."""
     flat = isinstance(part, nn.AdaptiveAvgPool1d)
-    asked = part.output_size if isinstance(part, nn.AdaptiveAvgPool2d) else (None, part.output_size)
-    if flat and isinstance(asked[1], Sequence):
-        asked = (None, asked[1][0])
+    asked: Any = part.output_size
+    if flat:
+        asked = (None, asked[0] if isinstance(asked, Sequence) else asked)
     if not seen:
         return Replaced(name, (), (), "unchanged", "the example did not reach it"), None
     before, after = seen[0]

@@ -48,10 +48,10 @@ def check_side(value: object, name: str) -> int:
     12
     """
     try:
-        number = operator.index(value)
+        number = None if isinstance(value, (bool, np.bool_)) else operator.index(value)  # type: ignore[arg-type]
     except TypeError:
         number = None
-    if number is None or isinstance(value, (bool, np.bool_)):
+    if number is None:
         raise ValueError(f"{name} must be an integer number of pixels, got {value!r} ({type(value).__name__})")
     if number < 1:
         raise ValueError(f"{name} must be at least 1 pixel, got {number}")

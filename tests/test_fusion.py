@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import copy
 import operator
+import pkgutil
+import re
 from itertools import permutations
 
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import litehrnet
+from litehrnet import fusion
 from litehrnet.blocks import (
     ConditionalChannelWeighting,
     FuseStep,
@@ -36,6 +39,7 @@ from litehrnet.fusion.rewrites import (
     sum_large,
     sum_small,
     with_upsampled,
+    with_upsampled_by_rows,
 )
 from litehrnet.measure.profile import reorders
 from litehrnet.model import Transition
@@ -82,12 +86,16 @@ def maps(channels: list[int], side: int = 16, dtype: torch.dtype = torch.float64
 def place(x: torch.Tensor, layout: Layout) -> torch.Tensor:
     """From the public order into memory."""
     empty = torch.zeros_like(x[:, :1])
-    return torch.cat([empty if n == DEAD else x[:, n : n + 1] for n in layout.numbers], 1) / layout.scale
+    return torch.cat([empty if n == DEAD else x[:, n : n + 1] for n in layout.numbers], 1) / scales(layout)
 
 
 def take(x: torch.Tensor, layout: Layout) -> torch.Tensor:
     """From memory back into the public order."""
-    return x[:, [layout.numbers.index(n) for n in range(layout.channels)]] * layout.scale
+    return (x * scales(layout))[:, [layout.numbers.index(n) for n in range(layout.channels)]]
+
+
+def scales(layout: Layout) -> torch.Tensor:
+    return torch.tensor(layout.scales).reshape(1, -1, 1, 1)
 
 
 def mixed(channels: int, block: int = 1, scale: float = 1.0) -> Layout:
@@ -135,7 +143,18 @@ def test_a_folded_convolution_keeps_what_ours_never_use(options):
         assert_same(folded_conv(conv, norm.eval())(x), norm(conv(x)))
 
 
-def test_a_network_is_fused_where_it_lies():
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
+def test_folding_keeps_the_precision_and_touches_nothing(dtype):
+    conv, norm = nn.Conv2d(3, 4, 3, stride=2).to(dtype), use(nn.BatchNorm2d(4)).to(dtype)
+    before = copy.deepcopy((conv.state_dict(), norm.state_dict()))
+    folded = folded_conv(conv, norm)
+    assert {parameter.dtype for parameter in folded.parameters()} == {dtype}
+    assert not any(parameter.requires_grad for parameter in folded.parameters())
+    for module, kept in zip((conv, norm), before, strict=True):
+        assert all(torch.equal(value, kept[key]) for key, value in module.state_dict().items())
+
+
+def test_a_network_is_fused_on_its_own_device():
     fused = fuse(litehrnet.create_model("litehrnet18").to("meta"), (64, 32))
     assert {parameter.device.type for parameter in fused.parameters()} == {"meta"}
 
@@ -186,7 +205,7 @@ def test_a_pointwise_convolution_in_every_layout():
     conv = nn.Conv2d(3, 4, 1).double()
     x = torch.randn(1, 3, 2, 2, dtype=torch.float64)
     for columns in permutations((0, 1, 2, DEAD)):
-        before, after = Layout(columns, 4.0), Layout((2, DEAD, 0, 3, 1), 0.5)
+        before, after = Layout(columns, (4.0, 1.0, 0.5, 2.0)), Layout((2, DEAD, 0, 3, 1), (0.5, 1.0, 4.0, 2.0, 8.0))
         with torch.no_grad():
             assert_same(take(pointwise(conv, before, after)(place(x, before)), after), conv(x))
 
@@ -213,19 +232,35 @@ def test_dead_outputs_are_zero_or_meet_the_sigmoid_at_one():
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_depthwise_convolution_keeps_what_it_should_not_touch(stride):
     conv = nn.Conv2d(2, 2, 3, stride, padding=1, groups=2).double()
-    layout = Layout((1, DEAD, 0), 2.0)
+    layout = Layout((1, DEAD, 0), (2.0, 4.0, 8.0))
     x = torch.randn(1, 3, 6, 6, dtype=torch.float64)
     with torch.no_grad():
         kept = depthwise(conv, layout, keep_others=True)(x)
-        assert_same(kept[:, [2, 0]], conv(2 * x[:, [2, 0]]))
-        assert_same(kept[:, 1], 2 * x[:, 1, ::stride, ::stride])
+        assert_same(kept[:, [2, 0]], conv((x * scales(layout))[:, [2, 0]]))
+        assert_same(kept[:, 1], 4 * x[:, 1, ::stride, ::stride])
         assert (depthwise(conv, layout)(x)[:, 1] == 0).all()
 
 
 def test_joined_layouts_count_on():
-    layout, scales = joined([Layout((1, 0), 2.0), Layout((DEAD, 0))])
+    layout = joined([Layout((1, 0), (2.0, 4.0)), Layout((DEAD, 0))])
     assert layout.numbers == (1, 0, DEAD, 2)
-    assert scales.tolist() == [2, 2, 1, 1]
+    assert layout.scales == (2, 4, 1, 1)
+    assert joined([Layout((1, DEAD)), Layout((0,))], [2, 1]).numbers == (1, DEAD, 2)
+
+
+def test_a_layout_has_a_scale_for_every_position():
+    with pytest.raises(ValueError, match="2 scales do not fit 3 positions"):
+        Layout((0, 1, 2), (1.0, 2.0))
+
+
+@pytest.mark.numeric
+def test_layouts_serve_convolutions_without_a_bias():
+    x = torch.randn(1, 4, 6, 6, dtype=torch.float64)
+    layout = mixed(4, 8, 2.0)
+    mixing, spatial = nn.Conv2d(4, 4, 1, bias=False).double(), nn.Conv2d(4, 4, 3, groups=4, bias=False).double()
+    with torch.no_grad():
+        assert_same(take(pointwise(mixing, layout, layout)(place(x, layout)), layout), mixing(x))
+        assert_same(take(depthwise(spatial, layout)(place(x, layout)), layout.scaled(1.0)), spatial(x))
 
 
 # Identities of delaying, pooling once and summing small
@@ -253,18 +288,16 @@ def test_small_sums_are_large_sums(count):
     terms = [torch.randn(2, 3, 16 >> k, 8 >> k, dtype=torch.float64) for k in range(count)]
     expected = sum(upsample_nearest(term, 2 ** (k + 1)) for k, term in enumerate(terms))
     assert_same(sum_large(terms), expected)
-    for by_rows in (False, True):
-        assert_same(upsample_nearest(sum_small(terms, by_rows), 2), expected)
+    for combine in (with_upsampled, with_upsampled_by_rows):
+        assert_same(upsample_nearest(sum_small(terms, combine), 2), expected)
 
 
 @pytest.mark.parametrize("operation", [operator.mul, operator.add])
 @pytest.mark.parametrize("ratio", [1, 2, 4, 8])
 def test_an_upsampled_map_is_met_row_by_row(operation, ratio):
     x, small = torch.randn(3, 5, 3 * ratio, 2 * ratio), torch.randn(3, 5, 3, 2)
-    for by_rows in (False, True):
-        assert torch.equal(
-            with_upsampled(operation, x, small, ratio, by_rows), operation(x, upsample_nearest(small, ratio))
-        )
+    for combine in (with_upsampled, with_upsampled_by_rows):
+        assert torch.equal(combine(operation, x, small, ratio), operation(x, upsample_nearest(small, ratio)))
 
 
 def test_a_spread_weight_multiplies_like_a_broadcast_one():
@@ -295,6 +328,24 @@ def test_two_blocks_of_channel_weighting(recipe, branches):
             state, layouts = fused(state), fused.layouts
     for x, got, pending, layout in zip(xs, state.maps, state.pending, layouts, strict=True):
         assert_same(take(got if pending is None else got * pending, layout), x)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_block_leaves_its_arguments_as_they_are(recipe, last):
+    channels = [40, 80, 160]
+    layouts = [Layout.plain(c, RECIPES[recipe].block) for c in channels]
+    block = FusedWeighting(fold_batch_norms(ConditionalChannelWeighting(channels)), layouts, RECIPES[recipe], last=last)
+    given = [place(x, layout) for x, layout in zip(maps(channels, dtype=torch.float32), layouts, strict=True)]
+    lists = given, block.pool(given), [torch.ones(2, layout.width, 1, 1) for layout in layouts]
+    kept = [list(values) for values in lists]
+    copies = [[value.clone() for value in values] for values in lists]
+    with torch.no_grad():
+        block.weighted(*lists)
+        block(Branches(*lists))
+    for values, same_values, same_numbers in zip(lists, kept, copies, strict=True):
+        assert all(mine is its for mine, its in zip(values, same_values, strict=True))
+        assert all(torch.equal(mine, its) for mine, its in zip(values, same_numbers, strict=True))
 
 
 @pytest.mark.numeric
@@ -477,6 +528,19 @@ def test_only_a_lite_hrnet_can_be_fused():
     fused = fuse(litehrnet.create_model("litehrnet18"), SIZE)
     with pytest.raises(ValueError, match="FusedLiteHRNet"):
         fuse(fused, SIZE)
+
+
+# The table
+
+
+def test_the_table_of_rewrites_is_complete_and_right():
+    rows = re.findall(r"^\| (\d) \| (\w+) \| .+? \| `([\w.]+)` \| `(\w+)` \|$", fusion.__doc__, re.MULTILINE)
+    assert [int(number) for number, *_ in rows] == list(range(1, 9))
+    assert [name for _, name, *_ in rows] == ["fold", *REWRITES, "by_rows"]
+    assert all(hasattr(Recipe(), name) for name in (*REWRITES[1:-1], "by_rows"))
+    for _, _, function, test in rows:
+        assert callable(pkgutil.resolve_name(f"litehrnet.fusion.{function}"))
+        assert callable(globals()[f"test_{test}"])
 
 
 # What ONNX Runtime makes of it

@@ -1,14 +1,15 @@
-"""The fused network, and `fuse`, which builds it from a trained one."""
+"""The fused network, and `fuse`, which builds it from a trained one; `litehrnet.fusion` has the table of rewrites."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from ..blocks import TidyFuseStep
-from ..model import LiteHRNet, check_finite, check_images, pooling_of
+from ..blocks import ConditionalChannelWeighting, ShuffleUnit, TidyFuseStep
+from ..model import LiteHRNet, StageModule, check_finite, check_images, pooling_of
 from ..pooling import is_captured
 from ..sizes import check_size
 from .blocks import Branches, FusedShuffleUnit, FusedWeighting
@@ -23,22 +24,25 @@ __all__ = ["FusedLiteHRNet", "fuse"]
 class FusedModule(nn.Module):
     """One module of a stage: blocks, then the fuse step. `self.layouts` describes the result."""
 
-    def __init__(self, module: nn.Module, layouts: Sequence[Layout], recipe: Recipe) -> None:
+    def __init__(self, module: StageModule, layouts: Sequence[Layout], recipe: Recipe) -> None:
         super().__init__()
         self.channel_weighting = module.channel_weighting
         self.blocks = nn.ModuleList()
+        layouts = list(layouts)
         if self.channel_weighting:
-            for k, block in enumerate(module.layers):
-                last = k + 1 == len(module.layers)
-                self.blocks.append(FusedWeighting(block, layouts, recipe, last=last))
-                layouts = self.blocks[-1].layouts
+            blocks = cast("Sequence[ConditionalChannelWeighting]", module.layers)
+            for k, block in enumerate(blocks):
+                weighting = FusedWeighting(block, layouts, recipe, last=k + 1 == len(blocks))
+                self.blocks.append(weighting)
+                layouts = weighting.layouts
         else:
-            layouts = list(layouts)
-            for i, units in enumerate(module.layers):
-                self.blocks.append(nn.Sequential())
+            for i, units in enumerate(cast("Sequence[Sequence[ShuffleUnit]]", module.layers)):
+                chain = nn.Sequential()
                 for unit in units:
-                    self.blocks[i].append(FusedShuffleUnit(unit, layouts[i], recipe))
-                    layouts[i] = self.blocks[i][-1].layout
+                    fused = FusedShuffleUnit(unit, layouts[i], recipe)
+                    chain.append(fused)
+                    layouts[i] = fused.layout
+                self.blocks.append(chain)
         self.fuse = FusedFuseStep(module.fuse_layers, layouts, recipe)
         self.layouts = self.fuse.layouts
 
@@ -57,9 +61,9 @@ class FusedLiteHRNet(nn.Module):
     """What a `LiteHRNet` computes, arranged for speed; build it with `fuse`.
 
     Attributes:
-        variant, num_joints, joints: as the network it was built from.
-        size: (height, width) that an exported file is tied to; None where the recipe leaves every size open. In PyTorch
-            every legal size runs.
+        variant, num_joints, joints: those of the network it was built from.
+        size: (height, width) that an exported file is tied to, or None where the recipe leaves every size open. In
+            PyTorch every legal size runs.
         fused: True.
     """
 
@@ -75,17 +79,18 @@ class FusedLiteHRNet(nn.Module):
         layouts = [self.stem.layout]
         self.stages = nn.ModuleList()
         for i in range(len(model.variant.modules)):
-            stage = nn.Sequential(FusedTransition(getattr(backbone, f"transition{i}"), layouts, recipe))
-            layouts = stage[0].layouts
+            transition = FusedTransition(getattr(backbone, f"transition{i}"), layouts, recipe)
+            stage, layouts = nn.Sequential(transition), transition.layouts
             for module in getattr(backbone, f"stage{i}"):
-                stage.append(FusedModule(module, layouts, recipe))
-                layouts = stage[-1].layouts
+                fused = FusedModule(module, layouts, recipe)
+                stage.append(fused)
+                layouts = fused.layouts
             self.stages.append(stage)
         self.head = FusedHead(backbone.head_layer, layouts, recipe)
         final = model.head.final_layer
         self.final = pointwise(final, self.head.layout, Layout.plain(final.out_channels))
         if recipe.channels_last:
-            self.to(memory_format=torch.channels_last)
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
 
     @property
     def any_size(self) -> bool:
@@ -126,23 +131,23 @@ def fuse(
     Args:
         model: a trained network, any variant.
         size: (height, width) that an exported file is meant for. In PyTorch the result takes every legal size.
-        target: the runtime to please. "onnxruntime" pads every width to a multiple of `block` and multiplies equal
-            shapes only, which ties an exported file to `size`; so does "ncnn", which is faster without either, but
-            with upsampled maps met row by row. "openvino" leaves the size open, and so does "torch", which runs in
-            PyTorch with channels last in memory.
+        target: the runtime to suit. "onnxruntime" pads every width to a multiple of `block` and multiplies equal shapes
+            only, which ties an exported file to `size`. "ncnn" does neither, but combines large maps with upsampled
+            ones row by row, which ties the file to `size` as well. "openvino" leaves the size open, and so does
+            "torch", which runs in PyTorch with channels last in memory.
         block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.
-        until: the last rewrite to apply, one of `REWRITES`, for looking at one after the other.
+        until: the last rewrite to apply, one of `REWRITES`, to look at one after the other.
 
     Raises:
-        ValueError: the size is not legal, or the target, the block, the rewrite or the model is not one that this
-            can serve.
+        ValueError: the size is not legal, the target, the block or the rewrite is unknown, or the model is not a
+            `LiteHRNet` with the real fuse step and finite weights.
     """
     size = check_size(size)
     recipe = recipe_for(target, block, until)
     if not isinstance(model, LiteHRNet):
         raise ValueError(f"fuse takes a LiteHRNet (litehrnet.create_model), got {type(model).__name__}")
     if any(isinstance(module, TidyFuseStep) for module in model.modules()):
-        raise ValueError("fuse knows the network's own fuse step only, not the tidy one; give it the original model")
+        raise ValueError("fuse takes a network with the real fuse step, not the tidy one; give it the original model")
     check_finite(model)
     with torch.no_grad():
         return FusedLiteHRNet(model, size, recipe).eval()

@@ -1,8 +1,10 @@
-"""Which rewrites a fused network uses: one after the other for a reader, the best set for each runtime."""
+"""Which rewrites a fused network uses: one after the other for a reader, or the best set for a runtime."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+
+from .rewrites import Combination, with_upsampled, with_upsampled_by_rows
 
 __all__ = ["REWRITES", "TARGETS", "Recipe", "recipe_for"]
 
@@ -12,17 +14,17 @@ TARGETS = ("onnxruntime", "openvino", "ncnn", "torch")
 
 @dataclass(frozen=True)
 class Recipe:
-    """The rewrites that can be switched. Folding, and working on the whole tensor, are always on.
+    """The rewrites that can be switched; "fold" and "whole" are always on. `litehrnet.fusion` has the table.
 
     Attributes:
         follow: follow the channels in a layout, where the public network shuffles them.
-        delay: multiply spatial weights into small maps, and into the large ones once a module.
+        delay: multiply spatial weights into small maps, and into the large ones once per module.
         pool_once: one pooling serves both weightings.
-        sum_low: sum the fuse step where it is small, and upsample step by step.
-        block: every width is a multiple of it, with dead channels; 1 adds none.
+        sum_low: sum the fuse step at the small size, and upsample step by step.
+        block: every width is a multiple of this, filled up with dead channels; 1 adds none.
         equal_shapes: repeat a weight to the full map before a product, where broadcasting would do.
-        by_rows: multiply and add upsampled maps row by row (`litehrnet.fusion.rewrites.with_upsampled`).
-        channels_last: keep maps with their channels side by side in memory, as PyTorch's CPU kernels like them.
+        by_rows: multiply and add upsampled maps row by row.
+        channels_last: keep the channels of a map side by side in memory, the order that PyTorch's CPU kernels prefer.
     """
 
     follow: bool = True
@@ -34,9 +36,14 @@ class Recipe:
     by_rows: bool = False
     channels_last: bool = False
 
+    @property
+    def combine(self) -> Combination:
+        """How a large map meets an upsampled one."""
+        return with_upsampled_by_rows if self.by_rows else with_upsampled
+
 
 def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
-    """The rewrites that serve a runtime best, or the first of them.
+    """The rewrites that suit a runtime best, or the first few of them.
 
     Args:
         target: one of `TARGETS`.
@@ -44,7 +51,7 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
         until: one of `REWRITES`, the last one to apply; all of them by default.
 
     Raises:
-        ValueError: one of them is not known.
+        ValueError: the target, the block or the rewrite is unknown.
 
     >>> recipe = recipe_for("onnxruntime", 16, until="follow")
     >>> recipe.follow, recipe.delay, recipe.pool_once, recipe.sum_low, recipe.block, recipe.equal_shapes
@@ -62,6 +69,8 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
         "ncnn": Recipe(by_rows=True),
         "torch": Recipe(channels_last=True),
     }
+    recipe = best[target]
     off = REWRITES[REWRITES.index(until) + 1 :] if until else ()
-    switches = {name: False for name in off if name != "pad"}
-    return replace(best[target], **switches, **({"block": 1, "equal_shapes": False} if "pad" in off else {}))
+    if "pad" in off:
+        recipe = replace(recipe, block=1, equal_shapes=False)
+    return replace(recipe, **{name: False for name in off if name != "pad"})
