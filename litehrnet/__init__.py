@@ -14,16 +14,17 @@ from ._version import __version__
 if TYPE_CHECKING:
     from .checkpoints import from_checkpoint, load_checkpoint, load_pretrained
     from .export import make_exportable
-    from .model import VARIANTS, LiteHRNet, Variant, create_model, list_models, set_pooling, with_fuse_step
+    from .model import VARIANTS, LiteHRNet, Variant, set_pooling, with_fuse_step
+    from .registry import create_model, list_models
 
 # From each public name to the module that defines it.
 _LAZY = {
     "VARIANTS": "model",
     "LiteHRNet": "model",
     "Variant": "model",
-    "create_model": "model",
+    "create_model": "registry",
     "from_checkpoint": "checkpoints",
-    "list_models": "model",
+    "list_models": "registry",
     "load_checkpoint": "checkpoints",
     "load_pretrained": "checkpoints",
     "make_exportable": "export",

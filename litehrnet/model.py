@@ -1,7 +1,7 @@
 """Lite-HRNet itself: the table of variants, the sizes it runs at, and the network.
 
 The network keeps the parameter names of the public implementation, so that its checkpoints load key by key. It knows
-nothing of export; that lives in `litehrnet.export`.
+nothing of export, which is in `litehrnet.export`.
 
 Sizes are given height before width.
 """
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import fnmatch
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
@@ -46,10 +45,8 @@ __all__ = [
     "check_images",
     "check_size",
     "count_parameters",
-    "create_model",
     "declare_multiples",
     "eval_mode",
-    "list_models",
     "pooling_of",
     "set_pooling",
     "set_shuffle",
@@ -66,7 +63,7 @@ class Variant:
     """One row of the table of variants (paper, table 1).
 
     Attributes:
-        name: the name that `create_model` takes.
+        name: the name that `litehrnet.create_model` takes.
         modules: modules in each of the three stages.
         channels: channels of the four branches, largest map first.
         channel_weighting: conditional channel weighting, or the naive variants' shuffle blocks.
@@ -96,7 +93,7 @@ VARIANTS: dict[str, Variant] = {
 def check_images(images: Tensor, dtype: torch.dtype) -> None:
     """Refuse, before any work, a tensor that a network with weights of this dtype cannot run on.
 
-    Values are not looked at: that would tie an exported graph to the traced image. `to_input` refuses NaN.
+    The values are not checked, which would tie an exported graph to the traced image. `to_input` refuses NaN.
 
     Raises:
         ValueError: not (N, 3, H, W), not floating point or (but under autocast) not of the weights' dtype, or a size
@@ -129,6 +126,7 @@ class StageModule(nn.Module):
         super().__init__()
         channels = variant.channels[:branches]
         self.channel_weighting = variant.channel_weighting
+        self.layers: nn.Sequential | nn.ModuleList
         if self.channel_weighting:
             self.layers = nn.Sequential(
                 *(ConditionalChannelWeighting(channels, pooling) for _ in range(variant.blocks))
@@ -201,7 +199,7 @@ class Backbone(nn.Module):
 
 
 class HeatmapHead(nn.Module):
-    """The 1x1 convolution from features to one heatmap a joint."""
+    """The 1x1 convolution from features to one heatmap per joint."""
 
     def __init__(self, channels: int, num_joints: int) -> None:
         super().__init__()
@@ -213,7 +211,7 @@ class HeatmapHead(nn.Module):
 
 
 class LiteHRNet(nn.Module):
-    """Images to heatmaps.
+    """Images to heatmaps. `litehrnet.create_model` builds one by name.
 
     Args:
         variant: a row of `VARIANTS`.
@@ -226,7 +224,11 @@ class LiteHRNet(nn.Module):
         trained_size: the height and width that the weights were trained at, or None if unknown.
 
     Raises:
-        ValueError: the number of joints or the pooling is not one.
+        ValueError: the number of joints is not a whole number of at least 1, or the pooling is unknown.
+
+    >>> model = LiteHRNet(VARIANTS["litehrnet18"]).eval()
+    >>> model(torch.zeros(1, 3, 64, 32)).shape
+    torch.Size([1, 17, 16, 8])
     """
 
     trained_size: tuple[int, int] | None = None
@@ -244,7 +246,7 @@ class LiteHRNet(nn.Module):
         """What the heatmaps show, in their order.
 
         Raises:
-            ValueError: a set of another number of joints than the model has heatmaps is assigned.
+            ValueError: the set that is assigned has not as many joints as the model has heatmaps.
         """
         return self._joints
 
@@ -282,7 +284,7 @@ class LiteHRNet(nn.Module):
         traced size.
 
         Raises:
-            ValueError: the rank, the channels, the dtype or the size is not one that the network can run.
+            ValueError: the network cannot run on images of this rank, number of channels, dtype or size.
         """
         return self.head(self.features(images))
 
@@ -292,35 +294,6 @@ class LiteHRNet(nn.Module):
             "torch.jit.script cannot compile this network; use torch.jit.trace(model, images), torch.export.export "
             "or torch.compile, all of which can"
         )
-
-
-def create_model(name: str, num_joints: int = 17, pooling: str = "adaptive") -> LiteHRNet:
-    """An untrained network in eval mode; call `model.train()` before you train it.
-
-    Args:
-        name: a key of `VARIANTS`; `list_models` lists them.
-        num_joints: heatmaps to give, 17 for COCO.
-        pooling: "adaptive" (the paper's code), "computed" (plain average pooling, kernel and stride computed) or
-            "exact" (averaging matrices).
-
-    Raises:
-        ValueError: the name, the number of joints or the pooling is not known.
-
-    >>> model = create_model("litehrnet18")
-    >>> model(torch.zeros(1, 3, 64, 32)).shape, model.training
-    (torch.Size([1, 17, 16, 8]), False)
-    """
-    check_choice("variant", name, VARIANTS)
-    return LiteHRNet(VARIANTS[name], num_joints, pooling).eval()
-
-
-def list_models(pattern: str = "*") -> list[str]:
-    """Names that `create_model` takes and that match a shell pattern, in the order of `VARIANTS`.
-
-    >>> list_models("lite*")
-    ['litehrnet18', 'litehrnet30']
-    """
-    return [name for name in VARIANTS if fnmatch.fnmatchcase(name, pattern)]
 
 
 def set_pooling(model: AnyModule, pooling: str) -> AnyModule:
@@ -361,8 +334,8 @@ def pooling_of(model: nn.Module) -> str | None:
         "adaptive", "computed" or "exact"; "mixed" where its modules differ; None where it pools nothing in this way,
         as the naive variants do.
 
-    >>> pooling_of(create_model("litehrnet18", pooling="exact")), pooling_of(create_model("naive_litehrnet18"))
-    ('exact', None)
+    >>> [pooling_of(LiteHRNet(VARIANTS[name], pooling="exact")) for name in ("litehrnet18", "naive_litehrnet18")]
+    ['exact', None]
     """
     modes = {mode for module in model.modules() if (mode := pool_mode(module))}
     return modes.pop() if len(modes) == 1 else ("mixed" if modes else None)
@@ -386,7 +359,7 @@ def set_shuffle(model: AnyModule, form: str) -> AnyModule:
 
 
 def declare_multiples(model: AnyModule) -> AnyModule:
-    """Say, in place, that an export with free sizes declares them as multiples of 32; returns the model.
+    """Note in a model, in place, that an export with free sizes declares them as multiples of 32; returns the model.
 
     ``torch.export`` does not tell a network what was declared about its sizes. Where they are ``32 * Dim("h")``, every
     ratio inside holds exactly, and the graph need not ask for a size. Nothing else changes.
@@ -467,7 +440,7 @@ def check_finite(model: nn.Module) -> None:
 def count_parameters(model: nn.Module) -> int:
     """All numbers in a module's parameters, frozen ones included; buffers such as running statistics are not counted.
 
-    >>> count_parameters(create_model("litehrnet18"))
+    >>> count_parameters(LiteHRNet(VARIANTS["litehrnet18"]))
     1130769
     """
     return sum(parameter.numel() for parameter in model.parameters())

@@ -25,6 +25,7 @@ from litehrnet.blocks import (
     RepeatedBatchNorm,
     channel_shuffle,
 )
+from litehrnet.checkpoints import CheckpointNote, loading, save_weights
 from litehrnet.fusion import fuse
 from litehrnet.model import (
     check_finite,
@@ -197,7 +198,7 @@ def test_names_and_counts_are_checked() -> None:
         litehrnet.create_model("litehrnet50")
     with pytest.raises(ValueError, match="computed"):
         litehrnet.create_model("litehrnet18", pooling="average")
-    for joints in (0, -1, 1.5, True, "17", None):
+    for joints in (0, -1, 1.5, True, "17"):
         with pytest.raises(ValueError, match="num_joints"):
             litehrnet.create_model("litehrnet18", joints)
     for name in (["litehrnet18"], None, 18):
@@ -215,6 +216,51 @@ def test_lists_of_names() -> None:
     assert litehrnet.list_models() == NAMES
     assert litehrnet.list_models("*naive*") == ["naive_litehrnet18", "wider_naive_litehrnet18"]
     assert litehrnet.list_models("resnet*") == []
+
+
+def test_a_model_with_weights() -> None:
+    images, expected = reference_input((64, 32)), litehrnet.load_pretrained("litehrnet18")
+    state = expected.state_dict()
+    for pretrained in (True, "litehrnet18"):
+        model = litehrnet.create_model("litehrnet18", pooling="exact", pretrained=pretrained)
+        assert (model.num_joints, model.pooling, model.training) == (17, "exact", False)
+        assert (model.joints, model.trained_size) == (expected.joints, expected.trained_size)
+        assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
+    with pytest.warns(CheckpointNote, match="head for 5 joints is new"):
+        hand = litehrnet.create_model("litehrnet18", 5, pretrained=True)
+    with torch.inference_mode():
+        assert torch.equal(hand.features(images), expected.features(images))
+
+
+def test_weights_take_their_own_number_of_joints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hand = tmp_path / "hand.safetensors"
+    save_weights(litehrnet.create_model("litehrnet18", 21), hand)
+    monkeypatch.setattr(loading, "fetch", lambda public: hand)  # instead of a download
+    model = litehrnet.create_model("litehrnet18", pretrained="litehrnet_w18_coco_wholebody_hand_256x256")
+    assert (model.num_joints, len(model.joints), model.trained_size) == (21, 21, (256, 256))
+
+
+def test_weights_that_do_not_fit_are_refused() -> None:
+    for name in NAMES[1:]:
+        with pytest.raises(ValueError, match=f"no weights of {name} come with the package.*litehrnet30_coco_256x192"):
+            litehrnet.create_model(name, pretrained=True)
+    with pytest.raises(ValueError, match="'litehrnet18' belong to litehrnet18, not to naive_litehrnet18"):
+        litehrnet.create_model("naive_litehrnet18", pretrained="litehrnet18")
+    for weights in ("litehrnet31_coco_256x192", None, 1, 0):
+        with pytest.raises(ValueError, match="unknown weights"):
+            litehrnet.create_model("litehrnet18", pretrained=weights)
+    with pytest.raises(ValueError, match="unknown pooling"):
+        litehrnet.create_model("litehrnet18", pooling="average", pretrained=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_attribute_hides_one_of_torchs_methods(name: str) -> None:
+    model = litehrnet.create_model(name)
+    for network in (model, fuse(model, (32, 32))):
+        for path, part in network.named_modules():
+            hidden = {key for key in vars(part) if callable(getattr(torch.nn.Module, key, None))}
+            assert not hidden, (path, hidden)
+            assert next(part.half().parameters(), torch.zeros(1).half()).dtype == torch.float16
 
 
 # ----------------------------------------------------------------------------------------- one forward, and features
@@ -537,5 +583,5 @@ def test_weights_from_torch_hub() -> None:
     model = torch.hub.load(root, "litehrnet18", source="local", pretrained=True)
     with torch.inference_mode():
         assert torch.equal(model(images), litehrnet.load_pretrained("litehrnet18")(images))
-    with pytest.raises(ValueError, match="are those of litehrnet18, not of litehrnet30"):
+    with pytest.raises(ValueError, match="belong to litehrnet18, not to litehrnet30"):
         torch.hub.load(root, "litehrnet30", source="local", pretrained="litehrnet18")

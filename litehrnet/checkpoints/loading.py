@@ -12,7 +12,7 @@ from torch import nn
 
 from ..checks import check_choice, check_whole
 from ..files import data_path
-from ..model import LiteHRNet, create_model
+from ..model import VARIANTS, LiteHRNet
 from .descriptions import Description, describe
 from .joints import JOINT_SETS
 from .layouts import FoundState, find_state
@@ -100,7 +100,7 @@ def from_checkpoint(path: str | Path, num_joints: int | None = None) -> LiteHRNe
         raise ValueError(
             f"{path} holds the backbone of {variant.name} alone, without {FINAL}; give num_joints to add a new head"
         )
-    model = create_model(variant.name, num_joints or joints or 0)
+    model = LiteHRNet(VARIANTS[variant.name], num_joints or joints or 0).eval()
     new_head = model.num_joints != joints
     if new_head:
         _flatten_head(model)
