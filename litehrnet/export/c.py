@@ -91,7 +91,7 @@ def export_c(
         metadata={"version": __version__, **({"joint_set": joints.to_dict()} if joints else {})},
     )
     with torch.no_grad():
-        folded = cast(LiteHRNet, fold_batch_norms(model))
+        folded = fold_batch_norms(model)
         numbers = np.concatenate([part.ravel() for part in _network(folded)])
     content = pack(header, numbers)
     with written_whole(path) as temporary:
