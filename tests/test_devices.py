@@ -248,6 +248,18 @@ def test_external_weights_of_an_onnx_file_are_looked_for(tmp_path: Path) -> None
     onnx.save(onnx.load(source), path, save_as_external_data=True, location=data.name, size_threshold=1024)
     np.testing.assert_array_equal(load(path)(images(size=(32, 32))), load(source)(images(size=(32, 32))))
     whole = data.read_bytes()
+    # Nothing in the file tells other weights of the same length; our own files never keep weights outside. A
+    # comparison tells.
+    model = tiny_model()
+    assert check_parity(model, path)[0].ok
+    with torch.no_grad():
+        model.head.final_layer.weight *= 1.5
+    other = onnx.load(export(model, tmp_path / "other.onnx", size=(32, 32), exporter="torchscript")[0])
+    onnx.save(other, tmp_path / "o.onnx", save_as_external_data=True, location="o.data", size_threshold=1024)
+    swapped = (tmp_path / "o.data").read_bytes()
+    assert len(swapped) == len(whole) and swapped != whole
+    data.write_bytes(swapped)
+    assert not check_parity(tiny_model(), path)[0].ok
     for content in (whole[: len(whole) // 2], b""):
         data.write_bytes(content)
         for call in (load, signature):

@@ -268,7 +268,10 @@ class TestOpsets:
 
     @pytest.mark.parametrize(
         ("exporter", "opset"),
-        [("dynamo", 17), ("dynamo", 26), ("torchscript", 10), ("torchscript", 21), ("dynamo", True), ("dynamo", 18.5)],
+        [
+            *(("dynamo", 17), ("dynamo", 26), ("torchscript", 10), ("torchscript", 21)),
+            *((exporter, odd) for exporter in exporters.EXPORTERS for odd in (True, 18.5, 18.0, "18", np.float64(18))),
+        ],
     )
     def test_others_are_refused_with_the_possible_ones(self, tmp_path: Path, exporter: str, opset: object) -> None:
         with pytest.raises(ValueError, match=r"18 to 25.*11 to 20|11 to 20.*18 to 25"):

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tiny import tiny_model
 from torch import nn
 
+import litehrnet
 from litehrnet.export import check_parity, explain, export, export_onnx, quiet
 from litehrnet.export.onnx import check_exportable
 from litehrnet.runtimes.parity import Parity, compare, weights_of
@@ -146,6 +147,28 @@ def test_an_offset_is_no_factor(maps: np.ndarray, offset: float) -> None:
 def test_a_parity_of_the_first_edition_can_still_be_made() -> None:
     row = Parity((64, 32), 1, 0.5, 0.25, True, False)
     assert repr(row) == "Parity(size=(64, 32), batch=1, max_abs=0.5, max_rel=0.25, same_peaks=True, ok=False)"
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(("variant", "joints"), [("naive_litehrnet18", 17), ("litehrnet18", 5)])
+def test_a_file_of_another_variant_is_named(files: dict[str, Path], name: str, variant: str, joints: int) -> None:
+    torch.manual_seed(0)
+    other = litehrnet.create_model(variant, joints)
+    if name == "ncnn" and joints == 17:  # its files have no place for the name
+        assert not check_parity(other, files[name], [SIZE], [1])[0].ok
+        return
+    words = r"gives .* of shape \(1, 17, 16, 8\) where torch gives"
+    if name != "ncnn":
+        words = f"holds litehrnet18 with 17 joints, and the model is {variant} with {joints} joints"
+    with pytest.raises(ValueError, match=words):
+        check_parity(other, files[name], [SIZE], [1])
+
+
+def test_a_file_that_computes_the_same_is_right_whatever_it_says(model: nn.Module, exported: Callable, tmp_path: Path):
+    graph = onnx.load(exported()[1])
+    onnx.helper.set_model_props(graph, {"litehrnet": '{"variant": "litehrnet30", "joints": 5}'})
+    onnx.save(graph, tmp_path / "m.onnx")
+    assert check_parity(model, tmp_path / "m.onnx")[0].ok
 
 
 # Other networks

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -14,9 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import tiny_model
 
+from litehrnet import cli, create_model
 from litehrnet.runtimes import RUNTIMES, load, signature
 from litehrnet.runtimes.session import check_array
-from litehrnet.runtimes.signature import KINDS, kind_of
+from litehrnet.runtimes.signature import KINDS, METADATA_KEY, kind_of, read_metadata
 from litehrnet.sizes import is_legal_side
 
 QUICK = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -293,6 +298,61 @@ def test_each_runtime_refuses_the_files_of_the_others(tmp_path: Path) -> None:
             if runtime != "torch" and kind_of(path) not in row.kinds:
                 with pytest.raises(ValueError, match=rf"^m\{ending} is an? .* file, and {runtime} reads an? "):
                     load(path, runtime)
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+JSON = st.recursive(
+    LEAVES, lambda more: st.lists(more, max_size=3) | st.dictionaries(st.text(max_size=3), more, max_size=2)
+)
+STORED = ("variant", "size", "dynamic", "joints", "mean", "std", "pooling", "fused", "version", "weights", "joint_set")
+
+
+@QUICK
+@given(held=st.dictionaries(st.sampled_from((*STORED, "other")), JSON, max_size=3) | JSON)
+def test_odd_metadata_is_one_sentence_or_does_no_harm(tmp_path: Path, held: object) -> None:
+    """Any JSON at every key, or instead of the whole."""
+    path, text = pooling_graph(tmp_path / "m.onnx"), json.dumps(held)
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, {METADATA_KEY: text})
+    onnx.save(graph, path)
+    for read in (signature, lambda file: load(file).signature, lambda file: load(file, "openvino").signature):
+        try:
+            found = read(path)
+        except ValueError as error:
+            assert str(error).startswith("m.onnx: its metadata 'litehrnet' ") and len(str(error).splitlines()) == 1
+            continue
+        assert all(type(side) is int and side > 0 for side in found.size) and len(found.size) == 2
+        assert found.dynamic == "size" and found.metadata.keys() == held.keys()
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = cli.main(["check", str(path)])
+    assert (code, len(err.getvalue().splitlines())) == (1, 1) or "onnx's checker" in out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 5000, "[" * 100_000, '{"variant": "\\u001b[2J"}', '{"version": "\\ud800"}', "{", ""]
+)
+def test_metadata_that_is_no_json_or_no_text(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^m\.onnx: its metadata 'litehrnet' ") as error:
+        read_metadata(text, "m.onnx")
+    assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("held", "words"), [({"joints": []}, "joints is "), ({"pooling": 3}, "pooling is 3"), ({"size": 5}, None)]
+)
+def test_odd_metadata_of_a_file_for_c(tmp_path: Path, held: dict, words: str | None) -> None:
+    """Its size, variant and weights are in the header itself, which counts."""
+    from litehrnet.export.c import export_c
+    from litehrnet.runtimes.lhr import pack, read_header
+
+    path = export_c(create_model("naive_litehrnet18"), tmp_path / "m.lhr", (64, 32))
+    path.write_bytes(pack(dataclasses.replace(read_header(path), metadata=held), np.zeros(1)))
+    if words is None:
+        assert signature(path).size == (64, 32)
+    else:
+        with pytest.raises(ValueError, match=f"^m.lhr: its metadata 'litehrnet' says {words}"):
+            signature(path)
 
 
 @pytest.mark.parametrize("dynamic", [None, "batch", "size"])

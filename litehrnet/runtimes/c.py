@@ -31,7 +31,7 @@ from ..files import written_whole
 from ..sizes import check_size
 from .lhr import Header, read_header
 from .session import Session
-from .signature import Port, Signature
+from .signature import Port, Signature, check_metadata
 
 __all__ = ["COMPILERS", "Engine", "cache_folder", "compiler", "library", "open_session", "read_signature", "sources"]
 
@@ -196,7 +196,8 @@ def weights_of(path: Path) -> str:
 
 
 def _signature(header: Header, name: str) -> Signature:
-    metadata = {"variant": header.variant, "size": list(header.size), "weights": header.weights, **header.metadata}
+    own = {"variant": header.variant, "size": list(header.size), "weights": header.weights}
+    metadata = check_metadata(header.metadata | own, name)
     image = Port("images", shape=(None, 3, None, None))
     heatmaps = Port("heatmaps", shape=(None, header.joints, None, None))
     return Signature(name, "c", (image,), (heatmaps,), metadata=metadata)

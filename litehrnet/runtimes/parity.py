@@ -133,8 +133,9 @@ def check_parity(
 
     Raises:
         ValueError: a size, batch or input that the file does not take; no sizes, batches or inputs at all, which would
-            prove nothing; a tolerance out of bounds; a model in another type than float32 or float64; or a file that
-            gives something else than the model.
+            prove nothing; a tolerance out of bounds; a model in another type than float32 or float64; a file whose
+            output has another shape than the model's; or one that computes something else and says itself that it holds
+            another variant or number of joints.
         FileNotFoundError: there is no such file.
         ImportError: the runtime is not installed.
     """
@@ -165,8 +166,27 @@ def check_parity(
         (theirs,) = _run(session, [images])[signature.output_index : signature.output_index + 1]
         check_maps(theirs, images.shape, signature.name)
         ours = heatmaps_of(model, images)
-        results.append(compare(ours, theirs, size, tolerance, signature.output))
+        if ours.shape != theirs.shape:
+            _check_same_network(model, signature)
+        row = compare(ours, theirs, size, tolerance, signature.output)
+        if not row.ok:
+            _check_same_network(model, signature)
+        results.append(row)
     return results
+
+
+def _check_same_network(model: nn.Module, signature: Signature) -> None:
+    """After a failed comparison: refuse a file that says itself that it holds another network.
+
+    Raises:
+        ValueError: its metadata names another variant or number of joints than the model has.
+    """
+    variant, joints = getattr(getattr(model, "variant", None), "name", None), getattr(model, "num_joints", None)
+    held, held_joints = signature.metadata.get("variant"), signature.metadata.get("joints", signature.joints)
+    if variant is None or held is None or (held, held_joints or joints) == (variant, joints):
+        return
+    counted = "" if held_joints is None else f" with {held_joints} joints"
+    raise ValueError(f"{signature.name} holds {held}{counted}, and the model is {variant} with {joints} joints")
 
 
 def _tolerance(path: str | Path, tolerance: float | None) -> float:

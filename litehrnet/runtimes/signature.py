@@ -22,6 +22,7 @@ __all__ = [
     "FileKind",
     "Port",
     "Signature",
+    "check_metadata",
     "checksum",
     "content_of",
     "kind_of",
@@ -31,6 +32,7 @@ __all__ = [
 
 METADATA_KEY = "litehrnet"
 DEFAULT_SIZE = (256, 192)
+LONGEST_NAME = 100
 HEATMAPS = "heatmaps"  # the name of the output in our own files
 
 
@@ -259,6 +261,11 @@ def checksum(weights: bytes) -> int:
     return zlib.crc32(weights) & 0x7FFFFFFF
 
 
+def _name(value: object) -> bool:
+    """Whether this can be shown: a text without control characters, which a terminal would obey."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= LONGEST_NAME
+
+
 def _count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
@@ -269,13 +276,13 @@ def _size(value: object) -> bool:
 
 # What each known entry must be; others may be anything.
 _ENTRIES: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "variant": ("a name", lambda value: isinstance(value, str)),
+    "variant": ("a name", _name),
     "size": ("[height, width] in pixels", _size),
     "dynamic": ('null, "batch" or "size"', lambda value: value in (None, "batch", "size")),
     "joints": ("a number of joints", _count),
-    "weights": ("a name", lambda value: isinstance(value, str)),
-    "pooling": ("a name or null", lambda value: value is None or isinstance(value, str)),
-    "version": ("a version", lambda value: isinstance(value, str)),
+    "weights": ("a name", _name),
+    "pooling": ("a name or null", lambda value: value is None or _name(value)),
+    "version": ("a version", _name),
 }
 
 
@@ -287,7 +294,7 @@ def read_metadata(stored: str | None, name: str) -> dict[str, object]:
         name: the file's name, for the sentence.
 
     Raises:
-        ValueError: it is not JSON, not an object, or an entry is not what it should be.
+        ValueError: it is not JSON, not an object, or an entry is not of its kind.
 
     >>> read_metadata('{"size": [256, 192], "dynamic": false}', "my.onnx")
     {'size': [256, 192], 'dynamic': None}
@@ -296,10 +303,19 @@ def read_metadata(stored: str | None, name: str) -> dict[str, object]:
         return {}
     try:
         metadata = json.loads(stored)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits are a plain ValueError
         raise ValueError(f"{name}: its metadata {METADATA_KEY!r} is not JSON ({error})") from error
     if not isinstance(metadata, dict):
-        raise ValueError(f"{name}: its metadata {METADATA_KEY!r} is not a JSON object but {stored[:40]}")
+        raise ValueError(f"{name}: its metadata {METADATA_KEY!r} is not a JSON object but {stored[:40]!r}")
+    return check_metadata(metadata, name)
+
+
+def check_metadata(metadata: dict[str, object], name: str) -> dict[str, object]:
+    """The metadata of a file, if every known entry is of its kind.
+
+    Raises:
+        ValueError: one is not.
+    """
     if metadata.get("dynamic") is False:  # as the first edition wrote it
         metadata["dynamic"] = None
     for key, (wanted, fits) in _ENTRIES.items():
