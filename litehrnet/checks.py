@@ -1,6 +1,6 @@
-"""Sentences for what was asked wrongly: an unknown choice, a number that is none, a package that is not installed.
+"""Checks of arguments: an unknown choice, a number that is not one, a package that is not installed.
 
-Torch-free, and on the lowest floor, so that every part of the package refuses in the same words.
+Torch-free and on the lowest floor, so every part of the package words its errors in the same way.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import SupportsIndex
 
 __all__ = ["check_choice", "check_threads", "check_whole", "first_line", "require"]
 
-THREADS_PER_PROCESSOR = 8  # beyond any use; runtimes end the process when they are asked for very many
+THREADS_PER_PROCESSOR = 8  # more is never useful; runtimes end the process when they are asked for very many
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:
     """Refuse a value that is not one of the choices.
 
-    A value equals a choice when both are the same object or equal strings, so that `False` and `0`, or `True` and `1`,
-    are not mixed up.
+    A value matches a choice if both are the same object or equal strings; `False` and `0`, or `True` and `1`, do not
+    match each other.
 
     Args:
         name: what is chosen, in the words of the caller, such as "variant".
         value: what was given.
-        choices: what there is, in the order in which the sentence lists it.
+        choices: the possible values, in the order in which the message lists them.
 
     Raises:
-        ValueError: `value` is none of them; the sentence lists them and names the closest one, if there is one.
+        ValueError: `value` is not one of them; the message lists them and suggests the closest one, if any is close.
 
     >>> check_choice("pooling", "exact", ("adaptive", "computed", "exact"))
     >>> check_choice("pooling", "adaptve", ("adaptive", "computed", "exact"))
@@ -53,14 +53,14 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
 
 
 def check_whole(name: str, value: object, least: int = 1, most: int | None = None) -> int:
-    """Return `value` as an int, or say in one sentence why it will not do.
+    """Return `value` as an int, or say in one sentence why it is not accepted.
 
     Accepts Python ints and NumPy integers; refuses booleans, floats and strings, even those that hold a whole number.
 
     Args:
         name: what the number is, in the words of the caller, such as "batch".
         value: what was given.
-        least, most: the bounds, both allowed; `most` None for no upper bound.
+        least, most: the bounds, both inclusive; None for `most` means no upper bound.
 
     Raises:
         ValueError: `value` is not an integer, or out of bounds.
@@ -85,7 +85,7 @@ def check_whole(name: str, value: object, least: int = 1, most: int | None = Non
 
 
 def check_threads(threads: object) -> int:
-    """Return a number of threads as an int, or refuse one that no machine of this kind can use.
+    """Return a number of threads as an int, or refuse one that is too large for this machine.
 
     Raises:
         ValueError: not an integer of at least 1, or more than eight times this machine's processors.
@@ -100,7 +100,7 @@ def check_threads(threads: object) -> int:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's message that says anything, or the error's name if the message is empty.
+    """The first line of an error's message that is not blank, or the error's type if the message is empty.
 
     >>> first_line(ValueError("\\n  too large  \\nat line 3"))
     'too large'
@@ -116,15 +116,15 @@ def require(name: str, package: str | None = None) -> ModuleType:
 
     Args:
         name: the module, such as "openvino".
-        package: what pip installs to provide it, where the name differs, or a version is needed ("netron>=9.3").
+        package: what pip installs, if its name differs or a version is needed ("netron>=9.3").
 
     Raises:
-        ImportError: it is not installed; the sentence holds the command that installs it.
+        ImportError: it is not installed; the message gives the command that installs it.
     """
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:  # it is installed, and lacks something itself
+        if error.name != name:  # it is installed, but one of its own imports is missing
             raise
         wanted = package or name
         wanted = f"'{wanted}'" if set(wanted) & set("<>=[") else wanted

@@ -1,4 +1,4 @@
-"""Files: where the project's own are, what a name stands for, and how results are written whole or not at all."""
+"""Files: finding the project's own, checking a given name, and writing results completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+", re.IGNORECASE)  # pathlib tu
 
 
 def data_path(name: str) -> Path:
-    """The path of a file of the project's `data/` folder.
+    """The path of a file in the project's `data/` folder.
 
     Args:
         name: path below `data/`, such as "astronaut.jpg".
 
     Raises:
-        FileNotFoundError: this installation has no such file; the sentence lists those it has.
+        FileNotFoundError: this installation has no such file; the message lists those it has.
 
     >>> data_path("astronaut.jpg").name
     'astronaut.jpg'
@@ -40,10 +40,10 @@ def data_path(name: str) -> Path:
 
 
 def existing_file(path: str | Path) -> Path:
-    """`path` as a `Path` if it names an ordinary file; otherwise one sentence that says what it names instead.
+    """Return `path` as a `Path` if it names an ordinary file, or say in one sentence what it names instead.
 
     Raises:
-        FileNotFoundError: nothing has this name; the sentence names the most similar file of the folder.
+        FileNotFoundError: nothing has this name; the message suggests the most similar name in the folder.
         IsADirectoryError: it is a folder.
         PermissionError: the file, or its folder, may not be read.
         ValueError: an empty name, a web address, a pipe or a device.
@@ -78,7 +78,7 @@ def existing_file(path: str | Path) -> Path:
 
 
 def _nothing_there(text: str, path: Path) -> Exception:
-    """Why there is no file of this name."""
+    """The error that says why there is no file with this name."""
     if _URL.match(text):
         return ValueError(
             f"{re.sub(':/+', '://', text, count=1)!r} is a web address: download the file and give its name"
@@ -103,7 +103,7 @@ def _shortened(text: str) -> str:
 
 @contextlib.contextmanager
 def plainly_named(path: Path, *others: Path) -> Iterator[tuple[Path, ...]]:
-    """Names for files that every library understands: the files' own, or links to them.
+    """Names for files that every library can open: the files' own names, or links to them.
 
     Bindings made with pybind11 or nanobind refuse a name whose bytes are not UTF-8.
 
@@ -135,14 +135,14 @@ def plainly_named(path: Path, *others: Path) -> Iterator[tuple[Path, ...]]:
 def written_whole(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` on success and is removed on failure.
 
-    A reader therefore never sees half a file, and an older file stays until the new one is whole. Symbolic links are
+    A reader therefore never sees half a file, and an older file stays until the new one is complete. Symbolic links are
     followed, not replaced.
 
     Raises:
         FileNotFoundError: the folder of `path` does not exist.
         IsADirectoryError: `path` is a folder.
-        ValueError: `path` is a pipe or a device, which a renamed file would replace.
-        OSError: nothing can be written into its folder.
+        ValueError: `path` is a pipe or a device, which the new file would replace.
+        OSError: its folder cannot be written to.
     """
     with written_together([path]) as (temporary,):
         yield temporary
@@ -150,14 +150,14 @@ def written_whole(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def written_together(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
-    """As `written_whole`, for files that belong together: either all of them are replaced, or none.
+    """Like `written_whole`, for files that belong together: either all of them are replaced, or none.
 
     Args:
-        paths: the files to write. Those of one folder get temporary names in one folder, so that a writer that puts
-            its second file beside the first puts it into the right place.
+        paths: the files to write. Files in the same folder also share a temporary folder, so a writer that puts its
+            second file beside the first puts it in the right place.
 
     Yields:
-        One temporary path for each of `paths`, with the same name and ending.
+        One temporary path for each of `paths`, with the same file name.
     """
     targets = [_target(Path(path)) for path in paths]
     with contextlib.ExitStack() as stack:
@@ -173,11 +173,11 @@ def written_together(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
             for temporary, target in zip(temporaries, targets, strict=True):
                 _remember(target, temporary.with_name(f"{temporary.name}.before"), undo)
                 temporary.replace(target)
-            undo.pop_all()  # all are in place: nothing to undo
+            undo.pop_all()  # all files are in place, so there is nothing to undo
 
 
 def _target(path: Path) -> Path:
-    """The file that writing `path` would replace: links are followed."""
+    """The file that would be replaced by writing `path`; links are followed."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
     if path.is_dir():
@@ -196,12 +196,12 @@ def _target(path: Path) -> Path:
 def _folder_beside(path: Path, target: Path) -> tempfile.TemporaryDirectory[str]:
     try:
         return tempfile.TemporaryDirectory(prefix=f".{path.stem[:40]}-", dir=target.parent)
-    except OSError as error:  # say the name that was given, not the temporary one
+    except OSError as error:  # name the path that was given, not the temporary one
         raise type(error)(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _remember(target: Path, copy: Path, undo: contextlib.ExitStack) -> None:
-    """Register with `undo` what puts `target` back as it is now."""
+    """Register with `undo` a step that restores `target` to its present state."""
     if not target.exists():
         undo.callback(target.unlink, missing_ok=True)
         return

@@ -1,4 +1,4 @@
-"""Photographs from files, whatever kind they are, and joints drawn on them: Pillow and numpy only."""
+"""Reading photographs of any format and drawing joints on them, with Pillow and NumPy only."""
 
 from __future__ import annotations
 
@@ -17,20 +17,22 @@ __all__ = ["draw_joints", "read_image"]
 # Okabe and Ito's blue, vermilion and grey: left, right, middle, as in the course's figures.
 SIDE_COLOURS = {"left": "#0072B2", "right": "#D55E00", "middle": "#767676"}
 _SIXTEEN_BITS = 257  # 65535 / 255
-_FEW_BITS = 16383  # a photograph of 16 bits that never exceeds 14 of them is rather a depth map, or raw data
+_FEW_BITS = (
+    16383  # a 16-bit picture that never exceeds 14 bits is more likely a depth map or raw data than a photograph
+)
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """A photograph as RGB, (H, W, 3) uint8, turned upright as its EXIF data asks.
+    """Read a photograph as RGB, (H, W, 3) uint8, turned upright according to its EXIF data.
 
-    Grayscale, palette, CMYK and 16-bit images are converted; what is transparent becomes white; of an animation the
-    first frame is taken.
+    Grayscale, palette, CMYK and 16-bit images are converted; transparent pixels become white; an animation gives its
+    first frame.
 
     Raises:
         FileNotFoundError, IsADirectoryError, PermissionError, ValueError: there is no such file
             (`litehrnet.files.existing_file`).
-        ValueError: the file is not an image that Pillow reads, or it is damaged; the sentence names common formats
-            that it does not read.
+        ValueError: the file is not an image that Pillow reads, or it is damaged; common formats that Pillow does not
+            read are named in the message.
 
     >>> from litehrnet.files import data_path
     >>> read_image(data_path("astronaut.jpg")).shape
@@ -39,7 +41,7 @@ def read_image(path: str | Path) -> np.ndarray:
     path = existing_file(path)
     try:
         with warnings.catch_warnings():
-            # Up to twice its limit Pillow only warns, and there is nothing wrong with 100 million pixels.
+            # Up to twice its limit, Pillow only warns; a photograph of 100 million pixels is fine.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 return np.array(_to_rgb(ImageOps.exif_transpose(image)))
@@ -57,12 +59,12 @@ def read_image(path: str | Path) -> np.ndarray:
 
 
 def _reason(error: Exception) -> str:
-    """What Pillow says of a damaged file; its decoders know numbers only."""
+    """What Pillow says about a damaged file; its decoders give only a number."""
     text = str(error).strip() or type(error).__name__
     return "it is damaged" if text.startswith("broken data stream") else text.splitlines()[0]
 
 
-# How files begin that somebody takes for photographs; the place of the mark, the mark, and what to do.
+# Files that are easily taken for photographs: the offset of their signature, the signature, and what to do.
 _OTHER_KINDS = (
     (4, rb"ftyp(heic|heix|hevc|heim|heis|mif1|msf1)", "it is HEIC, as iPhones store it; convert it to JPEG or PNG"),
     (4, rb"ftypavif", "it is AVIF, which this Pillow does not read; convert it to JPEG or PNG"),
@@ -86,7 +88,7 @@ _OTHER_KINDS = (
 
 
 def _other_kind(path: Path) -> str:
-    """What a file is that Pillow does not know."""
+    """What a file that Pillow does not know really is."""
     with path.open("rb") as file:
         head = file.read(2048)
     if not head:
@@ -100,7 +102,7 @@ def _other_kind(path: Path) -> str:
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I"):  # Pillow would cut 16 bits off at 255: a white image
+    if image.mode.startswith("I"):  # Pillow would clip 16-bit values at 255, which gives a white image
         values = np.asarray(image).astype(np.int64)
         high = int(values.max(initial=0))
         if 255 < high <= _FEW_BITS or high > 65535:
@@ -119,7 +121,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _side(name: str) -> str:
-    """ "left", "right" or "middle", by how a joint's name begins."""
+    """ "left", "right" or "middle", from the beginning of a joint's name."""
     return next((side for side in ("left", "right") if name.lower().startswith(side)), "middle")
 
 
@@ -131,18 +133,18 @@ def draw_joints(
     names: Sequence[str],
     least_score: float = 0.0,
 ) -> np.ndarray:
-    """One person's joints and bones on a copy of a photograph.
+    """Draw one person's joints and bones on a copy of a photograph.
 
     Args:
         image: RGB, (H, W, 3) uint8.
-        joints: (K, 2), x, y in pixels; they may be outside.
-        scores: (K,); joints below `least_score` are left out, and so are their bones.
+        joints: (K, 2), x, y in pixels; they may be outside the image.
+        scores: (K,); joints that score less than `least_score` are left out, with their bones.
         skeleton: pairs of joints to connect.
-        names: K names; those that begin with "left" and with "right" get a colour each.
+        names: K names; "left" or "right" at the beginning decides the colour.
         least_score: see `scores`.
 
     Returns:
-        The picture, shape as `image`.
+        The picture, with the shape of `image`.
     """
     picture = Image.fromarray(image).convert("RGB")
     pen = ImageDraw.Draw(picture)

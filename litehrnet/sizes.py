@@ -1,6 +1,6 @@
-"""Sides and sizes in pixels: what is one, and which of them the network can run.
+"""Sides and sizes in pixels: parsing them, checking them, and which of them the network can run at.
 
-Nothing here knows torch. Sizes are given height before width.
+Torch-free. Sizes are given height before width.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ __all__ = ["LARGEST_AREA", "check_side", "check_size", "is_legal_side", "parse_s
 
 SIZE_STEP = 32  # sides of 32m - 3 .. 32m give a largest map of exactly 8m, which halves three times
 LARGEST_AREA = 4096 * 4096  # pixels of one image
-BYTES_PER_PIXEL = 180  # that PyTorch needs for one image in float32, measured on Lite-HRNet-18 from 1536x1536 up
+BYTES_PER_PIXEL = 180  # PyTorch's memory for one image in float32, measured on Lite-HRNet-18 from 1536x1536 up
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """A size from text, height before width: "256x192", also with X, ×, * or a comma between the numbers.
+    """Parse a size, height before width: "256x192", also with X, ×, * or a comma between the numbers.
 
-    Whether the network runs at that size is for `check_size` to say.
+    Whether the network runs at that size is for `check_size` to decide.
 
     Raises:
         ValueError: the text is not two whole numbers.
@@ -68,14 +68,14 @@ def is_legal_side(side: int) -> bool:
 
 
 def check_size(size: Sequence[int]) -> tuple[int, int]:
-    """Return (height, width) as ints, or say which sizes near it the network can run.
+    """Return (height, width) as ints, or say which sizes near it the network can run at.
 
     The fuse step upsamples by fixed factors, so ceil(H / 4) and ceil(W / 4) must be multiples of 8; that is, each
-    side is 32m - 3 .. 32m. Beyond `LARGEST_AREA` pixels a machine would run out of memory rather than answer.
+    side is 32m - 3 .. 32m. Beyond `LARGEST_AREA` pixels, most machines would run out of memory.
 
     Raises:
-        ValueError: `size` is not two integers, a side is not legal (the sentence names the nearest ranges that are),
-            or the image is too large.
+        ValueError: `size` is not two integers, a side is not legal (the message gives the nearest legal ranges), or
+            the image is too large.
 
     >>> check_size((256, 192))
     (256, 192)

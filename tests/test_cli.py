@@ -322,7 +322,7 @@ class TestPredict:
             monkeypatch.setattr("litehrnet.cli.models.runner", fail)
             code, _, err = run("predict", PHOTO, "--model", ours)
             assert code == 1
-            said = "there is not enough memory for this (143 TiB were asked for); use a smaller --size"
+            said = "there is not enough memory for this (143 TiB were requested); use a smaller --size"
             assert err == f"litehrnet predict: {said}\n"
 
     def test_a_box_that_is_none_is_a_wrong_call(self, run: Callable) -> None:

@@ -1,11 +1,11 @@
 """The command `litehrnet`: `export`, `check`, `predict`, `bench` and `view`.
 
-Results go to standard output, progress, notes and errors to standard error. An expected error is one sentence and exit
-code 1; a wrong call is argparse's usage and code 2; a signal ends a command with 128 plus its number, after the command
-has removed what it had begun to write.
+Results go to standard output; progress, notes and errors go to standard error. An expected error prints one sentence
+and exits with code 1. A wrong call prints argparse's usage and exits with code 2. A signal ends a command with 128 plus
+its number, after the command has removed any file that it had started to write.
 
-Every import below is made inside a function, so that an interrupt during the slow ones finds the way out in place, and
-so that a command loads only what it needs: `litehrnet predict photo.jpg --model my.onnx` runs without torch.
+Every import below is inside a function. An interrupt during a slow import is then handled like any other, and a command
+loads only what it needs: `litehrnet predict photo.jpg --model my.onnx` runs without torch.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: the words after `litehrnet`; None takes those of the command line.
+        arguments: the words after `litehrnet`; None reads them from the command line.
 
     Returns:
-        The exit code: 0 done; 1 an expected error, or a file that is not right; 128 + n ended by signal n, so 130
-        after Ctrl-C and 141 where whoever read the output stopped reading.
+        The exit code: 0 for success; 1 for an expected error, or a file that fails its check; 128 + n when ended by
+        signal n: 130 after Ctrl-C, and 141 if the reader of the output has gone.
 
     Raises:
         SystemExit: a wrong call (code 2), or `--help` and `--version` (code 0).
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 # A library may have turned the interrupt into an error of its own: NumPy does, while it is imported.
                 received.check()
                 raise
-            received.check()  # or have swallowed it, as Python does with what is raised in a finaliser
+            received.check()  # or may have swallowed it, as Python does with what is raised in a finaliser
             terminal.flush()
             return code
     except signals.Stopped as stopped:
@@ -57,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         terminal.discard()
         return 141
-    # RuntimeError is what torch, pnnx and the runtimes raise for what is beyond the machine, or beyond them.
+    # torch, pnnx and the runtimes raise RuntimeError for anything that the machine, or they themselves, cannot do.
     except (ValueError, OSError, ImportError, MemoryError, RuntimeError, OverflowError) as error:
         from .text import sentence
 
@@ -72,7 +72,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
     try:
         return parse(sys.argv[1:] if arguments is None else [str(word) for word in arguments])
-    except SystemExit:  # after --help, which was printed into a pipe that may be closed
+    except SystemExit:  # after --help, whose output may go into a closed pipe
         flush()
         raise
 
@@ -81,6 +81,6 @@ def _say(text: str, code: int) -> int:
     import contextlib
     import sys
 
-    with contextlib.suppress(OSError, ValueError):  # nobody listens any more
+    with contextlib.suppress(OSError, ValueError):  # nobody is reading any more
         print(text, file=sys.stderr, flush=True)
     return code

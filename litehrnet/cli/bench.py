@@ -6,10 +6,10 @@ import argparse
 
 from . import parser as types
 
-HELP = "how fast files are, side by side"
+HELP = "compare the speed of files"
 EXAMPLES = """
-    litehrnet bench plain.onnx fused.onnx                       # the second against the first
-    litehrnet bench my.onnx my.xml --runtime openvino --json    # in another runtime, for programs
+    litehrnet bench plain.onnx fused.onnx                       # the second compared with the first
+    litehrnet bench my.onnx my.xml --runtime openvino --json    # in one runtime, for programs
     litehrnet bench my.onnx --threads 2 -o report.json          # keep the report
 """
 
@@ -17,23 +17,24 @@ EXAMPLES = """
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("models", nargs="+", metavar="MODEL", help="an exported file, a checkpoint or the name of "
+    add("models", nargs="+", metavar="MODEL", help="an exported file, a checkpoint or the name of bundled "
         "weights; the first is the baseline")  # fmt: skip
     add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c"), help="default: inferred from each file")
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
     add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
-    add("--sessions", type=types.count, default=6, metavar="N", help="times that every file is loaded; "
-        "fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip
-    add("--rounds", type=types.count, default=10, metavar="N", help="times that it is run each time (default: 10)")
+    add("--sessions", type=types.count, default=6, metavar="N", help="how many times each file is "
+        "loaded; fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip
+    add("--rounds", type=types.count, default=10, metavar="N", help="how many times each file runs after every "
+        "load (default: 10)")  # fmt: skip
     add("--size", type=types.size, metavar="HxW", help="input size, where the files leave it free")
-    add("-o", "--output", type=types.file, metavar="FILE", help="keep everything as JSON in this file")
+    add("-o", "--output", type=types.file, metavar="FILE", help="save the report as JSON in this file")
     add("--json", action="store_true", help="print JSON instead of a table")
-    add("--overwrite", action="store_true", help="replace an existing file even if it is no report")
+    add("--overwrite", action="store_true", help="replace an existing file even if it is not a report")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Time files in turn, in one run, and give each one's speed against the first, with its parity beside it."""
+    """Run files in turn, and print how fast each one is compared with the first, and whether it computes the same."""
     import json
     from dataclasses import asdict
 
@@ -47,10 +48,10 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"cannot write {args.output}: a report must end in .json")
     for model in args.models:
         if model.lower().endswith(".json"):
-            raise ValueError(f"{model} is no model; to keep the report in it, write -o {model} (--json prints it)")
+            raise ValueError(f"{model} is not a model; to save the report there, write -o {model} (--json prints it)")
     outputs = [Output(args.output, "report")] if args.output else []
     check_outputs(outputs, args.models, args.overwrite)
-    with spinner("running in turn"):
+    with spinner("running the files in turn"):
         report = bench(
             [model_file(model) for model in args.models],
             runtime=args.runtime,

@@ -1,4 +1,4 @@
-"""`litehrnet check`: what an exported file takes, what is odd in it, and whether it computes what torch computes."""
+"""`litehrnet check`: which inputs a file takes, anything unusual in it, and whether it computes what torch computes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from . import parser as types
 if TYPE_CHECKING:
     from ..runtimes import Signature
 
-HELP = "prove an exported file"
+HELP = "inspect an exported file and prove that it is right"
 EXAMPLES = """
-    litehrnet check my.onnx                                      # what it takes, what is odd in it
+    litehrnet check my.onnx                                      # its inputs, and anything unusual
     litehrnet check my.onnx --checkpoint my.pth                  # the same values as in torch?
-    litehrnet check my.onnx --checkpoint my.pth --size 384x288   # ... at this size, too?
-    litehrnet check my.ncnn.param --checkpoint my.pth            # every format
+    litehrnet check my.onnx --checkpoint my.pth --size 384x288   # ... and at this size?
+    litehrnet check my.ncnn.param --checkpoint my.pth            # any format
 """
 
 
@@ -26,14 +26,14 @@ def add_options(parser: types.Parser) -> None:
     add = parser.add_argument
     add("file", type=types.file, metavar="MODEL", help="an exported file (.onnx, .xml, .ncnn.param, .lhr)")
     add("--checkpoint", metavar="CHECKPOINT", help=f"compare the file with {types.CHECKPOINT}")
-    add("--size", type=types.size, action="append", metavar="HxW", help="compare at this size; may be repeated")
-    add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; may be repeated")
-    add("--tolerance", type=types.positive, metavar="T", help="greatest relative difference (default: 1e-4, or 2e-2 "
-        "for float16 weights)")  # fmt: skip
+    add("--size", type=types.size, action="append", metavar="HxW", help="compare at this size; can be repeated")
+    add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; can be repeated")
+    add("--tolerance", type=types.positive, metavar="T", help="largest relative difference to accept (default: "
+        "1e-4, or 2e-2 for float16 weights)")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prove an exported file, from other tools too: what it takes, what is odd in it, and parity with a checkpoint."""
+    """Inspect an exported file, from this tool or any other, and compare it with the checkpoint it was made from."""
     from ..files import existing_file
     from ..runtimes import signature
     from ..sizes import check_size
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check_taken(args: argparse.Namespace, about: Signature) -> None:
-    """Refuse sizes and batches that the file does not take: a bad call is no fault of the file."""
+    """Refuse sizes and batches that the file does not take: a wrong call does not mean that the file is wrong."""
     for size in args.size or ():
         for name, side, own in zip(("height", "width"), size, (about.height, about.width), strict=True):
             if own is not None and side != own:
@@ -72,7 +72,7 @@ def _check_taken(args: argparse.Namespace, about: Signature) -> None:
 
 
 def _look_at_graph(file: Path) -> bool:
-    """Print what onnx's checker and we find in an ONNX graph; whether it is a valid one."""
+    """Print what onnx's checker and our own find in an ONNX graph, and return whether it is valid."""
     import onnx
 
     from ..export.findings import findings
@@ -92,7 +92,7 @@ def _look_at_graph(file: Path) -> bool:
 
 
 def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
-    """Print one line for each size and batch; whether all are right."""
+    """Print one line for each size and batch, and return whether all are right."""
     from ..runtimes.parity import check_parity, default_batches, default_sizes, explain
     from .models import joints_of, load_model
     from .terminal import spinner

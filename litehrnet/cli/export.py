@@ -1,4 +1,4 @@
-"""`litehrnet export`: from a checkpoint to a file for a runtime, compared with torch before it is kept."""
+"""`litehrnet export`: write a checkpoint as a file for a runtime, and compare it with torch before keeping it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from . import parser as types
 if TYPE_CHECKING:
     from .outputs import Output
 
-HELP = "write a file for a runtime, and prove it"
+HELP = "write a checkpoint as a file for a runtime"
 EXAMPLES = """
     litehrnet export my.pth                                  # my.onnx, for one size
     litehrnet export my.pth --dynamic size -o free.onnx      # any batch, any size
@@ -21,7 +21,7 @@ EXAMPLES = """
     litehrnet export my.pth -o my.xml                        # for OpenVINO
     litehrnet export litehrnet18 --to c                      # litehrnet18.lhr, for the C file
 """
-# As `litehrnet.export.FORMATS` has them, which imports torch.
+# The same as in `litehrnet.export.FORMATS`, which would import torch.
 SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr"}
 ONNX_ONLY = ("dynamic", "exporter", "opset")
 
@@ -30,27 +30,27 @@ def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
     add("checkpoint", metavar="CHECKPOINT", help=types.CHECKPOINT)
-    add("-o", "--output", type=types.file, metavar="FILE", help="the file to write; its ending says the format "
+    add("-o", "--output", type=types.file, metavar="FILE", help="the file to write; its ending selects the format "
         "(default: the checkpoint's name, with the format's ending)")  # fmt: skip
     add("--to", choices=tuple(SUFFIXES), help="the format (default: inferred from the ending of -o, else onnx); ncnn "
-        "and openvino write two files, NAME.ncnn.param or NAME.xml, each with its .bin")  # fmt: skip
-    add("--model", metavar="NAME", help="the variant it must hold (default: inferred from the checkpoint)")
+        "and openvino write two files, NAME.ncnn.param or NAME.xml and a .bin file")  # fmt: skip
+    add("--model", metavar="NAME", help="the variant that the checkpoint must hold (default: any)")
     add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: 256x192)")
-    add("--dynamic", choices=("batch", "size"), help="leave the batch free, or batch and size (ONNX only)")
-    add("--exporter", choices=("dynamo", "torchscript"), help="default: dynamo; torchscript gives the same operators "
-        "in a tenth of the time (ONNX only)")  # fmt: skip
-    add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18)")
-    add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="of the cross-resolution "
-        "weighting; all three give the same values (default: computed)")  # fmt: skip
-    add("--weights", choices=("float32", "float16"), default="float32", help="what the file stores; float16 halves it "
-        "(default: float32)")  # fmt: skip
+    add("--dynamic", choices=("batch", "size"), help="accept any batch, or any batch and size (ONNX only)")
+    add("--exporter", choices=("dynamo", "torchscript"), help="which of torch's exporters to use (default: dynamo); "
+        "torchscript writes the same operators in a tenth of the time (ONNX only)")  # fmt: skip
+    add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18; ONNX only)")
+    add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="pooling of the "
+        "cross-resolution weighting; all three give the same values (default: computed)")  # fmt: skip
+    add("--weights", choices=("float32", "float16"), default="float32", help="type of the stored weights; float16 "
+        "halves the file (default: float32)")  # fmt: skip
     add("--fp16", action=types.Deprecated, dest="weights", new="--weights", value="float16")
-    add("--fused", action="store_true", help="the fast graph (litehrnet.fusion)")
+    add("--fused", action="store_true", help="write the fast graph (litehrnet.fusion)")
     add("--overwrite", action="store_true", help="replace an existing file even if it is of another kind")
 
 
 def settle(args: argparse.Namespace) -> None:
-    """Settle the format and the file's name, and refuse options that do not go together."""
+    """Fill in the format and the file's name, and refuse options that do not go together."""
     if args.to is None:
         args.to = _format_of(args.output) if args.output else "onnx"
     suffix = SUFFIXES[args.to]
@@ -77,7 +77,7 @@ def _format_of(output: Path) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write a file for a runtime, compare it with the checkpoint, and keep it only if both compute the same."""
+    """Write a checkpoint as a file for a runtime, compare the two, and keep the file only if both compute the same."""
     from ..runtimes.loading import DEFAULT_SIZE
     from ..sizes import check_size
     from .outputs import Output, check_outputs

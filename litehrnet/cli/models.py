@@ -1,4 +1,4 @@
-"""What the command line's words for a model stand for: a file or a name, loaded, or as a function of arrays."""
+"""From a model as it is named on the command line, a file or the name of weights, to a module or a function."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Runner", "joints_in", "joints_of", "load_model", "model_file", "runn
 
 
 def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
-    """The model that a file or a name stands for; with `variant`, it must be that one.
+    """Load the model from a file or by the name of its weights; if `variant` is given, it must be that one.
 
     Raises:
         FileNotFoundError, ValueError: neither a file nor a known name, or weights of another variant.
@@ -45,7 +45,7 @@ def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
 
 
 def model_file(model: str) -> Path:
-    """The file that a word for a model stands for: itself, or the file of the weights that have this name.
+    """The file behind a word on the command line: the word itself, or the file of the weights with this name.
 
     Raises:
         FileNotFoundError, ValueError: neither a file nor a known name.
@@ -78,7 +78,7 @@ def _unknown_name(weights: str) -> ValueError:
 
 @contextlib.contextmanager
 def _notes_on_stderr() -> Iterator[None]:
-    """Print what loading has to say, such as that averaged weights were taken, as a line instead of a warning."""
+    """Print notes about loading, such as that averaged weights were taken, as lines instead of warnings."""
     from ..checkpoints import CheckpointNote
 
     with warnings.catch_warnings(record=True) as caught:
@@ -105,13 +105,13 @@ def joints_of(known: JointSet | None, count: int, given: str | None = None) -> J
     """Names and bones for `count` heatmaps.
 
     Args:
-        known: what the model or its file says.
-        count: how many heatmaps it gives.
-        given: what the user says instead: a name of `JOINT_SETS`, or a JSON file.
+        known: the joints that the model or its file describes.
+        count: how many heatmaps the model returns.
+        given: what the user gave instead: a key of `JOINT_SETS`, or a JSON file.
 
     Returns:
-        The set that was given, else the known one. Seventeen joints that nobody names are COCO's, as in every public
-        file of seventeen; others are numbered, for a wrong name is worse than none.
+        The set that was given, else the known one. Seventeen joints without names are taken to be COCO's, as in every
+        public file with seventeen; any others are numbered, since a wrong name is worse than none.
 
     Raises:
         ValueError: `given` describes no joints, or another number of them.
@@ -133,12 +133,12 @@ def joints_of(known: JointSet | None, count: int, given: str | None = None) -> J
 
 
 class Runner(NamedTuple):
-    """A model, ready for arrays.
+    """A model that is ready to run on arrays.
 
     Attributes:
         run: images (N, 3, H, W) to heatmaps.
         size: height and width to crop for.
-        joints: what the model or its file says of its joints, if anything.
+        joints: the joints that the model or its file describes, if it does.
     """
 
     run: Run
@@ -147,7 +147,7 @@ class Runner(NamedTuple):
 
 
 def runner(model: str, size: tuple[int, int] | None, precision: str = "float32") -> Runner:
-    """The model that a file or a name stands for, as a function of arrays.
+    """The model from a file or by the name of its weights, as a function of arrays.
 
     Raises:
         ValueError, OSError, ImportError: as `litehrnet.runtimes.load`.
@@ -169,10 +169,10 @@ def runner(model: str, size: tuple[int, int] | None, precision: str = "float32")
 
 
 def joints_in(run: Run) -> JointSet | None:
-    """What an exported file says of its joints, or None.
+    """The joints that an exported file describes, or None.
 
     Raises:
-        ValueError: it says something that describes no joints.
+        ValueError: its description is not one of joints.
     """
     from ..checkpoints.joints import JointSet
 

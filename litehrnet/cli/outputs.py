@@ -1,9 +1,8 @@
 """The files that a command writes: declared and checked before any work, then written together or not at all.
 
-Three rules hold in every command. A file that is read is never written. A file of another kind is replaced only with
-`--overwrite`: exporting once more onto one's own earlier export stays easy, and a mistyped name costs nobody a model.
-And whatever can be found out beforehand, such as a missing folder or an ending that says another format, is found out
-before the work, not after it.
+Three rules hold in every command. A command never writes a file that it reads. It replaces a file of another kind only
+with `--overwrite`, so repeating an export is easy and a mistyped name never destroys a model. And it finds problems,
+such as a missing folder or the ending of another format, before it does the work and not afterwards.
 """
 
 from __future__ import annotations
@@ -27,10 +26,10 @@ class Output(NamedTuple):
     """A file that a command is going to write.
 
     Attributes:
-        path: where.
-        kind: a key of `KINDS`, which says what may be replaced.
-        option: what names it on the command line.
-        beside: the main file, where this one holds weights for it (.bin beside .xml): both are replaced together.
+        path: where to write it.
+        kind: a key of `KINDS`, which decides what may be replaced.
+        option: the option that names it on the command line.
+        beside: the main file, if this one holds its weights (.bin beside .xml): both are replaced together.
     """
 
     path: Path
@@ -40,15 +39,15 @@ class Output(NamedTuple):
 
 
 def check_outputs(outputs: Sequence[Output], inputs: Sequence[str | Path], overwrite: bool = False) -> None:
-    """Refuse, before any work, what could not be written afterwards, or should not be.
+    """Refuse, before any work, outputs that cannot or should not be written.
 
     Args:
         outputs: all files that the command will write.
-        inputs: all files that it reads; names that are no files are passed over.
+        inputs: all files that it reads; names that are not files are ignored.
         overwrite: replace files of another kind.
 
     Raises:
-        ValueError, OSError: one sentence says which file, and why.
+        ValueError, OSError: which file, and why, in one sentence.
     """
     for number, output in enumerate(outputs):
         for path in inputs:
@@ -89,11 +88,11 @@ def _same(one: Path, other: Path) -> bool:
 
 
 class _Tried(Exception):
-    """All files could be made."""
+    """All files could be created."""
 
 
 def _try(outputs: Sequence[Output]) -> None:
-    """Make every file, empty and under its temporary name, and remove it again."""
+    """Create every file, empty and under its temporary name, and remove it again."""
     with contextlib.suppress(_Tried), written_together([output.path for output in outputs]) as temporaries:
         for output, temporary in zip(outputs, temporaries, strict=True):
             try:
@@ -105,9 +104,9 @@ def _try(outputs: Sequence[Output]) -> None:
 
 @contextlib.contextmanager
 def writing(outputs: Sequence[Output]) -> Iterator[tuple[Path, ...]]:
-    """Temporary paths for the files; they replace those that are there when the block ends well, all or none.
+    """Yield temporary paths for the files; if the block succeeds, all of them replace the old files, otherwise none.
 
-    A signal that arrived and was swallowed on its way still stops here.
+    A signal that arrived earlier and was swallowed still stops the command here.
     """
     from .signals import check
 
@@ -190,8 +189,8 @@ KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
 def check_picture(path: Path, size: tuple[int, int]) -> None:
     """Refuse a name under which Pillow cannot write a picture of (height, width), by writing a black one to memory.
 
-    Asking Pillow's table of formats is not enough: some take no colour, some lack their library, some only small
-    pictures, and one shrinks what is too large without a word.
+    Pillow's table of formats is not enough: some formats take no colour, some lack their library, some take only small
+    pictures, and one silently shrinks pictures that are too large.
     """
     import io
 

@@ -1,4 +1,4 @@
-"""The command line's grammar: commands, the types of their options, and what a wrong call is told."""
+"""The command line's grammar: commands, the types of their options, and the messages for wrong calls."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names),
 
 
 class Parser(argparse.ArgumentParser):
-    """argparse's parser, which also asks "did you mean" and keeps the line breaks of examples."""
+    """argparse's parser, which also asks "did you mean" and keeps the line breaks in examples."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def print_help(self, file: Any = None) -> None:
-        """Print the help; argparse would not say that its reader has gone."""
+        """Print the help; argparse's own method would hide that the reader has gone."""
         print(self.format_help(), file=file or sys.stdout, end="")
 
     def error(self, message: str) -> NoReturn:
-        """Usage, one sentence, and exit code 2."""
+        """Print the usage and one sentence, and exit with code 2."""
         super().error(f"{message}{self._meant(message)}")
 
     def _meant(self, message: str) -> str:
@@ -57,10 +57,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The command that was called, as `args.run`, and its options.
+    """Parse the command line: the command to run as `args.run`, and its options.
 
     Raises:
-        SystemExit: a wrong call, or a call for help.
+        SystemExit: a wrong call, or a request for help.
     """
     parser = build_parser()
     args, unknown = parser.parse_known_args(_with_boxes_joined(arguments))
@@ -69,7 +69,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.exit()
     own: Parser = args.parser if args.command else parser
     if unknown and hasattr(args, "models") and not any(word.startswith("-") for word in unknown):
-        args.models += unknown  # argparse takes all models before the first option, or all behind it
+        args.models += unknown  # argparse takes all models before the first option, or all after it
         unknown = []
     if unknown:
         own.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -77,7 +77,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def _with_boxes_joined(arguments: Sequence[str]) -> list[str]:
-    """``--box -5,0,300,400`` as ``--box=-5,0,300,400``: argparse takes what begins with a minus for an option."""
+    """``--box -5,0,300,400`` as ``--box=-5,0,300,400``: argparse takes a leading minus for an option."""
     joined: list[str] = []
     for argument in arguments:
         if joined and joined[-1] == "--box":
@@ -94,11 +94,11 @@ def build_parser() -> Parser:
     parser = Parser(
         prog="litehrnet",
         description="Lite-HRNet, from a checkpoint to the device.",
-        epilog="litehrnet COMMAND --help explains a command, with examples.",
+        epilog="litehrnet COMMAND --help explains a command and gives examples.",
     )
     parser.add_argument("--version", action="version", version=f"litehrnet {__version__}")
-    parser.add_argument("--print-completion", action=_Completion, metavar="SHELL", help="print what makes the TAB key "
-                        "complete commands and options, for bash, zsh or tcsh (needs the package shtab)")  # fmt: skip
+    parser.add_argument("--print-completion", action=_Completion, metavar="SHELL", help="print a script that "
+                        "adds TAB completion to bash, zsh or tcsh (needs the package shtab)")  # fmt: skip
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name in COMMANDS:
         module = importlib.import_module(f".{name}", __package__)
@@ -114,7 +114,7 @@ def build_parser() -> Parser:
 
 
 class _Completion(argparse.Action):
-    """Print the completion script of a shell, which shtab makes from the parser."""
+    """Print a shell's completion script, which shtab makes from the parser."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: object, values: Any, option: Any = None) -> None:
         from ..checks import require
@@ -142,7 +142,7 @@ def _complete_files(parser: argparse.ArgumentParser, how: object) -> None:
 
 
 def size(text: str) -> tuple[int, int]:
-    """HxW; ×, * and a comma are understood, too. Whether the network runs there is for the command to find out."""
+    """HxW, also with ×, * or a comma. Whether the network runs at this size is for the command to find out."""
     from ..sizes import parse_size  # which brings numpy
 
     try:
@@ -170,7 +170,7 @@ def count(text: str) -> int:
 
 
 def threads(text: str) -> int:
-    """A number of threads that the machine can bear."""
+    """A number of threads that the machine can take."""
     from ..checks import check_threads
 
     try:

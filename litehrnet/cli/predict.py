@@ -12,12 +12,12 @@ from . import parser as types
 if TYPE_CHECKING:
     from .text import Person
 
-HELP = "joints of a photograph"
+HELP = "find people's joints in a photograph"
 EXAMPLES = """
     litehrnet predict photo.jpg -o out.png                          # the bundled weights, joints drawn
     litehrnet predict photo.jpg --model my.onnx --box 80,20,200,400 # one person, in pixels
     litehrnet predict photo.jpg --model my.onnx --json > out.json   # for programs
-    litehrnet predict hand.jpg --model hand.onnx --joints hand.json # joints of your own
+    litehrnet predict hand.jpg --model hand.onnx --joints hand.json # other joints than COCO's
 """
 LEAST_SCORE = 0.3
 PADDING, WHOLE_PADDING = 1.25, 1.0  # a whole photograph has room around its person already
@@ -27,26 +27,26 @@ LOW = 0.5  # on people the best joint reached 0.65 to 1; with the input normalis
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("photo", type=types.file, metavar="PHOTO")
+    add("photo", type=types.file, metavar="PHOTO", help="an image in any format that Pillow reads")
     add("--model", default="litehrnet18", help="an exported file (.onnx, .xml, .ncnn.param, .lhr), or "
         f"{types.CHECKPOINT} (default: litehrnet18)")  # fmt: skip
-    add("--box", type=types.box, action="append", metavar="X,Y,W,H", help="a person, in pixels; may be repeated "
-        "(default: the whole photograph)")  # fmt: skip
+    add("--box", type=types.box, action="append", metavar="X,Y,W,H", help="a person's box in pixels; can be "
+        "repeated (default: the whole photograph)")  # fmt: skip
     add("--size", type=types.size, metavar="HxW", help="input size, where the model leaves it free")
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
     add("--joints", metavar="JOINTS", help="names and bones of the joints: a JSON file (a COCO category or annotation "
         "file, mmpose's dataset_info), or coco, mpii, aic, coco_wholebody, coco_wholebody_hand, coco_wholebody_face "
-        "(default: what the model says)")  # fmt: skip
+        "(default: those that the model describes)")  # fmt: skip
     add("-o", "--output", type=types.file, metavar="FILE", help="draw the joints into this picture")
     add("--json", action="store_true", help="print JSON instead of a table")
     add("--least-score", type=types.finite, default=LEAST_SCORE, metavar="S", help="draw joints that score at least "
         f"this (default: {LEAST_SCORE})")  # fmt: skip
-    add("--overwrite", action="store_true", help="replace an existing file even if it is no picture")
+    add("--overwrite", action="store_true", help="replace an existing file even if it is not a picture")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find the joints of one person or several in a photograph; print them, and draw them."""
+    """Find the joints of one or more people in a photograph, print them, and optionally draw them."""
     from ..heatmaps import crop_person, decode, to_image, to_input
     from ..images import draw_joints, read_image
     from .models import joints_of, runner
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         person = Person(box, joints.names, to_image(places[0], to_crop), scores[0])
         people.append(person)
         picture = draw_joints(picture, person.places, person.scores, joints.skeleton, joints.names, args.least_score)
-    # Printed first: a picture that cannot be written must not take the joints with it.
+    # Printed first, so that the joints are not lost if the picture cannot be written.
     print(as_json(args.photo, model.size, people, joints.skeleton) if args.json else as_table(people))
     flush()
     for person in people:
@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def notes(person: Person, size: Sequence[int]) -> list[str]:
-    """What makes one person's joints doubtful, one sentence each."""
+    """The reasons to doubt one person's joints, one sentence each."""
     found = []
     x, y, width, height = person.box
     inside = max(0.0, min(x + width, size[1]) - max(x, 0.0)) * max(0.0, min(y + height, size[0]) - max(y, 0.0))

@@ -1,4 +1,4 @@
-"""One way out for Ctrl-C, SIGTERM and SIGHUP: an exception that unwinds every `with` and `finally` on its way."""
+"""Ctrl-C, SIGTERM and SIGHUP all raise the same exception, which unwinds every `with` and `finally` on its way."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from types import FrameType
 
 __all__ = ["Received", "Stopped", "as_exceptions", "check", "forget"]
 
-_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is unknown to Windows
-_PATIENCE = 1.0  # seconds in which a repeated signal does not disturb the clearing up after the first
+_NAMES = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
+_PATIENCE = 1.0  # seconds during which a second signal does not interrupt the clean-up after the first
 
 
 class Stopped(KeyboardInterrupt):
-    """A signal asked the command to stop. Like Ctrl-C, it is no `Exception`, so that nobody handles it by mistake."""
+    """A signal asked the command to stop. Like KeyboardInterrupt, it is not an `Exception` that code may catch."""
 
     def __init__(self, number: int) -> None:
         super().__init__("interrupted" if number == signal.SIGINT else f"ended by {signal.Signals(number).name}")
@@ -44,7 +44,7 @@ class Received:
         raise Stopped(number)
 
     def check(self) -> None:
-        """Raise `Stopped` if a signal arrived, whatever became of its exception since."""
+        """Raise `Stopped` if a signal arrived, even if its exception was caught."""
         if self.number is not None:
             raise Stopped(self.number)
 
@@ -53,21 +53,21 @@ _current = Received()
 
 
 def check() -> None:
-    """Raise `Stopped` if the command that is running was asked to stop; for before a step that cannot be taken back."""
+    """Raise `Stopped` if a signal asked the command to stop; call it before a step that cannot be undone."""
     _current.check()
 
 
 def forget() -> None:
-    """Go on as if no signal had arrived, for commands whose ordinary end is Ctrl-C."""
+    """Forget the signal that arrived, for commands that normally end with Ctrl-C."""
     _current.number = None
 
 
 @contextlib.contextmanager
 def as_exceptions() -> Iterator[Received]:
-    """Raise `Stopped` when a signal arrives; the handlers from before are put back afterwards.
+    """Raise `Stopped` when a signal arrives; the previous handlers are restored afterwards.
 
-    A signal that the process was started to ignore stays ignored, as `nohup` asks for SIGHUP. Only the main thread can
-    handle signals; elsewhere this does nothing.
+    Signals that the process ignores from its start, such as SIGHUP under `nohup`, stay ignored. Only the main thread
+    can handle signals; in other threads this does nothing.
     """
     global _current
     before = _current

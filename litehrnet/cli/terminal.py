@@ -1,4 +1,4 @@
-"""Standard output and error: names that they cannot encode, readers that have gone, and a line of progress."""
+"""Standard output and error: names that cannot be encoded, readers that have gone, and a line of progress."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _HANDLER = "litehrnet"
 def prepare() -> None:
     """Let standard output and error print every file name, whatever their encoding.
 
-    Bytes of a file name that are not UTF-8 come out as they are, so that a script finds the file again; a character
-    that the terminal's encoding lacks is printed as its escape.
+    Bytes of a file name that are not UTF-8 are printed unchanged, so that a script can open the file; a character that
+    the terminal's encoding lacks is printed as an escape.
     """
     codecs.register_error(_HANDLER, _escape)
     for stream in (sys.stdout, sys.stderr):
@@ -39,11 +39,11 @@ def _escape(error: UnicodeError) -> tuple[str | bytes, int]:
 
 
 def flush() -> None:
-    """Write out what was printed while an error can still be reported.
+    """Flush standard output while an error can still be reported.
 
     Raises:
         BrokenPipeError: the reader has gone.
-        OSError: the disk is full, for example; the sentence says that it was standard output.
+        OSError: the disk is full, for example; the message names standard output.
     """
     if sys.stdout is None:
         return
@@ -57,7 +57,7 @@ def flush() -> None:
 
 
 def discard() -> None:
-    """Throw away what is still to be printed, for Python would try once more at its end and complain."""
+    """Discard what has not been printed yet; otherwise Python would try again at exit and complain."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
@@ -66,9 +66,9 @@ def discard() -> None:
 
 @contextlib.contextmanager
 def spinner(text: str) -> Iterator[None]:
-    """Say on a terminal what takes long, with the seconds; nothing where standard error is no terminal.
+    """Show on a terminal what is running, and for how many seconds; elsewhere, show nothing.
 
-    The line is gone when the work is over. A terminal that cannot move its cursor (`TERM=dumb`), or whose user wants
+    The line disappears when the work is done. A terminal that cannot move its cursor (`TERM=dumb`), or whose user wants
     plain text (`NO_COLOR`), gets one line that stays.
     """
     if sys.stderr is None or not sys.stderr.isatty():

@@ -1,4 +1,4 @@
-"""What the command line says: errors as sentences, facts of a file, parity, tables and JSON of joints."""
+"""The texts that the commands print: errors, facts about a file, parity, and joints as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Person(NamedTuple):
 def as_json(
     photo: Path, size: tuple[int, int], people: Sequence[Person], skeleton: Sequence[tuple[int, int]] = ()
 ) -> str:
-    """Everything that was found, for programs; `skeleton` holds pairs of joints, each counted from 0."""
+    """All joints as JSON, for programs; `skeleton` holds pairs of joints, numbered from 0."""
     found = [
         {
             "box": list(person.box),
@@ -58,7 +58,7 @@ def as_json(
 
 
 def as_table(people: Sequence[Person]) -> str:
-    """Everything that was found, for people."""
+    """All joints as a table, for people."""
     width = max((len(name) for person in people for name in person.names), default=0)
     width = max(16, width + 2)
     lines = []
@@ -70,7 +70,7 @@ def as_table(people: Sequence[Person]) -> str:
 
 
 def facts(path: Path, about: Signature) -> str:
-    """The format and the megabytes of a file; of an ONNX file its opset and nodes, too."""
+    """The format of a file and its megabytes; for an ONNX file also the opset and the number of nodes."""
     from ..runtimes import summary
 
     what = about.kind
@@ -80,7 +80,7 @@ def facts(path: Path, about: Signature) -> str:
 
 
 def megabytes(path: Path, kind: str) -> float:
-    """The size of a model's files: of the one named, and of those that hold weights for it."""
+    """The total size of a model's files: the one that is named, and those that hold its weights."""
     files = {path}
     if kind in ("openvino", "ncnn"):
         files.add(path.with_suffix(".bin"))
@@ -92,7 +92,7 @@ def megabytes(path: Path, kind: str) -> float:
 
 
 def takes(about: Signature) -> str:
-    """Which batches and sizes a file runs at."""
+    """Which batches and sizes a file accepts."""
     batch = "any batch" if about.batch is None else f"batch {about.batch} only"
     if about.height and about.width:
         return f"takes {batch}, {about.height}x{about.width} only"
@@ -111,12 +111,12 @@ def worst(rows: Sequence[Parity]) -> str:
 
 
 def sentence(error: BaseException) -> str:
-    """What an error says, in the words of the command line.
+    """An error's message, in the words of the command line.
 
     >>> sentence(OSError(28, "No space left on device", "out.png"))
     'out.png: no space left on device'
     >>> sentence(MemoryError("Unable to allocate 143. TiB for an array with shape (1, 2)"))
-    'there is not enough memory for this (143 TiB were asked for); use a smaller --size'
+    'there is not enough memory for this (143 TiB were requested); use a smaller --size'
     """
     text = str(error).strip()
     if isinstance(error, MemoryError) or "allocate" in text:
@@ -125,7 +125,7 @@ def sentence(error: BaseException) -> str:
         if amount:
             number, unit = amount.groups()
             asked = f"{float(number) / 2**30:.1f} GiB" if unit == "bytes" else f"{number} {unit}"
-            asked = f" ({asked} were asked for)"
+            asked = f" ({asked} were requested)"
         return f"there is not enough memory for this{asked}; use a smaller --size"
     if isinstance(error, OSError) and error.errno is not None and error.strerror:
         reason = error.strerror[0].lower() + error.strerror[1:]
@@ -147,7 +147,7 @@ _OPTIONS = (
 
 
 def in_options(text: str) -> str:
-    """The package's advice in a caller's Python, as options of the command line.
+    """Turn advice that names Python arguments into advice that names options of the command line.
 
     >>> in_options("litehrnet.set_pooling(model, 'computed') gives the same values (or use exporter='dynamo')")
     '--pooling computed gives the same values (or use --exporter dynamo)'

@@ -7,7 +7,7 @@ import time
 
 from . import parser as types
 
-HELP = "open a file in Netron"
+HELP = "show a file's graph in Netron"
 EXAMPLES = """
     litehrnet view my.onnx
     litehrnet view my.ncnn.param --no-browser   # only print the address
@@ -21,7 +21,7 @@ def add_options(parser: types.Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Show a file in Netron, on this machine only, until Ctrl-C."""
+    """Show a file's graph in Netron, on this machine only, until Ctrl-C."""
     import webbrowser
 
     from ..course import netron
@@ -32,7 +32,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         host, port = netron.serve(file)
         address = f"http://{host}:{port}"
-        print(f"{args.file} is shown at {address}; Ctrl-C ends it", flush=True)
+        print(f"{args.file} is shown at {address}; press Ctrl-C to stop", flush=True)
         if not args.no_browser:
             webbrowser.open(address)
         _wait()
@@ -46,6 +46,6 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _wait() -> None:
-    """Until Ctrl-C."""
+    """Wait until Ctrl-C."""
     while True:
         time.sleep(1)
