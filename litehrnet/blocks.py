@@ -1,4 +1,4 @@
-"""The building blocks of Lite-HRNet, in the order in which a reader meets them.
+"""The building blocks of Lite-HRNet, in reading order.
 
 Sources: Yu et al., *Lite-HRNet: A Lightweight High-Resolution Network*, CVPR 2021, sections 3.1 to 3.3, and the
 public implementation (HRNet/Lite-HRNet), whose parameter names are kept so that its checkpoints load.
@@ -27,10 +27,10 @@ SPATIAL_REDUCTION = 4
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """Interleave channel groups, so that the next block sees both halves (ShuffleNet, section 3.1).
+    """Interleave channel groups, so the next block sees both halves (ShuffleNet, section 3.1).
 
     Args:
-        x: feature map, (N, C, H, W); C divides by `groups`.
+        x: feature map, (N, C, H, W); C is a multiple of `groups`.
         groups: number of channel groups.
 
     Returns:
@@ -45,7 +45,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     c, (h, w) = constant_int(x.shape[1]), x.shape[2:]
     if c % groups:
         raise ValueError(f"{c} channels do not split into {groups} groups")
-    x = x.reshape(-1, groups, c // groups, h, w)  # (N, g, k, H, W); -1: an exported graph need not ask for N
+    x = x.reshape(-1, groups, c // groups, h, w)  # (N, g, k, H, W); -1: an exported graph need not query N
     return x.transpose(1, 2).reshape(-1, c, h, w)  # (N, C, H, W)
 
 
@@ -68,14 +68,15 @@ SHUFFLE_FORMS = tuple(_SHUFFLES)
 class ChannelShuffle(nn.Module):
     """`channel_shuffle` as a module without weights, in one of three forms that compute the same.
 
-    The form is a property of the module, so a whole network can be switched (`litehrnet.model.set_shuffle`) without
-    touching any other network in the process.
+    The form is a property of the module, so `litehrnet.model.set_shuffle` can switch a whole network without affecting
+    any other network in the process.
 
     Args:
         groups: number of channel groups.
-        form: "reshape", the plain form; "index", one gather by a constant index, which needs no height or width and
-            so suits graphs whose size is free; "channels_last", which keeps maps whose channels are innermost in
-            memory that way (the plain form copies them to the other order and makes a training step a quarter slower).
+        form: "reshape", the plain form; "index", one gather with a constant index, which needs neither height nor width
+            and so suits graphs of free size; or "channels_last", which preserves the memory order of maps whose
+            channels are innermost (the plain form copies them to the other order, and a training step becomes a
+            quarter slower).
 
     Raises:
         ValueError: the form is unknown.
@@ -159,8 +160,8 @@ class SpatialWeighting(nn.Module):
 class CrossResolutionWeighting(nn.Module):
     """Weights for every position and channel, computed at the smallest resolution from all branches (section 3.3).
 
-    Average-pool every branch to the smallest map, concatenate, two 1x1 convolutions, split, upsample each part to
-    its branch (nearest neighbour), multiply.
+    Every branch is average-pooled to the size of the smallest map. The results are concatenated, pass through two 1x1
+    convolutions and are split again. Each part is upsampled (nearest neighbour) and multiplied with its branch.
 
     Args:
         channels: channels of each branch, largest map first.
@@ -187,7 +188,7 @@ class CrossResolutionWeighting(nn.Module):
     divides = False  # see `litehrnet.model.declare_multiples`
 
     def set_pooling(self, pooling: str) -> None:
-        """Choose the pooling; weights are untouched, since pooling has none."""
+        """Choose the pooling; the weights do not change, because pooling has none."""
         # The smallest map itself is not pooled.
         self.pools = nn.ModuleList(make_pool(pooling, ratio) for ratio in self.ratios[:-1])
 
@@ -227,7 +228,7 @@ class ConditionalChannelWeighting(nn.Module):
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
         """Branches (N, C_i, H_i, W_i) to branches of the same shapes."""
-        # Split by a known number rather than `chunk`, which has an exported graph ask for the shape of its input.
+        # Split by a known number: `chunk` would make an exported graph query the shape of its input.
         halves = [x.split(c, dim=1) for c, x in zip(self.halves, xs, strict=True)]  # two of (N, C_i / 2, H_i, W_i)
         second = self.cross_resolution_weighting([half[1] for half in halves])
         second = [conv(x) for conv, x in zip(self.depthwise_convs, second, strict=True)]
@@ -368,25 +369,25 @@ def separable_conv(
 
 
 class FuseStep(nn.ModuleList):
-    """Exchange between the resolutions at the end of a module (section 3.1), with the public code's surprise.
+    """Exchange between the resolutions at the end of a module (section 3.1), exactly as the public code computes it.
 
-    Row i makes the new branch i from all branches j: a smaller map (j > i) passes a 1x1 convolution and is upsampled,
-    a larger one (j < i) passes i - j strided separable convolutions. One expects ``y[i] = sum of f[i][j](x[j])``.
-    The public code starts row 0 from ``x[0]`` *and* adds ``x[0]`` again, in place; so branch 0 counts twice, and the
-    rows below read the fused, not yet rectified map ``y[0]`` where they should read ``x[0]``. Those rows, too, count
-    their first term twice::
+    Row i makes the new branch i from all branches j. A smaller map (j > i) passes through a 1x1 convolution and is
+    upsampled; a larger one (j < i) passes through i - j strided separable convolutions. You would expect
+    ``y[i] = sum of f[i][j](x[j])``. But the public code starts row 0 from ``x[0]`` *and* adds ``x[0]`` again, in place.
+    So branch 0 counts twice, and the rows below read the fused map ``y[0]``, before its ReLU, where they should read
+    ``x[0]``. Those rows also count their first term twice::
 
         y[0] = 2 * x[0]          + up(f[0][1](x[1])) + up(f[0][2](x[2])) + ...
         y[i] = 2 * f[i][0](y[0]) + f[i][1](x[1]) + ... + x[i] + up(f[i][i+1](x[i+1])) + ...
         out  = relu(y)
 
-    Trained weights depend on it: written tidily, every key loads and every pose is wrong (HRNet/Lite-HRNet issues
-    53 and 64). The public code runs ``f[i][0](y[0])`` twice, to the same value; here it runs once and is doubled. In
-    train mode the second run also updates the running statistics of that path's batch norms a second time, so a
-    momentum of 0.1 acts as 0.19 there, and fine-tuning depends on it: those norms are `RepeatedBatchNorm`, which
-    makes both updates in one pass.
+    Trained weights depend on this: in a tidy implementation every key loads and every pose is wrong (HRNet/Lite-HRNet
+    issues 53 and 64). The public code runs ``f[i][0](y[0])`` twice, with the same result; here it runs once and is
+    doubled. In train mode, the second run also updates the running statistics of that path's batch norms a second time.
+    A momentum of 0.1 therefore acts as 0.19 there, which matters for fine-tuning; those norms are `RepeatedBatchNorm`,
+    which makes both updates in one pass.
 
-    The same layers can be run in three ways, see `FUSE_STEPS`; `litehrnet.model.with_fuse_step` switches a network.
+    `FUSE_STEPS` lists three ways to run the same layers; `litehrnet.model.with_fuse_step` switches a network.
 
     Args:
         channels: channels of each branch, largest map first.
@@ -406,7 +407,7 @@ class FuseStep(nn.ModuleList):
 
     @classmethod
     def of(cls, step: FuseStep) -> Self:
-        """This kind of fuse step with the layers of another one, which it shares."""
+        """A fuse step of this kind that shares the layers of another one."""
         new = cls.__new__(cls)
         nn.ModuleList.__init__(new, step)
         new.training = step.training
@@ -449,14 +450,14 @@ class FuseStep(nn.ModuleList):
 
     @staticmethod
     def _first(path: nn.Module, x: Tensor) -> Tensor:
-        """A row's first term, which counts twice."""
+        """The first term of a row, which counts twice."""
         return 2 * path(x)
 
 
 class PublicFuseStep(FuseStep):
-    """The fuse step in the public code's order of work: each row's first path runs twice, to the same value.
+    """The fuse step as the public code runs it: the first path of each row runs twice, with the same result.
 
-    It computes what `FuseStep` computes, in train mode too; for `litehrnet18` the graph holds 52 more convolutions.
+    It computes the same as `FuseStep`, in train mode too; for `litehrnet18` the graph has 52 more convolutions.
     """
 
     repeats = 1  # each path really runs as often as it updates

@@ -27,7 +27,7 @@ from .model import zeros_like_input
 
 __all__ = ["PARTS", "Cost", "count", "count_module", "part_of", "readme_count"]
 
-# By name rather than by class, so that a model of the public repositories can be counted as well.
+# By name, not by class, so that models from the public repositories can be counted too.
 _PART_PATTERNS = {
     "stem": r"\bstem\b",
     "transitions": r"\btransition\d\b",
@@ -44,13 +44,13 @@ PARTS = tuple(_PART_PATTERNS)
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of one pass of one image.
+    """The cost of running one image once.
 
     Attributes:
         macs: multiply-accumulates of all convolutions.
-        params: trainable numbers.
+        params: number of parameters.
         by_part: MACs of each of `PARTS`; they sum to `macs`. "depthwise" and "pointwise" are those of the blocks.
-        params_by_part: trainable numbers of each of `PARTS`, batch norms included; they sum to `params`.
+        params_by_part: parameters of each of `PARTS`, batch norms included; they sum to `params`.
     """
 
     macs: int
@@ -60,10 +60,10 @@ class Cost:
 
 
 def part_of(name: str) -> str:
-    """The part of the network, one of `PARTS`, to which a module or a parameter of this dotted name belongs.
+    """The part of the network, one of `PARTS`, to which a module or parameter with this dotted name belongs.
 
     Raises:
-        ValueError: the name belongs to no part.
+        ValueError: the name does not belong to any part.
 
     >>> part_of("backbone.stage0.1.layers.0.cross_resolution_weighting.conv1.conv")
     'cross_resolution'
@@ -77,14 +77,14 @@ def part_of(name: str) -> str:
 def count(model: nn.Module, size: Sequence[int]) -> Cost:
     """MACs and parameters of a Lite-HRNet for one image; torch's own counter does the counting.
 
-    The model is not run and not changed: a copy of it runs, on the CPU, on an image of zeros.
+    The model itself is neither run nor changed; a copy of it runs on the CPU, on an image of zeros.
 
     Args:
         model: a network with Lite-HRNet's parameter names, in any mode and on any device.
         size: (height, width) of the image.
 
     Raises:
-        ValueError: the network cannot run at this size, or holds a convolution of no known part.
+        ValueError: the network cannot run at this size, or has a convolution that belongs to no known part.
 
     >>> from litehrnet import create_model
     >>> cost = count(create_model("litehrnet18"), (256, 192))
@@ -106,10 +106,10 @@ def count_module(module: nn.Module, *inputs: Tensor | Sequence[Tensor]) -> dict[
 
     Args:
         module: any module; a copy of it runs, on the CPU.
-        inputs: what it takes, float32 on the CPU.
+        inputs: its inputs, float32 on the CPU.
 
     Raises:
-        ValueError: a convolution runs that is not a `torch.nn.Conv2d`, so that it has no name.
+        ValueError: a convolution runs outside a `torch.nn.Conv2d`, so it has no name.
 
     >>> from litehrnet.blocks import ShuffleUnit
     >>> count_module(ShuffleUnit(4), torch.zeros(1, 4, 8, 8))
@@ -138,7 +138,7 @@ def _convolution_names(module: nn.Module) -> list[str]:
 
 
 def _convolution_macs(operations: dict) -> int:
-    # torch counts a multiplication and an addition as two; the matrix products of exact pooling are no convolutions.
+    # torch counts a multiplication and an addition as two; the matrix products of exact pooling are not convolutions.
     return operations.get(torch.ops.aten.convolution, 0) // 2
 
 

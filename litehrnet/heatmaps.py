@@ -1,6 +1,6 @@
 """From a photograph to the network's input, and from heatmaps back to joints in the photograph.
 
-This file needs NumPy and Pillow only, so it runs on a device without PyTorch. Coordinates follow the public code:
+This file needs only NumPy and Pillow, so it runs on a device without PyTorch. Coordinates follow the public code:
 integer values are pixel centres, as in OpenCV's `warpAffine`, and heatmap pixel h is input pixel 4 h. Sizes are given
 height before width, points x before y.
 
@@ -35,7 +35,7 @@ __all__ = [
 
 MEAN = (123.675, 116.28, 103.53)  # of ImageNet's red, green and blue, on the scale 0..255
 STD = (58.395, 57.12, 57.375)
-HEATMAP_STRIDE = 4  # input pixels for one heatmap pixel
+HEATMAP_STRIDE = 4  # input pixels per heatmap pixel
 
 COCO_NAMES = (
     "nose", "left eye", "right eye", "left ear", "right ear", "left shoulder", "right shoulder", "left elbow",
@@ -63,21 +63,21 @@ def crop_person(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut one person out of a photograph, at the network's input size.
 
-    The box is extended to the input's aspect ratio and padded, both about its centre. The photograph is sampled
-    bilinearly without antialiasing, and is black outside, as in the public code.
+    The box is extended to the input's aspect ratio and padded, both about its centre. As in the public code, the
+    photograph is sampled bilinearly without antialiasing, and everything outside it is black.
 
     Args:
         image: RGB, (H, W, 3) uint8.
-        box: x, y, width, height in the photograph's pixels; it may reach over the border.
+        box: x, y, width, height in the photograph's pixels; it may extend beyond the border.
         size: height and width of the crop.
-        padding: the box's sides are multiplied by it.
+        padding: factor by which the box's sides are multiplied.
 
     Returns:
         The crop, (*size, 3) uint8, and the 2x3 matrix that takes (x, y, 1) in the photograph to (x, y) in the crop.
 
     Raises:
-        ValueError: the image, the box, the size or the padding is not of this form; the box is outside the image, or
-            too small or too large for any crop.
+        ValueError: the image, the box, the size or the padding does not have this form; or the box is outside the
+            image, or is too small or too large to be cropped.
 
     >>> crop, to_crop = crop_person(np.zeros((400, 300, 3), np.uint8), (100, 80, 60, 160))
     >>> crop.shape, to_crop.round(6).tolist()
@@ -89,7 +89,7 @@ def crop_person(
     if not (np.isfinite(padding) and padding > 0):
         raise ValueError(f"the padding must be a positive number such as 1.25, got {padding!r}")
 
-    scale = min(width / box_width, height / box_height) / padding  # crop pixels for one pixel of the photograph
+    scale = min(width / box_width, height / box_height) / padding  # crop pixels per pixel of the photograph
     if not (1e-6 <= scale <= 1e6 and max(abs(x), abs(y)) < 1e12):
         raise ValueError(
             f"the box {_shown(box)} (x, y, width, height) cannot be cropped: one pixel of the photograph would "
@@ -106,11 +106,11 @@ def crop_person(
 
 def _warp(image: np.ndarray, to_crop: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Sample `image` for every pixel of a crop; like OpenCV's warpAffine with a black border."""
-    # Pillow repeats the last pixel at the border; with a black frame of one pixel the border fades into black instead.
+    # Pillow repeats the last pixel at the border; with a black frame of one pixel, the border fades to black instead.
     framed = ImageOps.expand(Image.fromarray(image), border=1, fill=0)
     to_photo = _invert(to_crop)
     linear, shift = to_photo[:, :2], to_photo[:, 2]
-    # Pillow puts pixel i's centre at i + 0.5: half a pixel off in the crop, half a pixel back in the photograph.
+    # Pillow puts the centre of pixel i at i + 0.5, so shift by half a pixel in the crop and back in the photograph.
     shift = shift - linear @ (0.5, 0.5) + 0.5 + 1  # and the frame's pixel
     coefficients = (*linear[0], shift[0], *linear[1], shift[1])
     height, width = size
@@ -127,7 +127,7 @@ def to_input(crop: np.ndarray) -> np.ndarray:
         (1, 3, H, W) float32: ``(value - MEAN) / STD``.
 
     Raises:
-        ValueError: another shape or dtype, NaN, or values that are not on the scale 0..255.
+        ValueError: the shape or the dtype is another one, or a value is NaN or not on the scale 0..255.
 
     >>> to_input(np.zeros((256, 192, 3), np.uint8)).shape
     (1, 3, 256, 192)
@@ -144,18 +144,18 @@ def to_input(crop: np.ndarray) -> np.ndarray:
 
 
 def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every heatmap's peak, as a joint in input pixels.
+    """Find the peak of every heatmap, as a joint in input pixels.
 
-    The peak moves a quarter of a heatmap pixel (one input pixel) towards the larger of its two neighbours, in x and
-    in y. Like the public code, this leaves alone peaks in the first two and in the last row and column. Unlike
-    it, a map that is nowhere positive gives its peak, not (-1, -1): the low score tells.
+    The peak is moved by a quarter of a heatmap pixel (one input pixel) towards the larger of its two neighbours, in x
+    and in y. As in the public code, peaks in the first two rows or columns, or in the last, are not moved. Unlike the
+    public code, this returns the peak of a map that is nowhere positive, not (-1, -1); its low score shows it.
 
-    Of equal maxima that are apart, the first one counts, as in the public code. Maxima that touch are one plateau,
-    and its centre is the joint. Float heatmaps of a network hardly ever have one; heatmaps rounded to eight bits
-    often do, and their first pixel would be off by half the plateau's size.
+    If several separate pixels share the maximum, the first one counts, as in the public code. If they touch, they form
+    a plateau, and its centre is the joint. A network's float heatmaps almost never have a plateau. Heatmaps rounded to
+    eight bits often do, and there the first pixel would be wrong by half the plateau's size.
 
     Args:
-        heatmaps: (N, K, h, w), floating point, finite; an array, or a tensor of PyTorch on any device.
+        heatmaps: (N, K, h, w), floating point, finite; an array, or a PyTorch tensor on any device.
 
     Returns:
         Joints x, y, (N, K, 2) float32, and scores, the peaks' values, (N, K) float32.
@@ -177,7 +177,7 @@ def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not np.isfinite(maps).all():
         raise ValueError("the heatmaps hold NaN or infinity, so they have no peak; look at the network's input")
     n, k, h, w = maps.shape
-    index = maps.reshape(n, k, h * w).argmax(axis=2)  # (N, K); of equal values the first
+    index = maps.reshape(n, k, h * w).argmax(axis=2)  # (N, K); the first of equal values
     y, x = np.divmod(index, w)
     at = np.arange(n)[:, None], np.arange(k)[None]  # broadcasts with (N, K)
     scores = maps[(*at, y, x)]
@@ -195,21 +195,21 @@ def decode(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _plateau(maxima: np.ndarray, y: int, x: int) -> tuple[tuple[float, float], int]:
-    """Centre (x, y) and number of the pixels of `maxima`, (h, w) bool, that hang together with pixel (y, x)."""
+    """Centre (x, y) and number of the pixels of `maxima`, (h, w) bool, that are connected to pixel (y, x)."""
     reached = np.zeros((maxima.shape[0] + 2, maxima.shape[1] + 2), bool)  # with a frame of one pixel
     reached[y + 1, x + 1] = True
     inner, before = reached[1:-1, 1:-1], 0
     while before < (before := int(inner.sum())):
-        rows = reached[:-2] | reached[1:-1] | reached[2:]  # a step up and down, then left and right: diagonals, too
+        rows = reached[:-2] | reached[1:-1] | reached[2:]  # a step up and down, then left and right, so diagonals too
         inner |= maxima & (rows[:, :-2] | rows[:, 1:-1] | rows[:, 2:])
     ys, xs = np.nonzero(inner)
     return (float(xs.mean()), float(ys.mean())), len(xs)
 
 
 def _as_array(heatmaps: object) -> np.ndarray:
-    """A NumPy array of an array or a tensor; PyTorch is not imported for it.
+    """Convert an array or a tensor to a NumPy array, without importing PyTorch.
 
-    NumPy refuses tensors that carry a gradient, are on another device or in bfloat16.
+    NumPy refuses tensors that need a gradient, are on another device or are bfloat16.
     """
     if hasattr(heatmaps, "detach"):
         tensor = heatmaps.detach().cpu()
@@ -222,14 +222,14 @@ def to_image(joints: np.ndarray, to_crop: np.ndarray) -> np.ndarray:
     """Take joints from the crop back to the photograph.
 
     Args:
-        joints: (..., 2), x, y in input pixels, as `decode` gives them.
-        to_crop: the 2x3 matrix of `crop_person`.
+        joints: (..., 2), x, y in input pixels, as `decode` returns them.
+        to_crop: the 2x3 matrix from `crop_person`.
 
     Returns:
         The same shape, float64, in the photograph's pixels.
 
     Raises:
-        ValueError: another shape, or a matrix that cannot be inverted.
+        ValueError: the joints have another shape, or the matrix cannot be inverted.
 
     >>> to_image([[96.0, 128.0]], [[1.28, 0.0, -70.4], [0.0, 1.28, -76.8]]).round(6).tolist()
     [[130.0, 160.0]]
@@ -250,17 +250,17 @@ def oks(
 ) -> float:
     """Object keypoint similarity, COCO's measure of a pose: 1 when every joint is right, 0 when all are far off.
 
-    The mean, over the joints that are annotated, of ``exp(-d^2 / (2 area (2 sigma)^2))`` with d the distance in
-    pixels: the allowed distance grows with the person and with how vague the joint is.
+    It is the mean of ``exp(-d^2 / (2 area (2 sigma)^2))`` over the annotated joints, where d is the distance in pixels.
+    The larger the person, and the less precisely a joint can be annotated, the larger the distance that is tolerated.
 
     Args:
         joints: (K, 2), x, y.
         target: (K, 3), x, y, v; v is 0 where there is no annotation.
-        area: the person's area in pixels, as the annotation gives it.
+        area: the person's area in pixels, from the annotation.
         sigmas: K spreads, one per joint.
 
     Raises:
-        ValueError: shapes that do not agree, an area that is not positive, or a target without annotated joints.
+        ValueError: the shapes do not agree, the area is not positive, or the target has no annotated joint.
 
     >>> target = np.array([[10.0, 20.0, 2.0]] * 17)
     >>> oks(target[:, :2], target, area=900.0)
@@ -336,7 +336,7 @@ def _check_crop_size(size: Sequence[int]) -> tuple[int, int]:
 
 
 def _check_values(crop: np.ndarray) -> None:
-    """Floating point is accepted only when it cannot be anything but 0..255."""
+    """Refuse floating-point values unless they are clearly on the scale 0..255."""
     if not np.isfinite(crop).all():
         raise ValueError("the crop holds NaN or infinity; every heatmap would be NaN")
     low, high = float(crop.min()), float(crop.max())

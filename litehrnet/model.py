@@ -66,8 +66,8 @@ class Variant:
         name: the name that `litehrnet.create_model` takes.
         modules: modules in each of the three stages.
         channels: channels of the four branches, largest map first.
-        channel_weighting: conditional channel weighting, or the naive variants' shuffle blocks.
-        blocks: blocks in a module.
+        channel_weighting: True for conditional channel weighting, False for the naive variants' shuffle blocks.
+        blocks: blocks in each module.
         stem_channels: channels after the stem.
     """
 
@@ -117,8 +117,8 @@ class StageModule(nn.Module):
     """One module of a stage: blocks on all branches, then the fuse step.
 
     Args:
-        variant: which blocks, and how many.
-        branches: how many branches this stage has.
+        variant: decides the blocks and their number.
+        branches: number of branches in this stage.
         pooling: passed to the channel weighting.
     """
 
@@ -150,8 +150,8 @@ class Transition(nn.ModuleList):
     """From one stage to the next: adapt the branches whose width changes, and start one new branch.
 
     Args:
-        before: channels of each branch before.
-        after: channels of each branch after; one more branch than before.
+        before: channels of each branch before the transition.
+        after: channels of each branch after it; one more branch than before.
     """
 
     def __init__(self, before: Sequence[int], after: Sequence[int]) -> None:
@@ -159,7 +159,7 @@ class Transition(nn.ModuleList):
         for c, target in zip(before, after[:-1], strict=True):
             same = c == target
             self.append(nn.Identity() if same else nn.Sequential(*separable_conv(c, target, stride=1, act=True)))
-        # Two levels of Sequential, as public checkpoints name it.
+        # Two levels of Sequential, to match the names in public checkpoints.
         self.append(nn.Sequential(nn.Sequential(*separable_conv(before[-1], after[-1], stride=2, act=True))))
 
     def forward(self, xs: Sequence[Tensor]) -> list[Tensor]:
@@ -185,7 +185,7 @@ class Backbone(nn.Module):
         self.head_layer = IterativeHead(variant.channels)
 
     def stages(self, images: Tensor) -> list[list[Tensor]]:
-        """The branches after every stage: images (N, 3, H, W) to three lists of (N, C_i, H_i, W_i)."""
+        """Return the branches after every stage: images (N, 3, H, W) to three lists of (N, C_i, H_i, W_i)."""
         xs = [self.stem(images)]
         results = []
         for i in range(3):
@@ -215,7 +215,7 @@ class LiteHRNet(nn.Module):
 
     Args:
         variant: a row of `VARIANTS`.
-        num_joints: heatmaps to give, 17 for COCO; any integer type.
+        num_joints: number of heatmaps, 17 for COCO; any integer type.
         pooling: "adaptive", "computed" or "exact"; see `litehrnet.pooling`. All three share one state dict.
 
     Attributes:
@@ -258,20 +258,21 @@ class LiteHRNet(nn.Module):
 
     @property
     def pooling(self) -> str | None:
-        """The mode of the pooling inside, as `pooling_of` finds it; change it with `set_pooling`."""
+        """The pooling mode, as `pooling_of` finds it; change it with `set_pooling`."""
         return pooling_of(self)
 
     def features(self, images: Tensor) -> Tensor:
-        """The backbone's result, for a head of your own; `model.backbone.stages(images)` gives the branches.
+        """The backbone's output, for your own head; `model.backbone.stages(images)` returns the branches.
 
         Args:
             images: as for `forward`.
 
         Returns:
-            (N, C, ceil(H / 4), ceil(W / 4)), with C the width of the variant's largest map (40 in Lite-HRNet-18).
+            (N, C, ceil(H / 4), ceil(W / 4)), where C is the number of channels of the variant's largest map (40 in
+            Lite-HRNet-18).
 
         Raises:
-            ValueError: as `forward`.
+            ValueError: as in `forward`.
         """
         if not is_captured():
             check_images(images, self.head.final_layer.weight.dtype)
@@ -289,7 +290,7 @@ class LiteHRNet(nn.Module):
         return self.head(self.features(images))
 
     def __prepare_scriptable__(self) -> LiteHRNet:
-        # torch.jit.script calls this first; without it the reader would meet a compiler's error about annotations.
+        # torch.jit.script calls this first; without it, the user would see a compiler error about annotations.
         raise ValueError(
             "torch.jit.script cannot compile this network; use torch.jit.trace(model, images), torch.export.export "
             "or torch.compile, all of which can"
@@ -297,16 +298,16 @@ class LiteHRNet(nn.Module):
 
 
 def set_pooling(model: AnyModule, pooling: str) -> AnyModule:
-    """Switch a model's pooling in place and return it; the weights stay as they are.
+    """Switch a model's pooling in place and return the model; the weights do not change.
 
-    The naive variants pool nothing but whole maps, so nothing changes there.
+    The naive variants pool only whole maps, so nothing changes there.
 
     Args:
-        model: a `LiteHRNet`, or a module that holds one or parts of one.
+        model: a `LiteHRNet`, or a module that contains one or parts of one.
         pooling: "adaptive", "computed" or "exact".
 
     Raises:
-        ValueError: the pooling is unknown, or there is none in `model` that could be switched.
+        ValueError: the pooling is unknown, or `model` has none that could be switched.
     """
     check_pooling(pooling)
     found = [module for module in model.modules() if isinstance(module, CrossResolutionWeighting)]
@@ -331,8 +332,8 @@ def pooling_of(model: nn.Module) -> str | None:
     """How a network pools its maps to the size of the smallest one, read from its modules.
 
     Returns:
-        "adaptive", "computed" or "exact"; "mixed" where its modules differ; None where it pools nothing in this way,
-        as the naive variants do.
+        "adaptive", "computed" or "exact"; "mixed" if its modules differ; None if it does not pool in this way, like the
+        naive variants.
 
     >>> [pooling_of(LiteHRNet(VARIANTS[name], pooling="exact")) for name in ("litehrnet18", "naive_litehrnet18")]
     ['exact', None]
@@ -371,15 +372,15 @@ def declare_multiples(model: AnyModule) -> AnyModule:
 
 
 def with_fuse_step(model: AnyModule, kind: str) -> AnyModule:
-    """A copy of a model whose fuse steps run in another way; same weights, same state-dict keys.
+    """A copy of a model whose fuse steps run in another way, with the same weights and state-dict keys.
 
     Args:
-        model: a `LiteHRNet` or a part of one that holds fuse steps; it is left as it is.
-        kind: "lean", this package's (each path runs once); "public", the public code's order of work (the same values,
-            and the first paths run twice); "tidy", what one expects a fuse step to be (other values).
+        model: a `LiteHRNet` or a part of one that contains fuse steps; it is not changed.
+        kind: "lean", as in this package (each path runs once); "public", as in the public code (the same values, but
+            the first paths run twice); "tidy", as the paper suggests (different values).
 
     Raises:
-        ValueError: the kind is unknown, or there is no fuse step in `model`.
+        ValueError: the kind is unknown, or `model` has no fuse step.
     """
     check_choice("kind", kind, FUSE_STEPS)
     model = copy.deepcopy(model)
@@ -397,9 +398,9 @@ def with_fuse_step(model: AnyModule, kind: str) -> AnyModule:
 
 
 def shared_copy(model: AnyModule) -> AnyModule:
-    """A copy of a model's modules that shares its parameters and buffers, so that it costs no memory.
+    """A copy of a model's modules that shares its parameters and buffers, so it takes no extra memory.
 
-    For changing how a model is run (mode, pooling, shuffles) without touching the caller's own.
+    Use it to change how a model runs (mode, pooling, shuffles) without changing the caller's model.
     """
     tensors = (*model.parameters(), *model.buffers())
     return copy.deepcopy(model, {id(tensor): tensor for tensor in tensors})
@@ -407,7 +408,7 @@ def shared_copy(model: AnyModule) -> AnyModule:
 
 @contextlib.contextmanager
 def eval_mode(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; afterwards every part is in its own mode again (a frozen batch norm, too)."""
+    """Eval mode inside the block; afterwards, every part returns to its own mode, frozen batch norms included."""
     modes = {part: part.training for part in model.modules()}
     try:
         model.eval()
@@ -418,10 +419,10 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 
 def check_finite(model: nn.Module) -> None:
-    """Refuse a model with a parameter or buffer that holds infinity or NaN: no comparison against it means anything.
+    """Refuse a model whose parameters or buffers hold infinity or NaN, since no comparison with it means anything.
 
     Raises:
-        ValueError: the first such entry, by its name, and how many there are.
+        ValueError: there is such an entry; the message names the first and counts the others.
     """
     tensors = (*model.named_parameters(), *model.named_buffers())
     wrong = [
@@ -438,7 +439,7 @@ def check_finite(model: nn.Module) -> None:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """All numbers in a module's parameters, frozen ones included; buffers such as running statistics are not counted.
+    """The number of parameters in a module, frozen ones included; buffers such as running statistics do not count.
 
     >>> count_parameters(LiteHRNet(VARIANTS["litehrnet18"]))
     1130769

@@ -1,14 +1,14 @@
-"""Average pooling to a given size: the mathematics on plain integers, three modules that apply it, other networks.
+"""Average pooling to a given size: the integer arithmetic, three modules that apply it, and other people's networks.
 
-One axis is enough to think about: a window on the height and a window on the width never influence each other.
-An axis of `n` pixels is to be averaged down to `m` values.
+It is enough to think about one axis, because windows along the height and along the width are independent.
+Suppose an axis of `n` pixels is averaged down to `m` values.
 
-* *Adaptive* pooling (``torch.nn.functional.adaptive_avg_pool2d``) gives output i the window
+* *Adaptive* pooling (``torch.nn.functional.adaptive_avg_pool2d``) computes output i from the window
   ``[floor(i * n / m), ceil((i + 1) * n / m))``. Windows may overlap and may differ in length.
 * *Computed* pooling is plain average pooling with one kernel and one stride for the whole axis,
   ``stride = n // m`` and ``kernel = n - (m - 1) * stride``. The number of outputs is always right.
-* Both agree exactly where ``n % m`` is 0 or 1 (`is_exact`).
-* *Exact* pooling multiplies with a matrix that holds the adaptive windows (`averaging_matrix`): right for any pair.
+* Both give the same values exactly when ``n % m`` is 0 or 1 (`is_exact`).
+* *Exact* pooling multiplies by a matrix that holds the adaptive windows (`averaging_matrix`). It works for any pair.
 
 Sizes are given height before width.
 """
@@ -51,7 +51,7 @@ __all__ = [
 
 POOLING_MODES = ("adaptive", "computed", "exact")
 OutputSize = int | Sequence[int | None] | None
-PUBLIC_WEIGHTING = "CrossResolutionWeighting"  # the name of the class, in HRNet/Lite-HRNet and in mmpose
+PUBLIC_WEIGHTING = "CrossResolutionWeighting"  # the class's name in HRNet/Lite-HRNet and in mmpose
 
 
 def pool_params(input_size: int, output_size: int) -> tuple[int, int]:
@@ -59,7 +59,7 @@ def pool_params(input_size: int, output_size: int) -> tuple[int, int]:
 
     ``stride = input_size // output_size`` and ``kernel = input_size - (output_size - 1) * stride``, without padding.
     The last window then ends on the last pixel, so the number of outputs is right for every pair that is accepted;
-    `is_exact` tells where the values are adaptive pooling's too.
+    `is_exact` says whether the values also equal adaptive pooling's.
 
     Args:
         input_size: pixels on this axis before pooling, at least `output_size`.
@@ -88,9 +88,9 @@ def pool_params(input_size: int, output_size: int) -> tuple[int, int]:
 def is_exact(input_size: int, output_size: int) -> bool:
     """Whether computed pooling gives adaptive pooling's values on this axis: ``input_size % output_size`` is 0 or 1.
 
-    Why: write n = m * s + r. Adaptive window i starts at floor(i * n / m) = i * s + floor(i * r / m), the computed
-    one at i * s. With r <= 1 the extra term is 0 for every i < m, and the ends agree likewise; with r >= 2 the last
-    window starts too late by floor((m - 1) * r / m) >= 1.
+    To see why, write n = m * s + r. Adaptive window i starts at floor(i * n / m) = i * s + floor(i * r / m), and the
+    computed one at i * s. If r <= 1, the extra term is 0 for every i < m, and the ends agree in the same way. If
+    r >= 2, the last adaptive window starts floor((m - 1) * r / m) >= 1 pixels after the computed one.
 
     Args:
         input_size: pixels before pooling, at least `output_size`.
@@ -114,7 +114,7 @@ def adaptive_windows(input_size: int, output_size: int) -> list[tuple[int, int]]
         output_size: pixels after pooling, at least 1; may be larger than `input_size`.
 
     Returns:
-        One (start, end) a value, `end` excluded: start = floor(i * n / m), end = ceil((i + 1) * n / m).
+        One (start, end) per value, `end` excluded: start = floor(i * n / m), end = ceil((i + 1) * n / m).
 
     Raises:
         ValueError: a size is not an integer or is below 1.
@@ -127,7 +127,7 @@ def adaptive_windows(input_size: int, output_size: int) -> list[tuple[int, int]]
 
 
 def computed_windows(input_size: int, output_size: int) -> list[tuple[int, int]]:
-    """The windows of computed pooling on one axis: as `adaptive_windows`, from `pool_params`.
+    """The windows of computed pooling on one axis, in the form of `adaptive_windows`; they follow from `pool_params`.
 
     Raises:
         ValueError: as `pool_params`.
@@ -166,15 +166,15 @@ def averaging_matrix(input_size: int, output_size: int) -> np.ndarray:
 
 
 def is_captured() -> bool:
-    """Whether torch is tracing, compiling or exporting what runs, rather than just running it."""
+    """Whether torch is tracing, compiling or exporting the code, not just running it."""
     return torch.compiler.is_compiling() or torch.compiler.is_exporting() or torch.jit.is_tracing()
 
 
 def constant_int(side: int | Tensor) -> int:
     """One entry of a shape as a Python integer.
 
-    While ``torch.jit.trace`` runs, it is a tensor, and becomes a constant of the graph. That is meant, so the warning
-    about it is suppressed.
+    Under ``torch.jit.trace`` the entry is a tensor, and the result becomes a constant of the graph. That is intended,
+    so the warning about it is suppressed.
     """
     if not torch.jit.is_tracing():
         return int(side)
@@ -186,26 +186,27 @@ def constant_int(side: int | Tensor) -> int:
 def has_ratio(x: Tensor, size: Sequence[int], ratio: int) -> bool:
     """Whether a map (..., H, W) is known to be exactly `ratio` times as large as `size`, on both axes.
 
-    While ``torch.export`` runs with free sizes it answers False: torch does not say then what was declared about them.
+    Under ``torch.export`` with free sizes the answer is False, because torch does not reveal what was declared about
+    them.
     """
     pairs = list(zip(x.shape[-2:], size, strict=True))
     if not torch.compiler.is_exporting():
         return all(constant_int(n) == ratio * constant_int(m) for n, m in pairs)
-    # Both directions: the first is what upsampling needs, the second is the size that plain pooling gives.
+    # Both directions: upsampling needs the first, and the second is the size that plain pooling gives.
     return all(statically_known_true(n == ratio * m) and statically_known_true(n // ratio == m) for n, m in pairs)
 
 
 class AvgPool(nn.Module):
-    """What the three poolings share. Use one of them, or `make_pool`.
+    """The base class of the three poolings. Use one of them, or `make_pool`.
 
-    Each takes the place of a `torch.nn.AdaptiveAvgPool2d`, or is asked for a size at every call::
+    Each replaces a `torch.nn.AdaptiveAvgPool2d`, or takes the size at every call::
 
         ExactAvgPool((4, 4))(x)        # as nn.AdaptiveAvgPool2d((4, 4))
         ExactAvgPool()(x, (4, 4))
 
     Args:
         output_size: pixels after pooling, as `torch.nn.AdaptiveAvgPool2d` takes it: (height, width), or one number for
-            a square, with None for a side that stays as it is. Not given: every call says it.
+            a square; None for a side keeps that side. Without it, every call must give the size.
 
     Raises:
         ValueError: a side is not an integer of at least 1.
@@ -232,7 +233,7 @@ class AvgPool(nn.Module):
 
 
 class AdaptiveAvgPool(AvgPool):
-    """Pooling as the paper's code does it: ``adaptive_avg_pool2d``, whose windows torch works out at run time."""
+    """Pooling as in the paper's code: ``adaptive_avg_pool2d``, whose windows torch computes at run time."""
 
     def forward(self, x: Tensor, output_size: OutputSize = None) -> Tensor:
         """(N, C, H, W) or (C, H, W) to the same with the last two sides as asked for."""
@@ -242,16 +243,16 @@ class AdaptiveAvgPool(AvgPool):
 class ComputedAvgPool(AvgPool):
     """Plain average pooling with computed kernel and stride (`pool_params`).
 
-    Where that is not adaptive pooling (`is_exact`), the first such call of a module warns, with the greatest error.
+    The first call of a module whose result differs from adaptive pooling (`is_exact`) warns, with the greatest error.
 
-    While ``torch.export`` runs with free sizes, a pooling with a ratio follows the sizes as adaptive pooling does, so
-    they may be declared in any way. With `divides` set (`litehrnet.model.declare_multiples`) it asks for no size.
+    Under ``torch.export`` with free sizes, a pooling with a ratio follows the sizes as adaptive pooling does, so they may
+    be declared in any way. If `divides` is set (`litehrnet.model.declare_multiples`), it needs no size at all.
 
     Args:
-        output_size: as `AvgPool`.
-        ratio: input side over output side, where it is a constant whole number, as everywhere in Lite-HRNet. Kernel
-            and stride are then known before any image is (both equal the ratio), and an exported graph need not ask
-            for a shape. Without it they are computed from the sizes of each call.
+        output_size: as in `AvgPool`.
+        ratio: input side divided by output side, if it is a constant whole number, as everywhere in Lite-HRNet. Kernel
+            and stride then both equal the ratio for every image, and an exported graph need not query a shape. Without
+            it, they are computed from the sizes at each call.
     """
 
     def __init__(self, output_size: OutputSize = None, *, ratio: int | None = None) -> None:
@@ -269,14 +270,14 @@ class ComputedAvgPool(AvgPool):
         size = self.wanted(x, output_size)
         if self.ratio is not None:
             if torch.compiler.is_exporting() and not (self.divides or has_ratio(x, size, self.ratio)):
-                # Sizes are free, and nothing says that they divide. Adaptive pooling has the same values, and
-                # torch.export can follow its size.
+                # Sizes are free, and nothing guarantees that they divide. Adaptive pooling gives the same values, and
+                # torch.export can follow its sizes.
                 return F.adaptive_avg_pool2d(x, size)
             return F.avg_pool2d(x, self.ratio)
         pairs = [(constant_int(n), constant_int(m)) for n, m in zip(x.shape[-2:], size, strict=True)]
         if not self._warned and not is_captured() and not all(is_exact(n, m) for n, m in pairs):
             self._warned = True
-            warnings.warn(inexact_sentence(*zip(*pairs, strict=True)), stacklevel=4)  # 4: who calls the module
+            warnings.warn(inexact_sentence(*zip(*pairs, strict=True)), stacklevel=4)  # 4: the caller of the module
         (kernel_h, stride_h), (kernel_w, stride_w) = (pool_params(n, m) for n, m in pairs)
         return F.avg_pool2d(x, (kernel_h, kernel_w), (stride_h, stride_w))
 
@@ -287,7 +288,7 @@ class ComputedAvgPool(AvgPool):
 
 
 class ExactAvgPool(AvgPool):
-    """Adaptive pooling as two matrix products (`averaging_matrix`): exact for any pair of sizes, enlarging ones too.
+    """Adaptive pooling as two matrix products (`averaging_matrix`): exact for any pair of sizes, even to a larger one.
 
     >>> ExactAvgPool((2, None))(torch.arange(6.0).reshape(1, 3, 2))
     tensor([[[1., 2.],
@@ -298,7 +299,7 @@ class ExactAvgPool(AvgPool):
         """(N, C, H, W) or (C, H, W), floating point, to the same with the last two sides as asked for.
 
         Raises:
-            ValueError: the map holds whole numbers.
+            ValueError: the map holds integers.
         """
         size = self.wanted(x, output_size)
         if not x.is_floating_point():
@@ -330,10 +331,10 @@ def _sides(output_size: int | Sequence[int | None]) -> tuple[int | None, int | N
 
 
 def greatest_error(input_size: Sequence[int], output_size: Sequence[int]) -> float:
-    """How far computed pooling can be from adaptive pooling, as a part of the map's range (highest minus lowest).
+    """The largest possible difference between computed and adaptive pooling, as a fraction of the map's range.
 
-    Both are weighted averages, so their difference is a weighting that sums to 0; it is largest where the map is
-    highest under its positive weights and lowest under its negative ones.
+    Both are weighted averages, so the weights of their difference sum to 0. It is largest if the map has its highest
+    value under all positive weights and its lowest under all negative ones.
 
     Args:
         input_size, output_size: (height, width) in pixels.
@@ -360,7 +361,7 @@ def greatest_error(input_size: Sequence[int], output_size: Sequence[int]) -> flo
 
 
 def inexact_sentence(input_size: Sequence[int], output_size: Sequence[int]) -> str:
-    """The warning where computed pooling of these sizes is not adaptive pooling."""
+    """The warning for sizes at which computed pooling is not adaptive pooling."""
     (height, width), (out_height, out_width) = input_size, output_size
     return (
         f"computed pooling of {height}x{width} to {out_height}x{out_width} is not adaptive pooling: values can differ "
@@ -388,7 +389,7 @@ def make_pool(mode: str, ratio: int | None = None) -> AvgPool:
 
     Args:
         mode: "adaptive", "computed" or "exact".
-        ratio: the constant ratio of the sides, where it is known; only `ComputedAvgPool` uses it.
+        ratio: the constant ratio of the sides, if known; only `ComputedAvgPool` uses it.
 
     Raises:
         ValueError: the mode is unknown.
@@ -401,11 +402,11 @@ def make_pool(mode: str, ratio: int | None = None) -> AvgPool:
 
 
 def pool_mode(module: nn.Module) -> str | None:
-    """The mode of a pooling module of this file, or of a public weighting that pools inside; None for all others."""
+    """The mode of one of this file's pooling modules, or of a public weighting module; None for all others."""
     for mode, kind in _POOLS.items():
         if isinstance(module, kind):
             return mode
-    # Public code pools in the weighting's forward, by a function; ours holds modules, and so does a changed one.
+    # Public code calls a pooling function in the weighting's forward; ours holds modules, as does a converted one.
     public = type(module).__name__ == PUBLIC_WEIGHTING and not hasattr(module, "pools")
     return "adaptive" if public else getattr(module, "fixed_pooling", None)
 
@@ -414,7 +415,7 @@ def pool_mode(module: nn.Module) -> str | None:
 
 
 class GlobalAvgPool(nn.Module):
-    """The average of the whole map: adaptive pooling to one pixel, whatever the size before."""
+    """The average of the whole map, which is adaptive pooling to one pixel at any input size."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, 1, 1), or the same without N."""
@@ -422,7 +423,7 @@ class GlobalAvgPool(nn.Module):
 
 
 class OneAxis(nn.Module):
-    """A pooling of maps applied to sequences, for the place of a `torch.nn.AdaptiveAvgPool1d`."""
+    """A pooling of maps applied to sequences; it replaces a `torch.nn.AdaptiveAvgPool1d`."""
 
     def __init__(self, pool: nn.Module) -> None:
         super().__init__()
@@ -435,14 +436,14 @@ class OneAxis(nn.Module):
 
 @dataclass(frozen=True)
 class Replaced:
-    """One adaptive pooling of a network, and what `replace_adaptive_pooling` made of it.
+    """One adaptive pooling in a network, and its replacement by `replace_adaptive_pooling`.
 
     Attributes:
         name: its dotted name.
-        input_size: the sides before pooling, as the example showed them; () if it did not run.
+        input_size: the sides before pooling, as seen with the example; () if it did not run.
         output_size: the sides after pooling.
-        mode: "global", "computed" or "exact"; "unchanged" if it was left as it was.
-        reason: why.
+        mode: "global", "computed" or "exact"; "unchanged" if it was not replaced.
+        reason: why this mode was chosen.
     """
 
     name: str
@@ -453,7 +454,7 @@ class Replaced:
 
 
 class Replacements(list[Replaced]):
-    """What `replace_adaptive_pooling` did; printing it gives a table."""
+    """The rows that `replace_adaptive_pooling` returns; `print` shows them as a table."""
 
     def __str__(self) -> str:
         if not self:
@@ -477,23 +478,24 @@ _ADAPTIVE_CALLS = {
 
 
 def replace_adaptive_pooling(module: nn.Module, example: Tensor | Sequence[Any]) -> Replacements:
-    """Replace every adaptive average pooling of a network, in place, by the cheapest form with the same values.
+    """Replace every adaptive average pooling in a network, in place, by the cheapest form with the same values.
 
-    The example runs through the network once to show the sizes. A pooling to one pixel becomes a mean; one whose
-    windows are all alike (`is_exact`) becomes plain average pooling, whose kernel and stride follow from the sizes of
-    each call; all others become two products with constant matrices. Nothing here has weights, so the state dict
-    stays. At sizes other than the example's the plain form may not be exact; then it warns (`ComputedAvgPool`).
+    The example runs through the network once to find the sizes. A pooling to one pixel becomes a mean. If all windows
+    have the same length (`is_exact`), the pooling becomes plain average pooling, whose kernel and stride follow from
+    the sizes at each call. All others become two products with constant matrices. None of these has weights, so the
+    state dict does not change. At other sizes than the example's the plain form may not be exact; it then warns
+    (`ComputedAvgPool`).
 
-    `torch.nn.AdaptiveAvgPool2d` and `AdaptiveAvgPool1d` are replaced. What runs and cannot be is listed as "unchanged",
-    with the module that it runs in: calls of the function, three-dimensional pooling, and modules of other classes.
-    A Lite-HRNet of the public repositories calls the function: use `litehrnet.make_exportable`.
+    `torch.nn.AdaptiveAvgPool2d` and `AdaptiveAvgPool1d` are replaced. Adaptive pooling that runs in any other way (calls
+    of the function, three-dimensional pooling, modules of other classes) is listed as "unchanged", with the module that
+    it runs in. The Lite-HRNet of the public repositories calls the function; use `litehrnet.make_exportable`.
 
     Args:
         module: any network.
         example: an input, or the inputs as a tuple or a list.
 
     Returns:
-        One row per pooling; `print` shows them as a table.
+        One row per pooling; `print` shows a table.
 
     Raises:
         ValueError: `module` is itself an adaptive pooling, which cannot be replaced in place.
@@ -542,7 +544,7 @@ def replace_adaptive_pooling(module: nn.Module, example: Tensor | Sequence[Any])
 def _replacement(
     name: str, part: nn.Module, seen: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]
 ) -> tuple[Replaced, nn.Module | None]:
-    """The row of one pooling module, and what takes its place."""
+    """The row for one pooling module, and the module that replaces it."""
     flat = isinstance(part, nn.AdaptiveAvgPool1d)
     asked: Any = part.output_size
     if flat:
@@ -564,7 +566,7 @@ def _replacement(
 
 
 def _run_quietly(module: nn.Module, inputs: Sequence[Any]) -> None:
-    """Run a network once in eval mode, without gradients; every part's mode is restored."""
+    """Run a network once in eval mode, without gradients, and restore the mode of every part."""
     modes = {part: part.training for part in module.modules()}
     try:
         module.eval()
@@ -576,7 +578,7 @@ def _run_quietly(module: nn.Module, inputs: Sequence[Any]) -> None:
 
 
 def _left_calls(module: nn.Module, inputs: Sequence[Any]) -> list[Replaced]:
-    """Adaptive average pooling that still runs, with the name of the module that calls it."""
+    """The adaptive average pooling that still runs, with the names of the modules that call it."""
     rows: dict[tuple[str, str], Replaced] = {}
     inside = [""]
 
