@@ -245,8 +245,8 @@ class ComputedAvgPool(AvgPool):
 
     The first call of a module whose result differs from adaptive pooling (`is_exact`) warns, with the greatest error.
 
-    Under ``torch.export`` with free sizes, a pooling with a ratio follows the sizes as adaptive pooling does, so they may
-    be declared in any way. If `divides` is set (`litehrnet.model.declare_multiples`), it needs no size at all.
+    Under ``torch.export`` with free sizes, a pooling with a ratio follows the sizes as adaptive pooling does, so they
+    may be declared in any way. If `divides` is set (`litehrnet.model.declare_multiples`), it needs no size at all.
 
     Args:
         output_size: as in `AvgPool`.
@@ -486,9 +486,10 @@ def replace_adaptive_pooling(module: nn.Module, example: Tensor | Sequence[Any])
     state dict does not change. At other sizes than the example's the plain form may not be exact; it then warns
     (`ComputedAvgPool`).
 
-    `torch.nn.AdaptiveAvgPool2d` and `AdaptiveAvgPool1d` are replaced. Adaptive pooling that runs in any other way (calls
-    of the function, three-dimensional pooling, modules of other classes) is listed as "unchanged", with the module that
-    it runs in. The Lite-HRNet of the public repositories calls the function; use `litehrnet.make_exportable`.
+    `torch.nn.AdaptiveAvgPool2d` and `AdaptiveAvgPool1d` are replaced. Adaptive pooling that runs in any other way
+    (calls of the function, three-dimensional pooling, modules of other classes) is listed as "unchanged", with the
+    module that it runs in. The Lite-HRNet of the public repositories calls the function; for that one, use
+    `litehrnet.make_exportable`.
 
     Args:
         module: any network.
