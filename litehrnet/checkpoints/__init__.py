@@ -1,4 +1,4 @@
-"""Everybody's weights: bundled ones, public ones, and whatever file a reader brings.
+"""Loading weights: the bundled ones, the public ones, and any file of your own.
 
 `joints.py` needs no torch, so everything here is imported on first use (PEP 562).
 """

@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself beside the weights: its joints, and the size that it was trained at.
+"""What a checkpoint says about itself besides the weights: its joints, and the size that it was trained at.
 
 mmpose 1.x stores the joints as `dataset_meta` and its configuration as text; mmpose 0.x and the official repository
 store the text alone, with the joints in it; `save_weights` stores both as metadata. The text is Python source, which is
@@ -20,7 +20,7 @@ from .reading import Contents
 
 __all__ = ["Description", "describe"]
 
-_TEXT_LIMIT = 4_000_000  # letters of a configuration; mmpose's have ten thousand
+_TEXT_LIMIT = 4_000_000  # characters of a configuration; mmpose's have about ten thousand
 _SIZE = re.compile(r"\b(?:image_size|input_size)\s*=\s*[\[(]\s*(\d+)\s*,\s*(\d+)\s*[\])]")  # width before height
 
 
@@ -28,9 +28,9 @@ class Description(NamedTuple):
     """What a checkpoint says about itself.
 
     Attributes:
-        joints: what its heatmaps show, None if unknown.
-        trained_size: height and width, None if unknown.
-        notes: what was said and not understood.
+        joints: the joints that its heatmaps show, or None if unknown.
+        trained_size: height and width, or None if unknown.
+        notes: descriptions that were not understood.
     """
 
     joints: JointSet | None
@@ -39,7 +39,7 @@ class Description(NamedTuple):
 
 
 def describe(contents: Contents, path: Path) -> Description:
-    """Collect what a checkpoint says about itself; what it does not say, or says unclearly, is None."""
+    """Collect what a checkpoint says about itself; anything missing or ambiguous is None."""
     held = contents.held if isinstance(contents.held, Mapping) else {}
     meta: object = held.get("meta")
     meta = meta if isinstance(meta, Mapping) else {}
@@ -53,13 +53,13 @@ def describe(contents: Contents, path: Path) -> Description:
             described = JointSet.from_dict(meta["dataset_meta"])
         elif "dataset_info" in text:
             described = _joints_of_text(text)
-    except (ValueError, RecursionError) as error:  # ValueError: no JSON, too
+    except (ValueError, RecursionError) as error:  # ValueError: also text that is not JSON
         notes.append(f"the joints that {path} describes are not understood: {error}")
     return Description(described, _size(contents.metadata, held, text), notes)
 
 
 def _size(metadata: Mapping[str, str], held: Mapping[Any, Any], text: str) -> tuple[int, int] | None:
-    """Height and width from any of the places where they may be, if they are legal and the only ones."""
+    """Height and width, from wherever the checkpoint keeps them, if they are legal and unambiguous."""
     recipe = held.get("recipe")
     if "size" in metadata:  # our own files
         found: set[tuple[str, ...]] = {tuple(metadata["size"].lower().split("x"))}
@@ -79,7 +79,7 @@ def _joints_of_text(text: str) -> JointSet | None:
     """The joints of a configuration: the value of `dataset_info`, wherever it is assigned or passed."""
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError, MemoryError):  # no Python, or too deep
+    except (SyntaxError, ValueError, MemoryError):  # not Python, or nested too deeply
         return None
     for node in ast.walk(tree):
         names: list[object] = []
@@ -94,7 +94,7 @@ def _joints_of_text(text: str) -> JointSet | None:
 
 
 def _literal(node: ast.expr) -> object:
-    """The value of source that is built of constants, lists, tuples and dicts, `dict(...)` included; else None."""
+    """The value of source code made only of constants, lists, tuples and dicts, `dict(...)` included; else None."""
     if isinstance(node, ast.Constant):
         return node.value
     if isinstance(node, (ast.List, ast.Tuple)):

@@ -36,7 +36,7 @@ _OTHER_SIDE = _LEFT_TO_RIGHT | {right: left for left, right in _LEFT_TO_RIGHT.it
 class JointSet:
     """The joints of a network, in the order of its heatmaps. Joints are numbered from 0.
 
-    Lists are accepted for tuples. Mirror pairs are put in ascending order, and a pair given both ways counts once.
+    Lists are accepted in place of tuples. Mirror pairs are sorted, and a pair given both ways counts once.
 
     Attributes:
         names: one per joint, all different.
@@ -88,7 +88,7 @@ class JointSet:
         return order
 
     def to_dict(self) -> dict[str, object]:
-        """Lists and strings only, as `from_dict` reads them and JSON stores them."""
+        """The set as lists and strings, which JSON can store and `from_dict` reads."""
         return {
             "names": list(self.names),
             "skeleton": [list(bone) for bone in self.skeleton],
@@ -98,11 +98,11 @@ class JointSet:
 
     @classmethod
     def from_json(cls, path: str | Path) -> JointSet:
-        """Read a JSON file; `from_dict` lists the forms that it may have.
+        """Read a JSON file in any of the forms that `from_dict` lists.
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: the file is not JSON, or describes no joints; the sentence names the file.
+            ValueError: the file is not JSON, or describes no joints; the message names the file.
         """
         path = Path(path)
         try:
@@ -165,7 +165,7 @@ def mirror_pairs(names: Sequence[str]) -> Pairs:
 
 
 def find_joints(name_or_path: str | Path) -> JointSet:
-    """A joint set by its name in `JOINT_SETS`, or from a JSON file; a file goes before a name.
+    """A joint set by its name in `JOINT_SETS`, or from a JSON file; if both exist, the file is taken.
 
     Raises:
         ValueError: neither a name nor a file, or the file describes no joints.
@@ -265,7 +265,7 @@ def _one_category(categories: Sequence[object]) -> object:
 
 
 def _by_number(part: str, held: object) -> Iterable[Any]:
-    """The values of {0: ..., 1: ...} in order; JSON has made strings of the numbers."""
+    """The values of {0: ..., 1: ...} in order; JSON turns the numbers into strings."""
     if not isinstance(held, Mapping):
         raise ValueError(f"{part} must be an object with a number for each entry, got {type(held).__name__}")
     try:
@@ -295,7 +295,7 @@ def _of_dataset_info(held: Mapping[str, Any]) -> JointSet:
 
 
 def _rounded(sigmas: object) -> object:
-    """Sigmas as they were typed: mmpose stores 0.026 as the float32 number 0.025999999."""
+    """Sigmas as they were written: mmpose stores 0.026 as the float32 number 0.025999999."""
     if isinstance(sigmas, np.ndarray) and sigmas.dtype == np.float32:
         return [float(f"{sigma:.7g}") for sigma in sigmas.ravel()]
     return sigmas
@@ -345,8 +345,8 @@ _HAND = JointSet(("wrist", *_HAND_NAMES), _fingers(root=0, first=1), (), _HAND_S
 
 _FACE = JointSet(tuple(f"face {i}" for i in range(68)), (), _FACE_PAIRS, _FACE_SIGMAS)
 
-# 17 of COCO, 6 of the feet, 68 of the face, 21 of each hand. The fingers hang on COCO's wrists; the hands' own roots,
-# joints 91 and 112, are at the same place and have no bone.
+# 17 of COCO, 6 of the feet, 68 of the face, 21 of each hand. The fingers are joined to COCO's wrists; the hands' own
+# roots, joints 91 and 112, are at the same place and have no bone.
 _WHOLE_BODY_NAMES = (
     *COCO_NAMES, *_FEET_NAMES, *_FACE.names,
     *(f"{side} {part}" for side in ("left", "right") for part in ("hand root", *_HAND_NAMES)),

@@ -7,8 +7,8 @@ Trainers wrap the same entries in different containers and prefixes::
     module.backbone.stem.  model.backbone.stem.  net.stem.         DataParallel, Lightning, a bare backbone
     keypoint_head.final_layer.  head.final_layer.                  official repository and mmpose 0.x; mmpose 1.x
 
-Instead of a list of all containers, the whole checkpoint is searched for entries under `stem.`; then the names are
-brought to the form of mmpose 1.x, which is ours, too.
+There is no list of all containers. Instead, the whole checkpoint is searched for entries under `stem.`, and their names
+are converted to those of mmpose 1.x, which this package uses too.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ __all__ = ["FoundState", "find_state"]
 _DEPTH = 5  # of containers within containers
 _STEM = re.compile(r"((?:[^.]+\.)*?)(?:backbone\.)?stem\.(?:conv1|branch1|expand_conv|depthwise_conv|linear_conv)\.")
 _AVERAGED = re.compile(r"(?:^|_)(?:ema|averaged?|avg|swa)(?:_|$)")
-# Which of several sets of raw weights is meant, if the file does not say.
+# Which of several sets of raw weights to take, if the file does not say.
 _USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network")
 _STATISTICS = (".running_mean", ".running_var", ".num_batches_tracked")
-# Parts of a name that a wrapper adds, at any depth.
+# Parts of names that wrappers add, at any depth.
 _WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 _HEADS = ("head.", "keypoint_head.", "final_layer.")
 _BACKBONE = ("stem.", "stage0.", "stage1.", "stage2.", "transition0.", "transition1.", "transition2.", "head_layer.")
-# Not the network's: mmengine's normalisation of images, the counters of averaged models, and the raw weights that
-# mmcv's EMA hook keeps as buffers.
+# Entries that do not belong to the network: mmengine's normalisation of images, the counters of averaged models, and
+# the raw weights that mmcv's EMA hook keeps as buffers.
 _MMCV_EMA = ("ema_backbone_", "ema_keypoint_head_", "ema_head_")
 _IGNORED = ("data_preprocessor.", "n_averaged", *_MMCV_EMA)
 
@@ -45,7 +45,7 @@ class FoundState:
     """The weights of a checkpoint.
 
     Attributes:
-        entries: in our names; not yet checked to be tensors.
+        entries: by our names; not yet checked to be tensors.
         notes: which of several sets of weights was taken, and why.
     """
 
@@ -71,16 +71,16 @@ class _Place:
 
 
 def find_state(held: object, path: Path) -> FoundState:
-    """The network's weights from whatever a checkpoint holds.
+    """Find the network's weights in a checkpoint of any layout.
 
-    Averaged weights (EMA) go before raw ones.
+    Averaged weights (EMA) are preferred to raw ones.
 
     Args:
-        held: what `read_file` gave.
-        path: the file, for the sentences.
+        held: what `read_file` returned.
+        path: the file, for the messages.
 
     Raises:
-        ValueError: it holds no weights of this network, or several sets of them and no sign which is meant.
+        ValueError: it holds no weights of this network, or several sets of them and no sign of which to take.
     """
     places = list(_places(held))
     if not places:
@@ -89,7 +89,7 @@ def find_state(held: object, path: Path) -> FoundState:
     entries = _our_names(place, places, path)
     raw = [other for other in places if not other.averaged]
     if place.averaged and len(raw) == 1:
-        # Some trainers average the parameters alone, and use them with the raw network's running statistics.
+        # Some trainers average only the parameters, and use them with the raw network's running statistics.
         others = _our_names(raw[0], places, path).items()
         missing = {key: value for key, value in others if key.endswith(_STATISTICS) and key not in entries}
         entries |= missing
@@ -107,7 +107,7 @@ def find_state(held: object, path: Path) -> FoundState:
 
 
 def _places(held: object, container: tuple[str, ...] = (), seen: frozenset[int] = frozenset()) -> Iterator[_Place]:
-    """Every set of the network's weights, wherever it is."""
+    """Every set of the network's weights, anywhere in the checkpoint."""
     if not isinstance(held, Mapping) or len(container) > _DEPTH or id(held) in seen:
         return
     prefixes: dict[str, None] = {}
@@ -164,7 +164,7 @@ def _is_mmengine(held: object) -> bool:
 
 
 def _what_it_holds(held: object, path: Path) -> str:
-    """The sentence for a checkpoint without weights of this network."""
+    """The message for a checkpoint without weights of this network."""
     if not isinstance(held, Mapping):
         return f"{path} holds a {type(held).__name__}, not a state dict; save model.state_dict()"
     states = [held, *(value for value in held.values() if isinstance(value, Mapping))]
@@ -186,7 +186,7 @@ def _without_wrappers(name: object) -> str:
 
 
 def _our_names(place: _Place, places: list[_Place], path: Path) -> dict[str, object]:
-    """The entries of one set of weights by our names; what a trainer keeps beside the network is left out."""
+    """The entries of one set of weights by our names, without what a trainer stores besides the network."""
     others = [other.prefix for other in places if other.container == place.container and other.prefix != place.prefix]
     named = [(_without_wrappers(name), value) for name, value in place.entries.items()]
     inside = [(name.removeprefix(place.prefix), value) for name, value in named if name.startswith(place.prefix)]

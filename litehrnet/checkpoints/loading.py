@@ -1,4 +1,4 @@
-"""Weights into a model: from a file, or by name."""
+"""Loading weights into a model, from a file or by name."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class CheckpointNote(UserWarning):
-    """What was decided while loading: which of two sets of weights was taken, or that a head is new.
+    """A decision made while loading: which of two sets of weights was taken, or that a head is new.
 
-    A warning of its own kind, so that `warnings.simplefilter("ignore", CheckpointNote)` suppresses these alone.
+    It is a separate class of warning, so `warnings.simplefilter("ignore", CheckpointNote)` suppresses only these.
     """
 
 
@@ -41,24 +41,24 @@ class _Checkpoint(NamedTuple):
 
 
 def load_checkpoint(model: Model, path: str | Path) -> Model:
-    """Fill `model` with the weights of a file, and return it; it stays in the mode (train or eval) it is in.
+    """Load the weights of a file into `model`, and return it; its mode (train or eval) does not change.
 
     Args:
-        model: from `create_model`, of the variant and the number of joints that the file holds; also inside
+        model: from `create_model`, with the same variant and number of joints as the file; it may also be wrapped in
             DataParallel, DistributedDataParallel or torch.compile.
-        path: a checkpoint of any kind: `.pth`, `.pt`, `.ckpt` or `.safetensors`, of the official repository, mmpose 0.x
-            or 1.x, Lightning or one's own trainer. Averaged weights (EMA) go before raw ones.
+        path: a checkpoint of any kind: `.pth`, `.pt`, `.ckpt` or `.safetensors`, from the official repository, mmpose
+            0.x or 1.x, Lightning or your own trainer. Averaged weights (EMA) are preferred to raw ones.
 
     Returns:
-        The same model, with `trained_size` as the file has it, and its `joints`, if the file describes them.
+        The same model, with the file's `trained_size`, and with `joints` if the file describes them.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is no checkpoint of this network, or `model` is none; one sentence says what it is, or one
-            table which entries are missing, unexpected or of another shape. The model is then as it was.
+        ValueError: the file is not a checkpoint of this network, or `model` is not one; the message says what it is, or
+            lists the entries that are missing, unexpected or of another shape. The model is not changed.
 
     Warns:
-        CheckpointNote: the file holds several sets of weights; it says which was taken.
+        CheckpointNote: the file holds several sets of weights; the note says which was taken.
     """
     network = plain_model(model, "load_checkpoint fills")
     checkpoint = _read(path)
@@ -71,18 +71,19 @@ def load_checkpoint(model: Model, path: str | Path) -> Model:
 
 
 def from_checkpoint(path: str | Path, num_joints: int | None = None) -> LiteHRNet:
-    """Build the model that a file holds: names and shapes say which variant it is, and how many joints it has.
+    """Build the model that a file holds; the variant and the number of joints are inferred from names and shapes.
 
     Args:
         path: as for `load_checkpoint`.
-        num_joints: another number of joints than the file has. The backbone is kept, and the head is new: flat, so that
-            it has to be trained, and the same at every call. A file with a backbone alone needs it.
+        num_joints: a different number of joints than the file has. The backbone is kept and the head is new. It gives
+            nearly flat heatmaps, the same at every call, until it is trained. Required for a file that holds only a
+            backbone.
 
     Returns:
-        The filled model, in eval mode, with its `joints` and `trained_size`, if the file knows them.
+        The model with its weights, in eval mode, with `joints` and `trained_size` if the file gives them.
 
     Raises:
-        FileNotFoundError, ValueError: as `load_checkpoint`.
+        FileNotFoundError, ValueError: as for `load_checkpoint`.
 
     Warns:
         CheckpointNote: the head is new, or the file holds several sets of weights.
@@ -123,17 +124,17 @@ def load_pretrained(name: str = "litehrnet18", num_joints: int | None = None) ->
     """Weights by name: those that come with the package, or a public file, downloaded once.
 
     Args:
-        name: "litehrnet18" (bundled, at once and offline; data/litehrnet18_256x192.md describes them), or a key of
-            `PUBLIC`, such as "litehrnet18_coco_256x192".
+        name: "litehrnet18" (bundled, so it works offline; data/litehrnet18_256x192.md describes these weights), or a
+            key of `PUBLIC`, such as "litehrnet18_coco_256x192".
         num_joints: as for `from_checkpoint`.
 
     Returns:
-        The filled model, in eval mode, with its `joints` and `trained_size`.
+        The model with its weights, in eval mode, with `joints` and `trained_size`.
 
     Raises:
-        ValueError: the name is unknown, or the file that came is not the one that its authors published.
-        ConnectionError: the file is not in torch's hub cache and could not be downloaded; the sentence names the
-            address, and where to put the file by hand.
+        ValueError: the name is unknown, or the downloaded file is not the one that its authors published.
+        ConnectionError: the file is not in torch's hub cache and could not be downloaded; the message gives the
+            address, and the place to put the file by hand.
 
     Warns:
         CheckpointNote: the head is new.
@@ -178,7 +179,7 @@ def _take_description(model: LiteHRNet, checkpoint: _Checkpoint) -> None:
 
 
 def _flatten_head(model: LiteHRNet) -> None:
-    """A head to begin training with: nearly flat heatmaps, the same ones each time."""
+    """A head to start training with: nearly flat heatmaps, the same each time."""
     final = model.head.final_layer
     nn.init.normal_(final.weight, std=0.001, generator=torch.Generator().manual_seed(0))
     if final.bias is not None:

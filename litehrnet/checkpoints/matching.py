@@ -1,4 +1,4 @@
-"""Which network a set of weights belongs to, and whether it fits: names, shapes and values, all before loading."""
+"""Which network a set of weights belongs to, and whether it fits: names, shapes and values, checked before loading."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _SHOWN = 6  # rows of each kind in an error's table
 
 
 def plain_model(model: nn.Module, doing: str) -> LiteHRNet:
-    """The `LiteHRNet` itself, out of DataParallel, DistributedDataParallel and torch.compile.
+    """The `LiteHRNet` itself, unwrapped from DataParallel, DistributedDataParallel and torch.compile.
 
     Args:
-        model: what the caller was given.
-        doing: the beginning of the sentence, such as "load_checkpoint fills".
+        model: the argument that the caller received.
+        doing: the beginning of the message, such as "load_checkpoint fills".
 
     Raises:
         ValueError: it is another network, or a fused one.
@@ -42,10 +42,10 @@ def plain_model(model: nn.Module, doing: str) -> LiteHRNet:
 
 
 def infer_variant(entries: Mapping[str, Any], path: Path) -> Variant:
-    """The row of `VARIANTS` that the names and shapes belong to.
+    """The row of `VARIANTS` that fits the names and shapes.
 
     Raises:
-        ValueError: none of them; the sentence describes what there is.
+        ValueError: none of them fits; the message describes what the file holds.
     """
     modules = tuple(
         len({key.split(".")[2] for key in entries if key.startswith(stage)}) for stage in _STAGES
@@ -62,16 +62,16 @@ def infer_variant(entries: Mapping[str, Any], path: Path) -> Variant:
 
 
 def infer_joints(entries: Mapping[str, Any]) -> int | None:
-    """How many heatmaps the head gives; None for a backbone alone."""
+    """How many heatmaps the head returns; None if there is only a backbone."""
     shape = _shape_of(entries.get(FINAL))
     return shape[0] if len(shape) == 4 and shape[0] > 0 else None
 
 
 def fitting_state(entries: Mapping[str, Any], model: LiteHRNet, path: Path) -> dict[str, Tensor]:
-    """The entries as tensors that `model` can take as they are; counters that very old files lack are added.
+    """The entries as tensors that `model` can load directly; counters that very old files lack are added.
 
     Raises:
-        ValueError: something does not fit: one table of the names and shapes, or one sentence on the values.
+        ValueError: something does not fit; the message is a table of names and shapes, or a sentence on the values.
     """
     own = model.state_dict()
     state = {**{key: torch.tensor(0) for key in own if key.endswith(_COUNTER)}, **entries}
@@ -95,7 +95,7 @@ def fitting_state(entries: Mapping[str, Any], model: LiteHRNet, path: Path) -> d
 
 
 def _usable(state: Mapping[str, Any], own: Mapping[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """Every entry in the model's type, or a sentence that names the first entry that cannot be."""
+    """Convert every entry to the model's type, or say which is the first that cannot be converted."""
     converted, problems = {}, {}
     for key, value in state.items():
         value = _as_tensor(value)
@@ -113,10 +113,10 @@ def _usable(state: Mapping[str, Any], own: Mapping[str, Tensor], path: Path) -> 
 
 
 def _as_tensor(value: Any) -> Any:
-    """NumPy's arrays and numbers as tensors; anything else as it is."""
+    """Convert NumPy arrays and numbers to tensors; return anything else unchanged."""
     if isinstance(value, (np.ndarray, np.number)) and np.asarray(value).dtype.kind in "biufc":
         try:
-            return torch.from_numpy(np.array(value))  # a copy: torch warns of one that cannot be written to
+            return torch.from_numpy(np.array(value))  # a copy, because torch warns about read-only arrays
         except TypeError:  # a type that torch does not have, such as longdouble
             return value
     return value
@@ -138,8 +138,8 @@ def _wrong_kind(key: str, value: Any) -> str:
 
 
 def _wrong_values(key: str, value: Tensor, converted: Tensor) -> str:
-    """Why the values are no weights, or "" if they are; `converted` is in the model's type."""
-    wide = value.detach().to(torch.float64)  # isfinite does not know every small type
+    """Why the values cannot be weights, or "" if they can; `converted` is in the model's type."""
+    wide = value.detach().to(torch.float64)  # isfinite does not support every small type
     if not wide.isfinite().all():
         low = value.dtype == torch.float16 and key.endswith("running_var")
         hint = "; float16 ends at 65504, so save the weights again from the float32 model" if low else ""
@@ -158,7 +158,7 @@ def _wrong_values(key: str, value: Tensor, converted: Tensor) -> str:
 
 
 def _hint(entries: Mapping[str, Any], model: LiteHRNet, path: Path) -> str:
-    """What the file holds, if it is another model."""
+    """What the file holds, if it is a different model."""
     try:
         name = infer_variant(entries, path).name
     except ValueError:
@@ -189,7 +189,7 @@ def _is_array(value: object) -> bool:
 
 
 def _shape_of(value: object) -> tuple[int, ...]:
-    """The shape of a dense entry; () for a number, for what is no tensor, and for what has no single shape."""
+    """The shape of a dense entry; () for a number, and for anything that is not a tensor or has no single shape."""
     if isinstance(value, Tensor):
         return () if value.is_nested else tuple(value.shape)
     return value.shape if isinstance(value, np.ndarray) else ()

@@ -1,6 +1,6 @@
-"""The public checkpoints: where their authors publish them, and fetching one once, with its hash checked.
+"""The public checkpoints: where their authors publish them, and a download with a cache and a check of the hash.
 
-The package never needs them; its own weights come with it (`litehrnet.load_pretrained("litehrnet18")`).
+The package does not need them; it comes with weights of its own (`litehrnet.load_pretrained("litehrnet18")`).
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def fetch(public: PublicFile) -> Path:
     """The public file in torch's hub cache, downloaded if it is not there yet; its hash is checked either way.
 
     Raises:
-        ValueError: the file that came, or that was there, is not the published one.
-        ConnectionError: it could not be downloaded; the sentence names the address and where to put the file by hand.
+        ValueError: the downloaded or cached file is not the published one.
+        ConnectionError: it could not be downloaded; the message says where to get the file and where to put it.
     """
     path = Path(torch.hub.get_dir()) / "checkpoints" / public.file_name
     if path.exists():
@@ -86,7 +86,7 @@ def fetch(public: PublicFile) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _patience(_PATIENCE):
             torch.hub.download_url_to_file(public.url, str(path), hash_prefix=public.hash_prefix, progress=True)
-    except RuntimeError as error:  # what torch raises for a wrong hash, which a cut connection leads to as well
+    except RuntimeError as error:  # torch raises it for a wrong hash, which a lost connection also causes
         raise ValueError(
             f"{public.file_name} arrived incomplete or changed, nothing was kept ({first_line(error)}); {by_hand}"
         ) from error

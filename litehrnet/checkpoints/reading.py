@@ -1,9 +1,9 @@
-"""Reading a weights file without running code from it, whatever the file is.
+"""Reading a weights file of any kind without running code from it.
 
-A `.pth` file is a pickle, and a pickle can name any function to be called. Every file is therefore read with torch's
-restricted reader (`weights_only=True`), which calls only what rebuilds tensors, and the stand-ins listed below: inert
-ones for the objects that trainers put beside the weights, and careful ones for NumPy's arrays and numbers. Everything
-else is refused by name.
+A `.pth` file is a pickle, and a pickle can call any function by name. Every file is therefore read with torch's
+restricted reader (`weights_only=True`). It calls only the functions that rebuild tensors, and the stand-ins listed
+below: inert ones for the objects that trainers store with the weights, and careful ones for NumPy's arrays and numbers.
+Everything else is refused, and the message names it.
 
 The kind of a file is inferred from its content; its name does not matter.
 """
@@ -40,11 +40,12 @@ class Contents(NamedTuple):
 
 
 def read_file(path: Path) -> Contents:
-    """Whatever a weights file holds, read without running code from it.
+    """Read a weights file of any kind without running code from it.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: it is no weights file, is damaged, or holds what could run code; one sentence says which.
+        ValueError: it is not a weights file, is damaged, or contains something that could run code; the message says
+            which.
     """
     if not path.exists():
         raise FileNotFoundError(f"no checkpoint {path}")
@@ -138,7 +139,7 @@ def _read_safetensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 class _Inert:
-    """Takes the place of an object that is of no use here: accepts any arguments and any state, and keeps nothing."""
+    """Stands in for an object that is not needed: accepts any arguments and any state, and keeps nothing."""
 
     def __new__(cls, *_: object, **__: object) -> _Inert:
         return super().__new__(cls)
@@ -148,32 +149,32 @@ class _Inert:
 
 
 class _PlainDict:
-    """Takes the place of the subclasses of dict: a call gives an OrderedDict, which torch's reader can fill."""
+    """Stands in for subclasses of dict: a call returns an OrderedDict, which torch's reader can fill."""
 
     def __new__(cls, *items: Any, **_: object) -> OrderedDict[object, object]:  # type: ignore[misc]
         return OrderedDict(items[0]) if items and isinstance(items[0], dict) else OrderedDict()
 
 
 def _plain_list(*_: object) -> list[object]:
-    """Takes the place of the classes that are filled like a list, such as deque."""
+    """Stands in for classes that are filled like a list, such as deque."""
     return []
 
 
 def _no_bytes(*_: object) -> bytes:
-    """Takes the place of `bytes`, which the pickles of torch.save call for empty bytes only."""
+    """Stands in for `bytes`, which the pickles of torch.save call only for empty bytes."""
     return b""
 
 
 def _attribute(*_: object) -> _Inert:
-    """Takes the place of `getattr`, by which pickle names the methods of a class; mmengine's HistoryBuffer has some."""
+    """Stands in for `getattr`, with which pickle names methods of a class, as in mmengine's HistoryBuffer."""
     return _Inert()
 
 
 class _NumberType:
-    """Takes the place of `numpy.dtype`, for types of numbers only.
+    """Stands in for `numpy.dtype`, for types of numbers only.
 
-    NumPy's own unpickling believes whatever flags and sizes a pickle gives, and thereby any address for an object. Here
-    the type is made from its short name instead, such as "f4"; `plain` is None for all that is not numbers.
+    NumPy's own unpickling trusts any flags and sizes in a pickle, and so accepts any address as an object. Here the
+    type is built from its short name instead, such as "f4"; `plain` is None for anything but numbers.
     """
 
     def __init__(self, code: Any = "", *_: object) -> None:
@@ -186,7 +187,7 @@ class _NumberType:
 
 
 class _Numbers(np.ndarray):
-    """Takes the place of an array, and of the function that rebuilds one; it stays empty unless it holds numbers."""
+    """Stands in for an array, and for the function that rebuilds one; it stays empty unless it holds numbers."""
 
     def __new__(cls, *_: object) -> _Numbers:
         return np.zeros(0).view(cls)
@@ -199,7 +200,7 @@ class _Numbers(np.ndarray):
 
 
 def _number(kind: object, value: object = None, *_: object) -> object:
-    """Takes the place of what rebuilds a NumPy number."""
+    """Stands in for the function that rebuilds a NumPy number."""
     if isinstance(kind, _NumberType) and kind.plain is not None and isinstance(value, bytes):
         return np.frombuffer(value, kind.plain, count=1)[0]
     return _Inert()
@@ -270,7 +271,7 @@ def _read_pickle(path: Path, protocol: int) -> object:
 
 
 def _why(path: Path, protocol: int, error: Exception) -> str:
-    """The sentence for what torch's reader did not read."""
+    """The message for a file that torch's reader refused."""
     reason = str(error).rpartition("WeightsUnpickler error: ")[2]
     met = re.search(r"GLOBAL (.+?) (?:was not an allowed|whose module)", reason, re.DOTALL)
     met = met or re.search(r"<(?:class|function|built-in function) '?([^'> ]+)", reason)
@@ -294,5 +295,5 @@ def _damaged(path: Path, error: BaseException) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text from a file, without control characters and not too long."""
+    """Text from a file, without control characters and shortened."""
     return "".join(letter if letter.isprintable() else "?" for letter in text)[:160]

@@ -19,15 +19,15 @@ def save_weights(model: nn.Module, path: str | Path, **metadata: str) -> Path:
     Args:
         model: whose weights to write; a `LiteHRNet`, also inside DataParallel or compiled.
         path: the file, which appears only when it is whole.
-        metadata: text to carry along, which `read_metadata` gives back. The variant and the number of joints are added,
-            and if the model knows them, its `joints` and its `trained_size`, which loading restores.
+        metadata: text to store in the file, which `read_metadata` returns. The variant and the number of joints are
+            added, and so are the model's `joints` and `trained_size` if it has them; loading restores these.
 
     Returns:
         The path.
 
     Raises:
-        ValueError: `model` is no `LiteHRNet`, a weight is NaN, infinite or too large for its type in the file (float16
-            ends at 65504), or a piece of metadata is not text.
+        ValueError: `model` is not a `LiteHRNet`; a weight is NaN, infinite or too large for its type in the file
+            (float16 ends at 65504); or a piece of metadata is not text.
     """
     from safetensors.torch import save
 

@@ -1,7 +1,7 @@
-"""How fast files are, compared in turn, and where their time goes.
+"""How fast files run compared with each other, and where the time goes.
 
-`bench` compares files; `timing` says how time is taken, `statistics` how sure one may be, `profile` what ONNX Runtime
-spends its time on.
+`bench` compares files. `timing` explains how time is measured, `statistics` how certain the results are, and `profile`
+where ONNX Runtime spends its time.
 """
 
 from .compare import bench, compare

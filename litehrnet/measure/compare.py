@@ -1,4 +1,4 @@
-"""Speed as paired ratios, with the parity of each file beside it. `litehrnet.measure.timing` says how time is taken."""
+"""Speed as paired ratios, with the parity of each file. `litehrnet.measure.timing` explains how time is measured."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ def compare(
     rounds: int = 10,
     files: Mapping[str, Path] | None = None,
 ) -> list[Row]:
-    """Time functions of one input in turn, and compare what they answer.
+    """Time functions of one input in turn, and compare their results.
 
     Args:
-        loaders: name to what loads a model and returns its function; the first is the baseline of the ratios.
+        loaders: from each name to a function that loads the model and returns it; the first is the baseline.
         images: (N, 3, H, W) float32.
-        expected: the heatmaps that they should give; the first one's answer by default.
+        expected: the heatmaps that they should return; by default those of the first.
         runtime: for the rows.
         threads: for the rows.
         precision: for the rows.
-        sessions: how often every model is loaded.
-        rounds: how often it is run each time.
-        files: name to file, for the size in megabytes.
+        sessions: how many times every model is loaded.
+        rounds: how many times it runs after each load.
+        files: from each name to its file, for the size in megabytes.
     """
     answers = {name: load_one()(images) for name, load_one in loaders.items()}
     if expected is None:
@@ -95,15 +95,15 @@ def bench(
     rounds: int = 10,
     size: Sequence[int] | None = None,
 ) -> Report:
-    """Compare files; the first is the baseline, of the speed and of the heatmaps.
+    """Compare files; the first is the baseline for both the speed and the heatmaps.
 
     Args:
-        models: what `litehrnet.runtimes.load` takes, all for the same input.
-        runtime: one for all files; by default each runs in the one that it is made for.
+        models: files for `litehrnet.runtimes.load`, all with the same input.
+        runtime: one runtime for all files; by default, each file runs in the runtime it was made for.
         precision: what the runtimes may compute in.
-        threads: within an operator.
-        sessions: how often every file is loaded; fewer than six give no 95 % interval.
-        rounds: how often it is run each time.
+        threads: threads within an operator.
+        sessions: how many times every file is loaded; fewer than six give no 95 % interval.
+        rounds: how many times it runs after each load.
         size: (height, width) to run at; by default that of the first file (`litehrnet.runtimes.usual_size`).
 
     Raises:

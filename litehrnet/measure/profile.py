@@ -1,7 +1,7 @@
 """Where the time goes inside ONNX Runtime: one row per kernel, sums by operator, layout reorders, the machine's peaks.
 
-ONNX Runtime rewrites a graph before it runs it. What is listed here is what really ran: fused nodes, and the
-`ReorderInput` and `ReorderOutput` that move tensors into its blocked layout and out of it.
+ONNX Runtime rewrites a graph before it runs it. This module lists what really ran: fused nodes, and the `ReorderInput`
+and `ReorderOutput` nodes that move tensors into its blocked layout and out of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "Kernel", "Peaks", "by_kind", "by_operator", "make_session", "measure_peaks", "profile", "reorders"]
 
-# What an operator is there for; the order of the figures.
+# The purpose of each operator, in the order of the figures.
 KINDS = {
     "convolution": ("Conv", "FusedConv"),
     "reorder": ("ReorderInput", "ReorderOutput"),
@@ -37,15 +37,15 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Kernel:
-    """One node as it ran.
+    """One node that ran.
 
     Attributes:
-        name: of the node in the optimised graph.
+        name: name of the node in the optimised graph.
         op: its operator.
         microseconds: time inside the kernel, the tenth percentile over the runs.
         output: shape of its first output.
         macs: multiply-accumulates of a convolution; 0 for every other operator.
-        bytes: of its inputs, weights and outputs, each counted once.
+        bytes: size of its inputs, weights and outputs, each counted once.
         depthwise: whether it is a convolution with one filter per channel.
     """
 
@@ -59,7 +59,7 @@ class Kernel:
 
     @property
     def kind(self) -> str:
-        """What it is there for: a key of `KINDS`, or "other"."""
+        """Its purpose: a key of `KINDS`, or "other"."""
         return next((kind for kind, ops in KINDS.items() if self.op in ops), "other")
 
 
@@ -83,7 +83,7 @@ def make_session(path: str | Path, threads: int = 1, **settings: object) -> Infe
 
 
 def random_input(session: InferenceSession) -> dict[str, np.ndarray]:
-    """Noise in the shape of a session's one input, always the same.
+    """Noise in the shape of a session's only input, always the same.
 
     Raises:
         ValueError: the input's size is free, so there is no shape to fill.
@@ -96,13 +96,13 @@ def random_input(session: InferenceSession) -> dict[str, np.ndarray]:
 
 
 def profile(path: str | Path, runs: int = 80) -> list[Kernel]:
-    """Run a file `runs` times with ONNX Runtime's profiler, in one thread, and give each node's tenth percentile.
+    """Run a file `runs` times with ONNX Runtime's profiler, in one thread, and return each node's tenth percentile.
 
-    The tenth percentile is steadier than the median where other programs run beside; sums of it compare well.
+    The tenth percentile is steadier than the median when other programs are running, and its sums can be compared.
 
     Args:
         path: an ONNX file of fixed size.
-        runs: how often to run it.
+        runs: how many times to run it.
     """
     with tempfile.TemporaryDirectory() as name:
         session = make_session(path, enable_profiling=True, profile_file_prefix=str(Path(name) / "profile"))
@@ -131,12 +131,12 @@ def _kernel(name: str, microseconds: float, args: dict) -> Kernel:
 
 
 def by_operator(kernels: Sequence[Kernel]) -> dict[str, tuple[int, float]]:
-    """Operator to (how many, milliseconds together), the longest first."""
+    """From each operator to (number of nodes, total milliseconds), the longest first."""
     return _sums(kernels, lambda kernel: kernel.op)
 
 
 def by_kind(kernels: Sequence[Kernel]) -> dict[str, tuple[int, float]]:
-    """Key of `KINDS`, or "other", to (how many, milliseconds together), the longest first."""
+    """From each key of `KINDS`, and "other", to (number of nodes, total milliseconds), the longest first."""
     return _sums(kernels, lambda kernel: kernel.kind)
 
 
@@ -180,7 +180,7 @@ class Peaks:
     cached_copy: float
 
     def least(self, kernel: Kernel) -> float:
-        """Microseconds below which this kernel cannot come: its arithmetic at the peak, or its bytes at cache speed."""
+        """The least microseconds that this kernel can take: its arithmetic at the peak, or its bytes at cache speed."""
         return max(kernel.macs / self.gmacs, kernel.bytes / self.cached_copy) / 1000
 
 
@@ -212,7 +212,7 @@ def measure_peaks(seconds: float = 1.0) -> Peaks:
 
 
 def _best(run: Callable[[], object], seconds: float) -> float:
-    """The shortest of the runs that fit into `seconds`."""
+    """The shortest of the runs that fit in `seconds`."""
     best, end = math.inf, time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What a comparison of models measured: rows, their table, and the file that keeps them."""
+"""The results of comparing models: rows, their table, and the file that stores them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ class Row:
     """One model in one runtime.
 
     Attributes:
-        name: of the model.
-        runtime: what it ran in.
-        threads: within an operator.
+        name: name of the model.
+        runtime: the runtime that it ran in.
+        threads: threads within an operator.
         size: (height, width) of the input.
         milliseconds: median over all rounds of all sessions.
         ratio: how many times as fast as the first model (`litehrnet.measure.statistics.ratios`).
-        low: lower end of that median's interval.
-        high: upper end.
+        low: lower end of the ratio's interval.
+        high: upper end of the ratio's interval.
         max_rel: largest difference from the expected heatmaps, relative to their largest value.
-        same_peaks: every heatmap has its peak at the same pixel.
-        megabytes: of the model's files, if it has any.
+        same_peaks: whether every heatmap has its peak at the same pixel.
+        megabytes: size of the model's files, if it has any.
         precision: what the runtime was asked to compute in.
     """
 
@@ -47,13 +47,13 @@ class Row:
 
 @dataclass
 class Report:
-    """What one run measured.
+    """The results of one run.
 
     Attributes:
         machine: processor, versions and date (`litehrnet.measure.machine`).
-        rows: one per model; within one runtime, thread count and size the first is the baseline.
-        notes: whatever else belongs to the run, such as a roofline.
-        sessions: how often every model was loaded; None in a report of a version that did not say.
+        rows: one per model; within one runtime, thread count and size, the first is the baseline.
+        notes: anything else that belongs to the run, such as a roofline.
+        sessions: how many times every model was loaded; None in a report from a version that did not store it.
     """
 
     machine: dict[str, str]
@@ -62,7 +62,7 @@ class Report:
     sessions: int | None = None
 
     def table(self) -> str:
-        """The rows as a Markdown table, and what the numbers in parentheses are."""
+        """The rows as a Markdown table, with a sentence that explains the numbers in parentheses."""
         lines = [
             "| runtime | threads | input | model | precision | ms | times as fast | relative difference | same peaks "
             "| MB |",
@@ -76,14 +76,14 @@ class Report:
         return "\n".join(lines)
 
     def save(self, path: str | Path) -> Path:
-        """Write everything as JSON; the file appears when it is whole."""
+        """Write everything as JSON; the file appears only when it is complete."""
         with written_whole(path) as temporary:
             temporary.write_text(json.dumps(asdict(self), indent=1) + "\n")
         return Path(path)
 
     @classmethod
     def load(cls, path: str | Path) -> Report:
-        """Read what `save` wrote, in this version or an earlier one."""
+        """Read a file that `save` wrote, in this version or an earlier one."""
         stored = json.loads(Path(path).read_text())
         rows = [Row(**{**row, "size": tuple(row["size"])}) for row in stored["rows"]]
         return cls(stored["machine"], rows, stored["notes"], stored.get("sessions"))
@@ -110,7 +110,7 @@ def stored_report() -> Report:
 
 
 def newest_run(folder: Path, suffix: str = ".json") -> Path:
-    """The newest file of a folder that is named after the day of its run: 2026-11-25.json.
+    """The newest file in a folder that is named after the day of its run, such as 2026-11-25.json.
 
     Raises:
         FileNotFoundError: there is none.

@@ -1,4 +1,4 @@
-"""Medians of few values, and how sure one may be of them."""
+"""Medians of a few values, and how certain they are."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ WANTED = 0.95
 
 
 def ratios(times: np.ndarray) -> list[tuple[float, float, float]]:
-    """How many times as fast as the first each model is: (median, low, high), as `median_interval` gives them.
+    """How many times as fast as the first each model is: (median, low, high), as in `median_interval`.
 
-    Each session counts once, with the median of its rounds' ratios, since its rounds share what is particular to it.
-    A single session has no other to be compared with; its interval is that of its rounds.
+    Each session counts once, with the median of its rounds' ratios, because rounds of one session are not independent.
+    If there is only one session, the interval is that of its rounds.
 
     Args:
-        times: seconds, (sessions, rounds, models), as `litehrnet.measure.timing.time_sessions` gives them.
+        times: seconds, (sessions, rounds, models), from `litehrnet.measure.timing.time_sessions`.
 
     >>> ratios(np.array([[[4.0, 2.0]], [[6.0, 2.0]], [[5.0, 2.0]]]))
     [(1.0, 1.0, 1.0), (2.5, 2.0, 3.0)]
@@ -29,11 +29,11 @@ def ratios(times: np.ndarray) -> list[tuple[float, float, float]]:
 
 
 def median_interval(values: np.ndarray) -> tuple[float, float, float]:
-    """Median, and two of the values between which the true median lies nineteen times out of twenty.
+    """The median, and the two values that enclose the true median nineteen times out of twenty.
 
-    Nothing is supposed about how the values are spread: half of all possible values are below the true median, so the
-    number of n that are is binomial. Below six values no two of them enclose it so often; then the interval is their
-    whole range, and `coverage` says how often that does.
+    This assumes nothing about the distribution. Half of all possible values are below the true median, so the number
+    of values below it, out of n, is binomial. With fewer than six values, no two of them enclose it so often; the
+    interval is then their whole range, and `coverage` says how often that encloses it.
 
     >>> median_interval(np.arange(1.0, 102.0))
     (51.0, 41.0, 61.0)
@@ -45,7 +45,7 @@ def median_interval(values: np.ndarray) -> tuple[float, float, float]:
 
 
 def coverage(n: int) -> float:
-    """How often the interval of n values holds the true median, as a fraction.
+    """How often the interval of n values contains the true median, as a fraction.
 
     >>> [round(coverage(n), 3) for n in (1, 3, 5, 6, 9)]
     [0.0, 0.75, 0.938, 0.969, 0.961]
@@ -67,14 +67,14 @@ def interval_name(n: int) -> str:
 
 
 def _cut(n: int) -> int:
-    """How many values the interval leaves out at either end."""
+    """How many values the interval leaves out at each end."""
     return max((cut for cut in range((n + 1) // 2) if _coverage(n, cut) >= WANTED), default=0)
 
 
 def _coverage(n: int, cut: int) -> float:
-    """How often the true median lies between the values of rank `cut` from below and from above, both counted from 0.
+    """How often the true median is between the values of rank `cut` from below and from above, both counted from 0.
 
-    It lies outside where at most `cut` of n values are below it, or at most `cut` above.
+    It is outside if at most `cut` of the n values are below it, or at most `cut` above.
     """
     outside = sum(math.comb(n, k) for k in range(cut + 1)) / 2**n
     return max(0.0, 1 - 2 * outside)

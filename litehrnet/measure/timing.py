@@ -1,11 +1,11 @@
-"""Seconds of functions that are run in turn, in several sessions. How speed is measured here, and why:
+"""Timing functions in turn, in several sessions. Speed is measured in this way for three reasons:
 
-- Milliseconds depend on the machine, its load and the minute. The ratio of two runs that followed each other hardly
-  does: whatever slowed one of them slowed the other, too. So models are run in turn, once per round, and ratios are
-  taken within a round.
-- Where a loaded model lands in memory makes it faster or slower by a few per cent for as long as it stays loaded, and
-  all its rounds agree on that. So models are loaded again for every session, in another order.
-- A session therefore counts once, with the median of its rounds; `litehrnet.measure.statistics` gives the median over
+- Milliseconds depend on the machine, its load and the moment. The ratio of two consecutive runs hardly does, because
+  whatever slows one of them also slows the other. So models run in turn, once per round, and ratios are taken within a
+  round.
+- Where a model lands in memory makes it faster or slower by a few per cent for as long as it stays loaded, in all its
+  rounds. So models are loaded again for every session, in a different order.
+- A session therefore counts once, with the median of its rounds. `litehrnet.measure.statistics` gives the median over
   the sessions, and an interval for it.
 """
 
@@ -18,8 +18,8 @@ import numpy as np
 
 __all__ = ["SESSIONS", "SPIN_SECONDS", "time_in_turn", "time_sessions"]
 
-SESSIONS = 6  # the fewest that give the median a 95 % interval
-SPIN_SECONDS = 0.02  # a runtime's own threads look for work this long before they sleep, and take a core meanwhile
+SESSIONS = 6  # the smallest number that gives the median a 95 % interval
+SPIN_SECONDS = 0.02  # a runtime's threads look for work this long before they sleep, and occupy a core meanwhile
 
 
 def time_in_turn(
@@ -28,10 +28,10 @@ def time_in_turn(
     """Seconds of each call, (rounds, len(runs)); every round calls each once, odd rounds in the opposite order.
 
     Args:
-        runs: what to time.
-        rounds: how often.
+        runs: the functions to time.
+        rounds: how many times to call each.
         warmup: calls of each before the first that counts.
-        pause: seconds before each call, for threads of the call before that still spin.
+        pause: seconds before each call, so that spinning threads of the previous call can go to sleep.
 
     Raises:
         ValueError: nothing to run, or no rounds.
@@ -61,8 +61,8 @@ def time_sessions(
     """`time_in_turn` of models that are loaded again for every session: seconds, (sessions, rounds, len(loaders)).
 
     Args:
-        loaders: each loads a model and returns what is to be timed.
-        sessions: how often all are loaded, every time in another order.
+        loaders: each loads a model and returns the function to time.
+        sessions: how many times all are loaded, each time in a different order.
         rounds: calls of each in a session.
         pause: seconds before each call.
 

@@ -1,7 +1,7 @@
 """Training crops: the paper's flips, scales and rotations, colour and occlusion, and the heatmaps to learn.
 
-Everything random follows from the generator that is passed in, so that a crop depends on the seed, the epoch and the
-person's number alone, and a run that was stopped goes on exactly.
+All randomness comes from the generator that is passed in. A crop therefore depends only on the seed, the epoch and the
+person's number, and a run that was stopped continues exactly.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly crops vary. Chances lie in 0..1; scale is a factor, rotation in degrees (standard deviation).
+    """How strongly crops vary. Probabilities are in 0..1; scale is a factor, rotation a standard deviation in degrees.
 
     The paper's recipe has flips, a scale of 0.75 to 1.25, a rotation of 30, and half bodies (here: close-ups) at 0.3.
     """
@@ -51,11 +51,11 @@ def training_crop(
     """One normalised crop and its joints.
 
     Args:
-        people: where the person is.
-        index: which person.
+        people: the annotated people.
+        index: which of them to crop.
         joint_set: names, flip pairs, ...
         size: height and width of the crop.
-        rng: what every random choice comes from.
+        rng: the source of every random choice.
         augmentation: how much to vary.
 
     Returns:
@@ -68,7 +68,7 @@ def training_crop(
     flip = rng.random() < a.flip
     to_crop = _random_affine(box, size, flip, rng, a)
 
-    # A little coarser than the crop is fine: no eye sees it, and decoding at a half is several times faster.
+    # An image a little coarser than the crop is good enough, and decoding at half size is several times faster.
     image, full_size = people.image(index, scale=0.85 * math.sqrt(abs(np.linalg.det(to_crop[:, :2]))))
     reduced = image.height / full_size[0]  # 1, or a half or a quarter where JPEG was decoded so
     to_full = np.array([[1 / reduced, 0, 0.5 / reduced - 0.5], [0, 1 / reduced, 0.5 / reduced - 0.5], [0, 0, 1]])
@@ -82,8 +82,10 @@ def training_crop(
 
 
 def _close_up(person: Person, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """The box of the topmost joints, as photographs cut people off, or sometimes of the lowest; all, where few are
-    labelled."""
+    """A box around the topmost joints, as if a photograph cut the person off, or sometimes around the lowest.
+
+    If few joints are labelled, it is the person's whole box.
+    """
     joints = person.joints[person.joints[:, 2] > 0, :2]
     if len(joints) <= 8:
         return person.box
@@ -99,7 +101,7 @@ def _close_up(person: Person, rng: np.random.Generator) -> tuple[float, float, f
 def _random_affine(
     box: tuple[float, float, float, float], size: tuple[int, int], flip: bool, rng: np.random.Generator, a: Augmentation
 ) -> np.ndarray:
-    """The 2x3 matrix from the image to the crop; without any variation it is `crop_person`'s."""
+    """The 2x3 matrix from the image to the crop; without variation, it equals `crop_person`'s."""
     x, y, box_width, box_height = box
     height, width = size
     scale = min(width / box_width, height / box_height) / 1.25
@@ -159,7 +161,7 @@ def _occlude(crop: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def gaussian_targets(joints: np.ndarray, size: tuple[int, int], sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """The heatmaps that a network should give: one Gaussian of height 1 a joint.
+    """The heatmaps that a network should return: one Gaussian of height 1 per joint.
 
     Args:
         joints: (..., K, 3) x, y, v in crop pixels.

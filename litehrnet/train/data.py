@@ -1,4 +1,4 @@
-"""Annotated people, from rendered shards or from any annotation file in COCO's form."""
+"""Annotated people, from rendered shards or from any annotation file in COCO's format."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Person:
         box: x, y, width, height in pixels.
         joints: (K, 3) float32: x, y at pixel centres, and 0 (not labelled), 1 (hidden) or 2 (visible).
         area: pixels, for OKS.
-        key: what the source calls it: (image id, annotation id), or (shard, index).
+        key: its name in the source: (image id, annotation id), or (shard, index).
     """
 
     box: tuple[float, float, float, float]
@@ -50,7 +50,7 @@ class Person:
 
 
 class People(Protocol):
-    """A list of annotated people whose images are decoded when they are asked for."""
+    """A list of annotated people whose images are decoded on demand."""
 
     def __len__(self) -> int: ...
 
@@ -60,8 +60,8 @@ class People(Protocol):
     def image(self, index: int, scale: float = 1.0) -> tuple[Image.Image, tuple[int, int]]:
         """The photograph, RGB, and its true height and width.
 
-        With a `scale` below 1 it may be decoded at a half or a quarter, if that is no smaller than `scale`: JPEG
-        does so at a fraction of the time.
+        If `scale` is below 1, it may be decoded at half or quarter size, but not smaller than `scale`; for JPEG, this
+        takes a fraction of the time.
         """
 
 
@@ -74,7 +74,7 @@ def _decode(file: str | Path | IO[bytes], scale: float) -> tuple[Image.Image, tu
 
 
 class ShardPeople:
-    """Rendered people: `shard_*.npz` files of `training/render_people.py`, one image a person.
+    """Rendered people: `shard_*.npz` files from `training/render_people.py`, one image per person.
 
     Args:
         paths: the shards, in order; the JPEG bytes of all of them are held in memory.
@@ -111,11 +111,11 @@ class ShardPeople:
 
 
 class CocoPeople:
-    """People of an annotation file in COCO's form: `images`, `annotations` with `bbox` and `keypoints`.
+    """People from an annotation file in COCO's format: `images`, `annotations` with `bbox` and `keypoints`.
 
     Args:
         annotations: the JSON file.
-        images: the folder that holds the files it names.
+        images: the folder with the images that it names.
         joints: how many joints an annotation must have.
         labelled: skip people with fewer labelled joints than this.
     """
@@ -149,12 +149,12 @@ class CocoPeople:
 
 
 def shard_paths(folders: Sequence[Path]) -> list[Path]:
-    """All whole shards of some folders, by name."""
+    """All complete shards in some folders, sorted by name."""
     return [path for folder in folders for path in sorted(Path(folder).glob("shard_*.npz"))]
 
 
 def open_people(source: Path, images: Path | None = None, joints: int = 17) -> People:
-    """People of a folder of shards, or of an annotation file with its folder of images.
+    """People from a folder of shards, or from an annotation file with its folder of images.
 
     Raises:
         ValueError: an annotation file without `images`, or nothing to read.

@@ -1,4 +1,4 @@
-"""How well joints are found: PCK, OKS and the predictions that COCO's evaluation takes."""
+"""How well joints are found: PCK, OKS, and the poses that COCO's evaluation reads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ Network = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Measured:
-    """What one pass over annotated people gave.
+    """The results of one pass over annotated people.
 
     Attributes:
-        oks: one value a person.
+        oks: one value per person.
         errors: (people, K) distance in units of the crop's height; NaN where a joint has no label.
         joints: (people, K, 2) in the photographs' pixels.
         scores: (people, K) the peaks' values.
@@ -32,7 +32,7 @@ class Measured:
     scores: np.ndarray
 
     def pck(self, share: float = 0.05) -> float:
-        """The part of the labelled joints that lie within `share` of the crop's height (12.8 pixels of 256)."""
+        """The fraction of labelled joints found within `share` of the crop's height (12.8 pixels of 256)."""
         errors = self.errors[np.isfinite(self.errors)]
         return float((errors <= share).mean())
 
@@ -40,13 +40,13 @@ class Measured:
 def flip_test(network: Network, images: np.ndarray, joint_set: JointSet) -> np.ndarray:
     """Average the heatmaps of an image and of its mirror image.
 
-    The mirrored heatmaps come back one pixel off, because heatmap pixel h stands for input pixel 4 h and not for its
-    own middle; the public code shifts them by one pixel, and so does this.
+    The mirrored heatmaps are shifted by about one pixel, because heatmap pixel h is at input pixel 4 h and not at the
+    centre of its four pixels. The public code moves them back by one pixel, and so does this.
 
     Args:
         network: (N, 3, H, W) to (N, K, h, w).
         images: (N, 3, H, W).
-        joint_set: which joints change places.
+        joint_set: says which joints change places.
     """
     maps = network(images)
     mirrored = network(np.ascontiguousarray(images[..., ::-1]))[:, joint_set.mirrored, :, ::-1]
@@ -70,13 +70,13 @@ def measure(
 
     Args:
         network: (1, 3, H, W) float32 to (1, K, h, w).
-        people: whom to look at.
+        people: the annotated people.
         joint_set: sigmas and flip pairs.
         size: height and width of the crops.
-        indices: which of them; all where None.
-        boxes: boxes to use instead of the annotated ones, one an index.
+        indices: which of the people to use; None for all.
+        boxes: boxes to use instead of the annotated ones, one per index.
         flip: average with the mirror image.
-        progress: wraps the indices, to show how far it is.
+        progress: wraps the indices, to show the progress.
 
     Raises:
         ValueError: the joints have no sigmas.

@@ -1,4 +1,4 @@
-"""The training loop: warm-up and cosine, an average of the weights (EMA), a log, and an exact way to go on."""
+"""The training loop: warm-up and cosine, an average of the weights (EMA), a log, and exact resumption."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ __all__ = ["Recipe", "Trainer"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that decides what a run computes.
+    """Everything that determines what a run computes.
 
     Attributes:
-        model: a name of `litehrnet.VARIANTS`.
+        model: a key of `litehrnet.VARIANTS`.
         size: height and width of the crops.
-        sigma: of the target's Gaussians, in heatmap pixels.
-        images: crops to see in all, over every epoch.
-        batch: crops a step, over all processes.
+        sigma: standard deviation of the targets' Gaussians, in heatmap pixels.
+        images: number of crops to train on, over all epochs.
+        batch: crops per step, over all processes.
         lr, final_lr, warmup: learning rate after `warmup` crops, and at the end of the cosine.
-        weight_decay: of AdamW, on matrices only.
-        ema: the share of the average that one step keeps, once it has run in.
+        weight_decay: AdamW's weight decay, on matrices only.
+        ema: the fraction of the average that each step keeps, after the first steps.
         loss: one of `losses.LOSSES`.
-        seed: of weights, order and crops.
+        seed: seed of the weights, the order and the crops.
         augmentation: how crops vary.
     """
 
@@ -76,11 +76,11 @@ class Trainer:
 
     Args:
         recipe: what to compute.
-        folder: `last.pt` (state), `best.safetensors`, `log.csv` and `recipe.json` go here.
-        open_people: gives the people to train on; called at the start of every epoch, so that new shards are seen.
+        folder: the folder for `last.pt` (state), `best.safetensors`, `log.csv` and `recipe.json`.
+        open_people: returns the people to train on; called at the start of every epoch, to include new shards.
         joint_set: names, flip pairs, ...
         device: "cpu" or "cuda".
-        rank, world: this process's number, and how many there are.
+        rank, world: this process's number, and the number of processes.
     """
 
     def __init__(
@@ -100,9 +100,9 @@ class Trainer:
         self.open_people, self.device, self.rank, self.world = open_people, torch.device(device), rank, world
         torch.manual_seed(recipe.seed)
         joints = len(joint_set.names)
-        # Computed pooling gives the same values and is the faster of the three to train.
+        # Computed pooling gives the same values and is the fastest of the three to train.
         self.model = create_model(recipe.model, joints, "computed").train().to(self.device)
-        torch.nn.init.normal_(self.model.head.final_layer.weight, std=0.001)  # begin with flat heatmaps
+        torch.nn.init.normal_(self.model.head.final_layer.weight, std=0.001)  # start with flat heatmaps
         if self.model.head.final_layer.bias is not None:
             torch.nn.init.zeros_(self.model.head.final_layer.bias)
         # Channels innermost in memory, and kept so by the shuffles: a step takes 0.54 s of one core instead of 0.70
@@ -129,13 +129,13 @@ class Trainer:
     # ------------------------------------------------------------------------------------------------------- state
 
     def start_from(self, weights: Path) -> None:
-        """Begin with the weights of a file: of a run at a smaller size, or of a network for other joints.
+        """Start with the weights from a file: from a run at a smaller size, or from a network for other joints.
 
         Raises:
             ValueError: the file holds another variant.
 
         Warns:
-            CheckpointNote: it has another number of joints, so that only its backbone is taken.
+            CheckpointNote: the file has a different number of joints, so only its backbone is used.
         """
         start = from_checkpoint(weights, len(self.joint_set))
         if start.variant != self.model.variant:
@@ -144,7 +144,7 @@ class Trainer:
         self.average.load_state_dict(self.model.state_dict())
 
     def save(self) -> None:
-        """Write the state from which `resume` goes on exactly."""
+        """Write the state from which `resume` continues exactly."""
         if self.rank:
             return
         numbers = ("seen", "step", "epoch", "position", "sources", "best", "seconds")
@@ -159,10 +159,10 @@ class Trainer:
             torch.save(state, temporary)
 
     def resume(self) -> bool:
-        """Take up the state in the folder; False where there is none yet.
+        """Continue from the state in the folder; False if there is none yet.
 
         Raises:
-            ValueError: it was made with another recipe; only `images` may have changed (a run made longer).
+            ValueError: it was made with another recipe; only `images` may change (to make a run longer).
         """
         path = self.folder / "last.pt"
         if not path.exists():
@@ -172,7 +172,7 @@ class Trainer:
         changed = [name for name in new if name != "images" and old.get(name) != new[name]]
         if changed:
             told = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in changed)
-            raise ValueError(f"{path} was made with another recipe ({told}); give another folder to begin anew")
+            raise ValueError(f"{path} was made with another recipe ({told}); give another folder to start again")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -184,7 +184,7 @@ class Trainer:
     # ---------------------------------------------------------------------------------------------------- training
 
     def next_batch(self) -> tuple[Tensor, Tensor, Tensor]:
-        """This process's crops (n, 3, H, W), targets (n, K, h, w) and weights (n, K) of the next step."""
+        """This process's crops (n, 3, H, W), targets (n, K, h, w) and weights (n, K) for the next step."""
         batch = self.recipe.batch
         if self.people is None or self.position + batch > len(self.people):
             if self.people is not None:
@@ -206,7 +206,7 @@ class Trainer:
         return training_crop(self.people, index, self.joint_set, self.recipe.size, rng, self.recipe.augmentation)
 
     def train_step(self) -> float:
-        """One step of the optimiser; returns the loss."""
+        """Take one step of the optimiser and return the loss."""
         began = time.perf_counter()
         images, targets, weights = self.next_batch()
         for group in self.optimizer.param_groups:
@@ -241,7 +241,7 @@ class Trainer:
     # ---------------------------------------------------------------------------------------------------- measuring
 
     def measured(self, people: People, count: int | None = None) -> tuple[float, float]:
-        """PCK at a twentieth of the crop's height, and mean OKS, of the averaged weights."""
+        """The PCK at a twentieth of the crop's height, and the mean OKS, of the averaged weights."""
         indices = range(min(count or len(people), len(people)))
         result = measure(
             network_of(self.average, self.device), people, self.joint_set, self.recipe.size, indices=indices
@@ -249,7 +249,7 @@ class Trainer:
         return result.pck(), float(np.nanmean(result.oks))
 
     def keep_best(self, score: float, **metadata: str) -> bool:
-        """Write the averaged weights where `score` is the best so far."""
+        """Write the averaged weights if `score` is the best so far."""
         if score <= self.best:
             return False
         self.best = score

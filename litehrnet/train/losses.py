@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""The losses that training minimises."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MSE_SHARE = 0.1
 
 
 def heatmap_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor, kind: str = "both") -> Tensor:
-    """The mean, over the joints that count, of one joint's loss.
+    """The mean loss over the joints that have a label.
 
-    "mse" is the paper's: squared differences, summed over the map. It starts slowly, because almost all of a map is
+    "mse" is the paper's loss: squared differences, summed over the map. It starts slowly, because most of a map is
     background. "softmax" is the cross-entropy between ``softmax(10 * target)`` and ``softmax(10 * heatmap)`` over all
-    pixels of one map: it pulls at the right pixel from the first step on, and its minimum is again the target, up to
-    a constant. "both" adds a tenth of the first to the second, which pins the constant.
+    pixels of one map. It pulls on the right pixel from the first step, and its minimum is also the target, up to a
+    constant. "both" adds a tenth of the first to the second, which fixes the constant.
 
     Args:
         heatmaps: (N, K, h, w).
