@@ -5,10 +5,10 @@
     python benchmarks/devices.py --people people.json --photos FOLDER  # judged on your own annotations as well
     python benchmarks/devices.py --quick                               # few rounds: a test of this program, no result
 
-For each file, in a process of its own, since runtimes beside each other empty the caches, and their idle threads spin:
-milliseconds at one thread, in turn with the baseline, ONNX Runtime's plain float32 file; the speed-up by a second
-thread; and memory at its peak. Then megabytes of the file; how far joints move against PyTorch in float32; and object
-keypoint similarity. int8 is calibrated on eight rendered people and judged, like all else, on the sixteen others.
+Each file runs in a process of its own, because runtimes in one process evict each other's caches and their idle threads
+spin. Measured are: milliseconds at one thread, in turn with the baseline, ONNX Runtime's plain float32 file; the
+speed-up with a second thread; peak memory; megabytes of the file; how far joints move from PyTorch's in float32; and
+object keypoint similarity. int8 is calibrated on eight rendered people and judged, like the rest, on sixteen others.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def measure_alone(height: str, width: str, sessions: str, rounds: str, *entry_an
 
 
 def memory(status: Path) -> float | None:
-    """Most memory that this process has held so far, in MB, where the system tells."""
+    """The most memory that this process has used so far, in MB, if the system says so."""
     if not status.is_file():
         return None
     return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024

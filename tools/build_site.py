@@ -3,7 +3,7 @@
     python tools/build_site.py
 
 Every link between notebooks, package, tests and texts becomes a link between pages; one that leads nowhere stops the
-build. The pages ask nobody else for anything. The old site stays until the new one is whole.
+build. The pages make no request to another host. The old site stays until the new one is complete.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from website import api, links, maths, pages
 
 TITLE = "Lite-HRNet, step by step"
 HERE = Path(__file__).parent / "website"
-# What the first page names beside the notebooks: file, title, sentence. A file that is not there is left out. The first
-# three stand at the top of every page.
+# What the first page lists besides the notebooks: file, title, sentence. Missing files are left out. The first three
+# are linked at the top of every page.
 MORE = (
-    ("notebooks/glossary.md", "Glossary", "one line a term"),
+    ("notebooks/glossary.md", "Glossary", "one line per term"),
     ("notebooks/cheat_sheet.md", "Cheat sheet", "formula, exactness rule, legal sizes, export and checks on one page"),
     ("litehrnet", "The package", "every function, from its docstring"),
     ("README.md", "README", "the commands, the measured tables, and what to do when something does not work"),
@@ -112,7 +112,7 @@ class Site:
         else:
             page = pages.from_text(path, name)
         where = self.map.page_of(path)
-        # A folder's links are relative to what lies in it, a file's to the folder that it lies in.
+        # A folder's links are relative to the folder itself, a file's to the folder that contains it.
         base = path / "index" if path.is_dir() else path
         found, copies = links.rewrite(page.soup, base, where, self.map)
         self.copies |= copies
@@ -190,7 +190,7 @@ class Site:
 
 
 def _inline(text: str) -> str:
-    """A line of Markdown as HTML that may stand inside a link: no paragraph, no links."""
+    """A line of Markdown as HTML that can be used inside a link: no paragraph, no links."""
     soup = BeautifulSoup(pages.markdown(text), "html.parser")
     for tag in soup(["p", "a"]):
         tag.unwrap()
@@ -210,7 +210,7 @@ def _neighbours(cards: list[Card]) -> list[Neighbours]:
 
 
 def replace_folder(new: Path, old: Path) -> None:
-    """Put `new` in the place of `old`, so that there is a whole folder at nearly any time."""
+    """Replace `old` by `new`, so that a complete folder exists at almost any time."""
     grave = old.with_name(f".{old.name}-old")
     shutil.rmtree(grave, ignore_errors=True)
     if old.exists():

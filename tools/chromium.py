@@ -1,4 +1,4 @@
-"""The system's chromium, without a window and without a way to other hosts."""
+"""The system's chromium, without a window and without access to other hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_browser() -> str | None:
 
 
 def wanted_browser() -> str:
-    """The path of the system's chromium; ends the program with a sentence where there is none."""
+    """The path of the system's chromium; without one, the program ends with a message."""
     path = find_browser()
     if path is None:
         raise SystemExit(f"no browser found; one of these is needed: {', '.join(BROWSERS)}")

@@ -1,6 +1,6 @@
-"""What the notebooks say of themselves: their order, title, sentence, minutes and picture.
+"""What the notebooks say about themselves: their order, title, sentence, minutes and picture.
 
-The index page, the README's table and the tests all read it here, so that nothing is said twice.
+The index page, the README's table and the tests all read it from here.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def drop_dead_frames(notebook: NotebookNode) -> None:
 
 
 def card(path: Path) -> Card:
-    """What a notebook says of itself.
+    """What a notebook says about itself.
 
     Raises:
         ValueError: it has no title, no opening sentence or does not say its minutes.
@@ -126,7 +126,7 @@ def _first_sentence(prose: str) -> str | None:
 
 
 def _picture(path: Path, notebook: NotebookNode) -> bytes | Path | None:
-    """The first image of the prose if it stands before any figure of a cell, else the first figure."""
+    """The first image in the prose if it comes before any cell's figure, else the first figure."""
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             for match in _IMAGE.finditer(cell.source):

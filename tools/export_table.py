@@ -1,4 +1,4 @@
-"""Try every way to export, and write what came of it: benchmarks/export/DATE.json and DATE.md.
+"""Try every way to export, and write the results: benchmarks/export/DATE.json and DATE.md.
 
     python tools/export_table.py                                  # all tables; half an hour on two cores
     python tools/export_table.py --tables opsets --size 64x32     # one table, at a small size

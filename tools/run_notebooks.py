@@ -36,7 +36,7 @@ class NotebookFailed(Exception):
     """A notebook stopped; the message names the notebook, the cell and the error.
 
     Attributes:
-        notebook: as far as it came.
+        notebook: the notebook up to the failure.
     """
 
     def __init__(self, message: str, notebook: NotebookNode) -> None:
@@ -79,7 +79,7 @@ def execute(path: Path, folder: Path, *, compare: bool = False) -> NotebookNode:
             timeout=CELL_SECONDS,
             kernel_name="python3",
             record_timing=False,
-            coalesce_streams=True,  # one text a cell, however the kernel cut it on this machine
+            coalesce_streams=True,  # one text per cell, however the kernel splits it on this machine
             config=ENCRYPTED,
             resources={"metadata": {"path": str(folder)}},
             on_cell_start=on_start,

@@ -1,4 +1,4 @@
-"""Write the map of the course in notebook 00 from what the notebooks say of themselves; its outputs stay.
+"""Write the map of the course in notebook 00 from what the notebooks say about themselves; its outputs stay.
 
 python tools/update_map.py            # write
 python tools/update_map.py --check    # exit code 1 if the map is not up to date

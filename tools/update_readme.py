@@ -1,4 +1,4 @@
-"""Write the made parts of README.md: the table of notebooks, and the two measured tables.
+"""Write the generated parts of README.md: the table of notebooks, and the two measured tables.
 
 python tools/update_readme.py            # write
 python tools/update_readme.py --check    # exit code 1 if README.md is not up to date
@@ -62,7 +62,7 @@ def devices() -> str:
 
 
 def updated(text: str) -> str:
-    """README.md with all made parts written again.
+    """README.md with all generated parts written again.
 
     Raises:
         ValueError: a marker is missing.

@@ -47,7 +47,7 @@ SKELETON = (
 
 @cache
 def _model() -> BodyModel:
-    """One body model a process; torch keeps to one thread, for the workers share the cores."""
+    """One body model per process; torch uses one thread, because the workers share the cores."""
     import torch
     from rendering.body import BodyModel
 

@@ -111,7 +111,7 @@ def run(rank: int, args: argparse.Namespace, meeting: str) -> None:
     """One process of a run."""
     torch.set_flush_denormal(True)  # without it a step on the CPU slows to seconds
     if args.device == "cpu":
-        torch.set_num_threads(1)  # threads wait for each other at every layer; processes once a step
+        torch.set_num_threads(1)  # threads wait for each other at every layer, processes once per step
     if args.processes > 1:
         distributed.init_process_group("gloo", init_method=meeting, rank=rank, world_size=args.processes)
     joint_set = read_joint_set(args.joints) if args.joints else COCO

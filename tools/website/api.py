@@ -29,7 +29,7 @@ def public_modules(package: str) -> set[str]:
 
 
 def write_pages(package: str, title: str, folder: Path) -> None:
-    """Write `folder/PACKAGE.html` and one page a module below it, with a search box.
+    """Write `folder/PACKAGE.html` and one page per module below it, with a search box.
 
     Args:
         package: name of an importable package with docstrings in Google's form.

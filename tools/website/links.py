@@ -1,4 +1,4 @@
-"""Where every file of the repository lies on the site, and how relative links are turned into links between pages."""
+"""Where every file of the repository is on the site, and how relative links are turned into links between pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Mathematics without a request to anybody: LaTeX becomes MathML here, and the pages bring the font along.
+"""Mathematics without a request to another host: LaTeX becomes MathML here, and the site includes the font.
 
 Browsers draw MathML by themselves, but need a font with a MATH table for brackets and roots that grow.
 """
@@ -49,7 +49,7 @@ def write_font(path: Path, characters: set[str]) -> None:
 
     Args:
         path: file to write.
-        characters: every character that stands inside a formula.
+        characters: every character that occurs in a formula.
     """
     options = subset.Options(flavor="woff", layout_features=["*"], notdef_outline=True)
     options.drop_tables += ["DSIG"]

@@ -91,7 +91,7 @@ def from_text(path: Path, name: str) -> Page:
 
 
 def from_folder(path: Path, name: str) -> Page:
-    """The page of a folder: links to what lies in it."""
+    """The page of a folder: links to its contents."""
     children = [
         child for child in sorted(path.iterdir()) if child.name not in HIDDEN and not child.name.startswith(".")
     ]

@@ -1,1 +1,1 @@
-"""The parts of training/render_people.py: bodies, poses, clothes, a z-buffer and what stands around the people."""
+"""The parts of training/render_people.py: bodies, poses, clothes, a z-buffer and the people's surroundings."""

@@ -1,4 +1,4 @@
-"""What stands behind and before the people: places, photographs, noise and shapes."""
+"""What is behind and in front of the people: places, photographs, noise and shapes."""
 
 from __future__ import annotations
 
