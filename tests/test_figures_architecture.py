@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
-from test_figures import shown
+from readable import shown
 
 from litehrnet import create_model
 from litehrnet.blocks import FuseStep

@@ -171,7 +171,7 @@ def test_the_command_line_says_what_is_missing(capsys: pytest.CaptureFixture[str
     for arguments, sentence in (
         (["--count", "3"], "give either --out"),
         (["--out", "x", "--count", "0"], "at least 1"),
-        (["--out", "x", "--size", "big"], "not HEIGHTxWIDTH"),
+        (["--out", "x", "--size", "big"], "is not height x width"),
     ):
         with pytest.raises(SystemExit):
             render_people.main(arguments)
