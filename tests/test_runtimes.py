@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import io
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 from tiny import tiny_model
 
 from litehrnet import cli, create_model
-from litehrnet.runtimes import RUNTIMES, load, signature
+from litehrnet.runtimes import RUNTIMES, load, megabytes, signature
 from litehrnet.runtimes.session import check_array
 from litehrnet.runtimes.signature import KINDS, METADATA_KEY, kind_of, read_metadata
 from litehrnet.sizes import is_legal_side
@@ -371,3 +372,25 @@ def test_a_folder_is_called_one(tmp_path: Path, runtime: str) -> None:
         load(tmp_path, runtime)
     with pytest.raises(FileNotFoundError, match="no such file"):
         load(tmp_path / "m.onnx", runtime)
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_megabytes_count_the_files_of_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, blocked: bool) -> None:
+    """`bench` and the command line show this number; without `onnx` an ONNX file's own bytes are all that is known."""
+    weight = onnx.numpy_helper.from_array(np.ones((300, 500), np.float32), "w")
+    node = onnx.helper.make_node("Add", ["x", "w"], ["y"])
+    x, y = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [300, 500]) for name in "xy")
+    graph = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [x], [y], [weight]))
+    path, beside = tmp_path / "a.onnx", tmp_path / "numbers.raw"
+    onnx.save(graph, path, save_as_external_data=True, location=beside.name)
+    if blocked:
+        monkeypatch.setitem(sys.modules, "onnx", None)
+    bytes_ = path.stat().st_size + (0 if blocked else beside.stat().st_size)
+    assert beside.stat().st_size >= 600_000 and megabytes(path) == bytes_ / 1e6
+
+    for name in ("b.xml", "c.ncnn.param"):
+        (tmp_path / name).write_bytes(b"12345")
+        (tmp_path / name).with_suffix(".bin").write_bytes(b"123")
+        assert megabytes(tmp_path / name) == 8e-6
+    (tmp_path / "d.pth").write_bytes(b"12")
+    assert megabytes(tmp_path / "d.pth") == 2e-6

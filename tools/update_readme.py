@@ -13,6 +13,8 @@ from pathlib import Path
 
 from course import ROOT, card, numbered
 
+from litehrnet.measure.report import newest_run
+
 README = ROOT / "README.md"
 SHOWN = "| 1 | 256x192 | litehrnet18: "  # threads, input and model of the rows that README.md shows
 COLUMNS = ("runtime", "graph", "precision", "ms, 1 thread", "times as fast", "second thread", "file MB", "peak MB")
@@ -36,28 +38,24 @@ def notebooks() -> str:
 
 def measured() -> str:
     """The head of the newest dated run in benchmarks/, and the rows of its first table that matter most."""
-    runs = sorted((ROOT / "benchmarks").glob("20[0-9][0-9]-*.md"))
-    if not runs:
-        return "No run is stored yet; `make bench` makes one."
-    blocks = re.split(r"\n\s*\n", runs[-1].read_text())
+    run = newest_run(ROOT / "benchmarks", ".md")
+    blocks = re.split(r"\n\s*\n", run.read_text())
     head = next(block for block in blocks if not block.startswith(("#", "!", "|")))
     table = next(block for block in blocks if block.startswith("|")).splitlines()
     rows = [line for line in table[2:] if SHOWN in line]
-    link = runs[-1].relative_to(ROOT).as_posix()
+    link = run.relative_to(ROOT).as_posix()
     shown = "\n".join([*table[:2], *rows])
     return f"{head}\n\n{shown}\n\nOther sizes, variants and thread counts, and what was tried: [{link}]({link})."
 
 
 def devices() -> str:
     """The newest dated run in benchmarks/devices/, the columns that matter most."""
-    runs = sorted((ROOT / "benchmarks" / "devices").glob("20[0-9][0-9]-*.md"))
-    if not runs:
-        return "No run is stored yet; `make bench` makes one."
-    lines = [line for line in runs[-1].read_text().splitlines() if line.startswith("|")]
+    run = newest_run(ROOT / "benchmarks" / "devices", ".md")
+    lines = [line for line in run.read_text().splitlines() if line.startswith("|")]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     chosen = [rows[0].index(name) for name in COLUMNS]
     shown = "\n".join("| " + " | ".join(row[index] for index in chosen) + " |" for row in rows)
-    link = runs[-1].relative_to(ROOT).as_posix()
+    link = run.relative_to(ROOT).as_posix()
     return f"{shown}\n\nHow it was measured, and the rest of the columns: [{link}]({link})."
 
 

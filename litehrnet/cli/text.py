@@ -71,24 +71,12 @@ def as_table(people: Sequence[Person]) -> str:
 
 def facts(path: Path, about: Signature) -> str:
     """The format of a file and its megabytes; for an ONNX file also the opset and the number of nodes."""
-    from ..runtimes import summary
+    from ..runtimes import megabytes, summary
 
     what = about.kind
     if about.kind == "onnx":
         what = f"opset {about.opset}, {sum(summary(path).values()):,} nodes"
-    return f"{what}, {megabytes(path, about.kind):.1f} MB"
-
-
-def megabytes(path: Path, kind: str) -> float:
-    """The total size of a model's files: the one that is named, and those that hold its weights."""
-    files = {path}
-    if kind in ("openvino", "ncnn"):
-        files.add(path.with_suffix(".bin"))
-    if kind == "onnx":
-        from ..runtimes.graph import external_files, read_graph
-
-        files.update(path.parent / name for name in external_files(read_graph(path)))
-    return sum(file.stat().st_size for file in files if file.is_file()) / 1e6
+    return f"{what}, {megabytes(path):.1f} MB"
 
 
 def takes(about: Signature) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtimes import load, runtime_of, usual_size
+from ..runtimes import load, megabytes, runtime_of, usual_size
 from ..sizes import check_size
 from .machine import machine
 from .report import Report, Row
@@ -72,12 +72,6 @@ def compare(
             )
         )
     return rows
-
-
-def megabytes(file: Path) -> float:
-    """The size of a model's file, and of the .bin file beside it that OpenVINO and ncnn keep the weights in."""
-    files = [file, file.with_suffix(".bin")] if file.suffix in (".xml", ".param") else [file]
-    return sum(each.stat().st_size for each in files) / 1e6
 
 
 def peaks(heatmaps: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ without the `onnx` package.
 
 from .graph import summary
 from .loading import DEFAULT_SIZE, PRECISIONS, RUNTIMES, Run, Runtime, load, runtime_of, usual_size
-from .signature import Port, Signature, signature
+from .signature import Port, Signature, megabytes, signature
 
 __all__ = [
     "DEFAULT_SIZE",
@@ -18,6 +18,7 @@ __all__ = [
     "Runtime",
     "Signature",
     "load",
+    "megabytes",
     "runtime_of",
     "signature",
     "summary",

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ __all__ = [
     "checksum",
     "content_of",
     "kind_of",
+    "megabytes",
     "read_metadata",
     "signature",
 ]
@@ -226,6 +228,28 @@ def content_of(path: Path) -> str | None:
     found = {magic: what for magic, what in _OTHERS.items() if start.startswith(magic)}
     found |= {magic: row.what for row in KINDS.values() for magic in row.begins if start.startswith(magic)}
     return next(iter(found.values()), None)
+
+
+def megabytes(path: Path) -> float:
+    """The size of a model: of the file named, and of the files beside it that hold its weights.
+
+    These are the .bin file of OpenVINO and ncnn, and whatever an ONNX file names as external data; without the package
+    `onnx`, which reads those names, only the ONNX file itself counts.
+
+    Args:
+        path: an exported file, or any other, such as a checkpoint.
+
+    Raises:
+        FileNotFoundError: there is no such file, or one of those beside it is missing.
+    """
+    files, kind = {path}, kind_of(path)
+    if kind in ("openvino", "ncnn"):
+        files.add(path.with_suffix(".bin"))
+    if kind == "onnx" and importlib.util.find_spec("onnx"):
+        from .graph import external_files, read_graph
+
+        files.update(path.parent / name for name in external_files(read_graph(path)))
+    return sum(file.stat().st_size for file in files) / 1e6
 
 
 def _start(path: Path) -> bytes:
