@@ -25,8 +25,8 @@ from pathlib import Path
 def margin(value: float, bound: float) -> float:
     """How far a number is from its bound, as a factor of at least 1; infinite where either is 0.
 
-    >>> margin(1e-6, 1e-4), margin(1e-2, 1e-4)
-    (100.0, 100.0)
+    >>> margin(0.25, 4.0), margin(4.0, 0.25)
+    (16.0, 16.0)
     """
     if value == 0 or bound == 0:
         return math.inf
