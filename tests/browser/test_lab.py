@@ -122,7 +122,7 @@ def test_netron_shows_every_node(lab: Lab, window: Visit, files: dict[str, Path]
     """One cell, run again for file after file: the frame holds as many nodes as the file."""
     page = window.page
     choice = lab.folder / "choice.json"
-    cell = "import json\nfrom litehrnet import graph\ngraph.show(json.load(open('choice.json')))"
+    cell = "import json\nfrom litehrnet.course import netron\nnetron.show(json.load(open('choice.json')))"
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
     nbformat.write(new_notebook(cells=[new_code_cell(cell)], metadata=kernel), lab.folder / "netron.ipynb")
     choice.write_text(json.dumps(str(files["plain"])))
