@@ -6,6 +6,8 @@ import contextlib
 import dataclasses
 import io
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -394,3 +396,29 @@ def test_megabytes_count_the_files_of_weights(tmp_path: Path, monkeypatch: pytes
         assert megabytes(tmp_path / name) == 8e-6
     (tmp_path / "d.pth").write_bytes(b"12")
     assert megabytes(tmp_path / "d.pth") == 2e-6
+
+
+LOADED = """
+import sys
+import numpy as np
+from litehrnet.runtimes import load
+images = np.random.default_rng(0).standard_normal((1, 3, 64, 32), dtype=np.float32)
+exact = load(sys.argv[1], "openvino")(images)
+print(np.abs(load(sys.argv[1], "openvino", precision=sys.argv[2])(images) - exact).max() / np.abs(exact).max())
+"""
+
+
+@pytest.mark.parametrize("precision", ["float16", "bfloat16"])
+def test_a_processor_without_a_precision_computes_in_float32(exported: Callable, precision: str) -> None:
+    """OpenVINO may believe that a processor can compute in 16 bits where oneDNN knows that it cannot."""
+    pytest.importorskip("openvino")
+    path = exported()[1]
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED, str(path), precision],
+        env=os.environ | {"ONEDNN_MAX_CPU_ISA": "AVX2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert float(done.stdout) < 0.5

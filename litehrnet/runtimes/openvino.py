@@ -72,7 +72,14 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
             graph.reshape([1, *others])
         return core.compile_model(graph, "CPU", options).create_infer_request()
 
-    request(one_image_apart)  # compiled while loading, not at the first image
+    try:
+        request(one_image_apart)  # compiled while loading, not at the first image
+    except RuntimeError as error:
+        if precision == "float32":
+            raise ValueError(f"OpenVINO cannot compile {path.name}: {first_line(error)}") from error
+        # Where the processor has no 16-bit arithmetic, OpenVINO turns to float32 by itself, unless it misjudges that.
+        options["INFERENCE_PRECISION_HINT"] = "f32"
+        request(one_image_apart)
     lock = threading.Lock()  # callers share one request: without it they would read each other's heatmaps
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
