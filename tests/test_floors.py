@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from imports import import_statements
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "litehrnet"
@@ -27,24 +28,13 @@ def room_of(path: Path) -> str:
 def imported_rooms(path: Path) -> Iterator[tuple[int, str]]:
     """Line and room of every import of the package itself, lazy ones included, but not those for type checkers."""
     package = ("litehrnet", *path.relative_to(PACKAGE).parts[:-1])
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_checkers = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
-    for node in ast.walk(tree):
-        if node in for_checkers:
-            continue
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             modules = [alias.name.split(".") for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
+        else:
             base = list(package[: len(package) - node.level + 1]) if node.level else []
             base += node.module.split(".") if node.module else []
             modules = [[*base, alias.name] for alias in node.names]
-        else:
-            continue
         for module in modules:
             if module[0] == "litehrnet" and len(module) > 1:
                 yield node.lineno, module[1]

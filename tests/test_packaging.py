@@ -15,6 +15,7 @@ from importlib.metadata import packages_distributions, requires, version
 from pathlib import Path
 
 import pytest
+from imports import import_statements
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -145,18 +146,11 @@ OTHER_NAMES = {  # of packages that this environment may lack
 
 def imported(path: Path) -> set[str]:
     """Top-level names of everything that a file imports, lazily too, but not what only a type checker reads."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for_checkers = {
-        inner
-        for node in ast.walk(tree)
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-        for inner in ast.walk(node)
-    }
     names = set()
-    for node in set(ast.walk(tree)) - for_checkers:
+    for node in import_statements(path):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
+        elif not node.level:
             names.add(str(node.module).partition(".")[0])
     return names
 

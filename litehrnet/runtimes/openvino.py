@@ -35,13 +35,13 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
     Args:
         path: the file.
         threads: threads of the one stream.
-        precision: what the kernels may compute in, where the processor can.
+        precision: what the kernels may compute in; float32 where the processor can do no less.
         size: unused.
 
     Raises:
         ImportError: OpenVINO is not installed.
         FileNotFoundError: there is no .bin beside the .xml file.
-        ValueError: OpenVINO cannot read the file, or would compute it wrongly; or the .bin belongs to another file.
+        ValueError: OpenVINO cannot read or compile the file, or would compute it wrongly; or the .bin is another one's.
     """
     openvino = require("openvino")
     if path.suffix.lower() != ".onnx":
@@ -54,7 +54,6 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
         raise ValueError(f"OpenVINO cannot read {path.name}: {str(error).strip().splitlines()[-1]}") from error
     _check_quantisation(model, path.name)
     options = {
-        "INFERENCE_PRECISION_HINT": _HINTS[precision],
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
         "PERFORMANCE_HINT": "LATENCY",
@@ -72,14 +71,16 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
             graph.reshape([1, *others])
         return core.compile_model(graph, "CPU", options).create_infer_request()
 
-    try:
-        request(one_image_apart)  # compiled while loading, not at the first image
-    except RuntimeError as error:
-        if precision == "float32":
-            raise ValueError(f"OpenVINO cannot compile {path.name}: {first_line(error)}") from error
-        # Where the processor has no 16-bit arithmetic, OpenVINO turns to float32 by itself, unless it misjudges that.
-        options["INFERENCE_PRECISION_HINT"] = "f32"
-        request(one_image_apart)
+    # Where the processor has no 16-bit arithmetic, OpenVINO turns to float32 by itself, unless it misjudges that.
+    for hint in dict.fromkeys((_HINTS[precision], "f32")):
+        options["INFERENCE_PRECISION_HINT"] = hint
+        try:
+            request(one_image_apart)  # compiled while loading, not at the first image
+            break
+        except RuntimeError as error:
+            failure = error
+    else:
+        raise ValueError(f"OpenVINO cannot compile {path.name}: {first_line(failure)}") from failure
     lock = threading.Lock()  # callers share one request: without it they would read each other's heatmaps
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
