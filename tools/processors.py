@@ -2,7 +2,7 @@
 
     python tools/processors.py                                list the processors that this machine can imitate
     python tools/processors.py old -- pytest -m numeric       one of them
-    python tools/processors.py all -- pytest -m numeric       each in turn; stops at the first that fails
+    python tools/processors.py all -- pytest -m numeric       each in turn; those that failed are listed at the end
 
 Numeric libraries choose their kernels by what the processor can do, and kernels add in different orders, so their
 results differ in the last digits. Environment variables make a library leave instructions out:
@@ -23,6 +23,7 @@ import argparse
 import os
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 
 NUMPY = "X86_V3 X86_V4 AVX512_ICL AVX512_SPR"  # NumPy 2.4's names; one that NumPy does not know is ignored
@@ -82,7 +83,10 @@ def environment(name: str) -> dict[str, str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line; returns the exit code of the first command that failed, else 0."""
+    """The command line; returns 1 where the command failed on a processor, 2 for a wrong call, else 0.
+
+    A failure does not keep the other processors from their turn: whether one fails or all do tells what is wrong.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -101,13 +105,21 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name:8} {processor.what}")
             for variable, value in processor.variables.items():
                 print(f"{'':8}   {variable}={value}")
-    for name in PROCESSORS if "all" in names else names:
+    failed, chosen = {}, list(PROCESSORS if "all" in names else names)
+    for name in chosen:
         print(f"\n=== as {name}: {PROCESSORS[name].what} ===", flush=True)
+        started = time.monotonic()
         code = subprocess.run(command, env=environment(name), check=False).returncode
+        print(
+            f"as {name}: {'passed' if code == 0 else f'exit code {code}'}, {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
         if code:
-            print(f"\nfailed as {name} ({PROCESSORS[name].what})", file=sys.stderr)
-            return code
-    return 0
+            failed[name] = code
+    if failed:
+        named = ", ".join(f"{name} (exit code {code})" for name, code in failed.items())
+        print(f"\nfailed as {len(failed)} of {len(chosen)} processors: {named}", file=sys.stderr)
+    return int(bool(failed))
 
 
 if __name__ == "__main__":
