@@ -7,6 +7,7 @@ difference keeps, with room to spare, and not the difference; where the bound is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
@@ -14,6 +15,7 @@ from torch import Tensor
 __all__ = ["differ", "relative_difference"]
 
 Maps = np.ndarray | Tensor | Sequence[float]
+ManyMaps = Sequence[np.ndarray] | Sequence[Tensor]
 
 
 def relative_difference(expected: Maps, got: Maps) -> float:
@@ -42,7 +44,7 @@ def relative_difference(expected: Maps, got: Maps) -> float:
     return difference / largest if largest else float("inf")
 
 
-def differ(expected: Maps | Sequence[Maps], got: Maps | Sequence[Maps], bound: float) -> str:
+def differ(expected: Maps | ManyMaps, got: Maps | ManyMaps, bound: float) -> str:
     """The end of a sentence: by how much two computations differ, relative to the largest value.
 
     Args:
@@ -59,7 +61,9 @@ def differ(expected: Maps | Sequence[Maps], got: Maps | Sequence[Maps], bound: f
     >>> print("They", differ(np.zeros((8, 6)), np.zeros((16, 12)), 1e-5))
     They have different shapes, (8, 6) and (16, 12)
     """
-    pairs = list(zip(expected, got, strict=True)) if _is_list_of_maps(expected) else [(expected, got)]
+    pairs: list[tuple[Any, Any]] = [(expected, got)]
+    if _is_list_of_maps(expected):
+        pairs = list(zip(expected, got, strict=True))
     shapes = [(_float64(a).shape, _float64(b).shape) for a, b in pairs]
     for first, second in shapes:
         if first != second:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ MARKS = {"float32": "o", "float16": "s", "bfloat16": "D", "int8": "^"}
 FULL_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  # of the first edition's runs
 
 
-def stored_devices() -> dict[str, object]:
+def stored_devices() -> dict[str, Any]:
     """The newest stored run of `benchmarks/devices.py`, with the precisions' full names.
 
     "float16" is a file with float16 weights, "bfloat16" a float32 file that the runtime computes in bfloat16.
@@ -67,19 +68,19 @@ def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16
         low, high: the range that the levels cover; what is outside is clipped.
         levels: how many there are; 256 for 8 bits.
     """
-    values = np.asarray(values, dtype=float)
+    numbers = np.asarray(values, dtype=float)
     step = (high - low) / (levels - 1)
-    rounded = np.clip(np.round((values - low) / step), 0, levels - 1) * step + low
+    rounded = np.clip(np.round((numbers - low) / step), 0, levels - 1) * step + low
     figure, axes = new_figure(size=(9.5, 2.3))
     grid = low + step * np.arange(levels)
-    axes.hlines(0, min(low, values.min()) - step, max(high, values.max()) + step, color=MUTED, linewidth=0.8)
+    axes.hlines(0, min(low, numbers.min()) - step, max(high, numbers.max()) + step, color=MUTED, linewidth=0.8)
     axes.vlines(grid, -0.12, 0.12, color=MUTED, linewidth=1)
-    axes.plot(values, np.full(len(values), 0.6), "o", color=VERMILION, label="float")
-    axes.plot(rounded, np.zeros(len(values)), "s", color=BLUE, label=f"one of {levels} levels", zorder=3)
-    clipped = (values < low - step / 2) | (values > high + step / 2)
-    for value, level, beyond in zip(values, rounded, clipped, strict=True):
+    axes.plot(numbers, np.full(len(numbers), 0.6), "o", color=VERMILION, label="float")
+    axes.plot(rounded, np.zeros(len(numbers)), "s", color=BLUE, label=f"one of {levels} levels", zorder=3)
+    clipped = (numbers < low - step / 2) | (numbers > high + step / 2)
+    for value, level, beyond in zip(numbers, rounded, clipped, strict=True):
         arrow(axes, (value, 0.53), (level, 0.08), VERMILION if beyond else MUTED)
-    for k, value in enumerate(np.sort(values)):
+    for k, value in enumerate(np.sort(numbers)):
         axes.text(value, 0.72 + 0.2 * (k % 2), f"{value:g}", ha="center", fontsize=9, color=INK)
     axes.set(ylim=(-0.3, 1.15), yticks=[], xlabel="value")
     axes.spines["left"].set_visible(False)
@@ -107,17 +108,17 @@ def channel_ranges(weights: Mapping[str, np.ndarray]) -> Figure:
     return figure
 
 
-def _name(row: Mapping[str, object]) -> str:
+def _name(row: Mapping[str, Any]) -> str:
     return f"{row['runtime']}, {row['graph']}, {row['precision']}"
 
 
-def _note(report: Mapping[str, object]) -> str:
+def _note(report: Mapping[str, Any]) -> str:
     machine, network = report["machine"], report["network"]
     size = "x".join(map(str, network["size"]))
     return f"{network['variant']} at {size}, {machine['processor']}, {machine['date']}"
 
 
-def runtime_bars(report: Mapping[str, object]) -> Figure:
+def runtime_bars(report: Mapping[str, Any]) -> Figure:
     """Milliseconds with one thread, one bar per file, by runtime.
 
     Args:
@@ -139,7 +140,7 @@ def runtime_bars(report: Mapping[str, object]) -> Figure:
     return figure
 
 
-def precision_costs(report: Mapping[str, object]) -> Figure:
+def precision_costs(report: Mapping[str, Any]) -> Figure:
     """How far the joints of renderings move against how fast the file is: what a precision costs.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -91,7 +91,7 @@ def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> 
     return figure
 
 
-def stored_exports() -> dict[str, object]:
+def stored_exports() -> dict[str, Any]:
     """The newest stored run of tools/export_table.py: "machine", "size" and "rows", one a way to export.
 
     Raises:
@@ -100,7 +100,7 @@ def stored_exports() -> dict[str, object]:
     return stored_run("export")
 
 
-def export_kinds(rows: Sequence[Mapping[str, object]]) -> Figure:
+def export_kinds(rows: Sequence[Mapping[str, Any]]) -> Figure:
     """Poolings and kinds of file by exporter, from the rows of `stored_exports` whose "table" is "kinds"."""
     cells: dict[str, dict[str, tuple[str, str]]] = {}
     for row in rows:

@@ -132,10 +132,10 @@ def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_cr
         crop, to_crop: as it returns them.
     """
     height, width = crop.shape[:2]
-    corners = to_image([[0, 0], [width, 0], [width, height], [0, height]], to_crop)
+    corners = to_image(np.array([[0, 0], [width, 0], [width, height], [0, height]]), to_crop)
     figure, (left, right) = new_figure(1, 2, size=(6.8, 4.0), width_ratios=(1.5, 1), dpi=PHOTO_DPI)
     left.imshow(image)
-    left.add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=ORANGE, linewidth=2))
+    left.add_patch(Rectangle((box[0], box[1]), box[2], box[3], fill=False, edgecolor=ORANGE, linewidth=2))
     left.add_patch(Polygon(corners, fill=False, edgecolor=LEFT_COLOUR, linewidth=2, linestyle="--"))
     left.set(
         xlim=(min(corners[:, 0].min(), 0) - 8, max(corners[:, 0].max(), image.shape[1]) + 8),
@@ -235,7 +235,7 @@ def photograph_to_joints(
     joints, scores = decode(heatmaps)
     figure, axes = new_figure(1, 4, size=(9.4, 2.8), width_ratios=(1.33, 1, 1, 1.33))
     axes[0].imshow(image)
-    axes[0].add_patch(Rectangle(box[:2], *box[2:], fill=False, edgecolor=ORANGE, linewidth=2))
+    axes[0].add_patch(Rectangle((box[0], box[1]), box[2], box[3], fill=False, edgecolor=ORANGE, linewidth=2))
     axes[1].imshow(crop)
     _overlay(axes[2], crop, heatmaps[0].max(axis=0), _scale(heatmaps))
     pose_on(axes[3], image, to_image(joints[0], to_crop), scores[0])

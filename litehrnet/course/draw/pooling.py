@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
@@ -120,7 +121,7 @@ def exactness_map(
         kinds, cmap=ListedColormap([IMPOSSIBLE, INEXACT, EXACT]), vmin=0, vmax=2, origin="lower",
         extent=(0.5, max_input + 0.5, 0.5, max_output + 0.5), aspect="auto",
     )  # fmt: skip
-    handles = [
+    handles: list[Artist] = [
         Patch(facecolor=EXACT, label="equal to adaptive pooling"),
         Patch(facecolor=INEXACT, label="right size, other values"),
         Patch(facecolor=IMPOSSIBLE, edgecolor=GRID, label="impossible: output larger than input"),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -123,7 +124,8 @@ def speed_bars(rows: Sequence[Row]) -> Figure:
         groups.setdefault(f"{variant} {row.size[0]}x{row.size[1]}\n{row.runtime}{threads}".strip(), []).append(row)
     bars = sum(len(group) for group in groups.values())
     figure, axes = new_figure(size=(9.5, 1.3 + 0.21 * bars + 0.16 * len(groups)))
-    y, ticks, shown = 0.0, [], {}
+    y, ticks = 0.0, []
+    shown: dict[str, BarContainer] = {}
     for group in groups.values():
         top = y
         for row in group:
@@ -142,20 +144,20 @@ def speed_bars(rows: Sequence[Row]) -> Figure:
     axes.grid(axis="x", zorder=0)
     axes.invert_yaxis()
     axes.set(xlabel="times as fast as the first graph of the group", xlim=(0, max(row.high for row in rows) + 0.25))
-    axes.legend(shown.values(), shown, ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.2)
+    axes.legend(list(shown.values()), list(shown), ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.2)
     caption(figure, "Right of the line at 1 is faster. The thin black line on a bar is the 95 % interval of its ratio.")
     return figure
 
 
 def _cells(
-    axes: Axes, x: float, y: float, labels: Sequence[object], colours: Sequence[str], width: float = 1.0
+    axes: Axes, x: float, y: float, labels: Sequence[int | str], colours: Sequence[str], width: float = 1.0
 ) -> None:
     """A row of labelled squares, from (x, y) to the right."""
     for k, (label, colour) in enumerate(zip(labels, colours, strict=True)):
         axes.add_patch(
             Rectangle((x + k * width, y), width, 1, facecolor=colour, alpha=0.45, edgecolor=INK, linewidth=0.8)
         )
-        axes.text(x + (k + 0.5) * width, y + 0.5, label, ha="center", va="center", fontsize=9, color=INK)
+        axes.text(x + (k + 0.5) * width, y + 0.5, str(label), ha="center", va="center", fontsize=9, color=INK)
 
 
 def followed_channels(orders: Sequence[Sequence[int]]) -> Figure:

@@ -6,10 +6,12 @@ that they look the same on any page.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, overload
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -53,7 +55,7 @@ PART_COLOURS = {
 }
 PLAIN_COLOURS = {"adaptive": BLUE, "computed": ORANGE, "exact": GREEN, "torch": VERMILION, "onnx": BLUE}
 
-_RC = {
+_RC: Any = {  # matplotlib's types know each key by name
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "figure.dpi": 110,
@@ -84,13 +86,28 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+@overload
+def new_figure(*, size: tuple[float, float] = ..., **options: Any) -> tuple[Figure, Axes]: ...
+
+
+@overload
 def new_figure(
-    rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9.0, 3.5), **options: object
-) -> tuple[Figure, Axes]:
-    """A figure in the course's style; `size` is width and height in inches, as matplotlib has it.
+    rows: int, columns: int, *, size: tuple[float, float] = ..., **options: Any
+) -> tuple[Figure, np.ndarray]: ...
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9.0, 3.5), **options: Any
+) -> tuple[Figure, Any]:
+    """A figure in the course's style.
+
+    Args:
+        rows, columns: of panels; without them there is one.
+        size: (width, height) in inches, the order that matplotlib uses.
+        options: passed to `matplotlib.pyplot.subplots`.
 
     Returns:
-        (figure, axes) as `matplotlib.pyplot.subplots`; further options are passed to it.
+        (figure, axes) as `matplotlib.pyplot.subplots` returns them: one `Axes`, or an array of them.
     """
     with figure_style():
         options.setdefault("layout", "constrained")
@@ -104,8 +121,8 @@ def caption(figure: Figure, text: str) -> None:
 
 def box(
     axes: Axes,
-    xy: Sequence[float],
-    size: Sequence[float],
+    xy: tuple[float, float],
+    size: tuple[float, float],
     text: str,
     colour: str,
     *,
@@ -114,16 +131,18 @@ def box(
 ) -> FancyBboxPatch:
     """Draw a labelled box; `xy` is its lower left corner and `size` its width and height, in the axes' units."""
     patch = FancyBboxPatch(
-        xy, *size, boxstyle="round,pad=0,rounding_size=0.06", facecolor=colour if filled else "white",
-        edgecolor=colour, alpha=0.35 if filled else 1.0, linewidth=1.2,
+        xy, width=size[0], height=size[1], boxstyle="round,pad=0,rounding_size=0.06", edgecolor=colour,
+        facecolor=colour if filled else "white", alpha=0.35 if filled else 1.0, linewidth=1.2,
     )  # fmt: skip
     axes.add_patch(patch)
     axes.text(xy[0] + size[0] / 2, xy[1] + size[1] / 2, text, ha="center", va="center", fontsize=fontsize, color=INK)
     return patch
 
 
-def arrow(axes: Axes, start: Sequence[float], end: Sequence[float], colour: str = MUTED, **options: object) -> None:
-    """Draw an arrow from one point to another, in the axes' units."""
+def arrow(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], colour: str = MUTED, **options: Any
+) -> None:
+    """Draw an arrow from one point to another, in the axes' units; `options` are those of `FancyArrowPatch`."""
     options.setdefault("mutation_scale", 9)
     options.setdefault("linewidth", 1.1)
     axes.add_patch(FancyArrowPatch(start, end, arrowstyle="-|>", color=colour, shrinkA=0, shrinkB=0, **options))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from numbers import Real
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -78,6 +79,11 @@ def check_cases(
 def listed(got: Any) -> Any:
     """An answer as a list if it is anything that can be one; text and None stay what they are."""
     return list(got) if isinstance(got, Iterable) and not isinstance(got, str) else got
+
+
+def is_number(got: Any) -> TypeGuard[float]:
+    """Whether an answer is one real number, of Python or of numpy."""
+    return isinstance(got, Real)
 
 
 def _equal(expected: Any, got: Any, tolerance: float) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Number
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import nn
 
 from ...blocks import FuseStep
 from ...complexity import count_module
-from .core import Verdict, check_cases
+from .core import Verdict, check_cases, is_number
 
 __all__ = ["check_block_saving", "check_conv_macs", "check_fuse_macs"]
 
@@ -43,7 +42,7 @@ def check_conv_macs(answer: Callable[..., int]) -> Verdict:
             out * c // groups * window * (h // stride) * (w // stride): "An odd side is rounded up when it is halved.",
             2 * expected: "A MAC is a multiplication and an addition together; you count two.",
         }
-        return known.get(got) if isinstance(got, Number) else None
+        return known.get(got) if is_number(got) else None
 
     cases = [
         (40, 40, 1, 1, 1, (64, 48)),
@@ -82,7 +81,7 @@ def check_block_saving(answer: Callable[..., float]) -> Verdict:
     """
 
     def hint(case: tuple, expected: float, got: Any) -> str | None:
-        if not isinstance(got, Number):
+        if not is_number(got):
             return None
         if abs(got - 100 * expected) < 0.01:
             return "Give a share between 0 and 1, not a percentage."
@@ -122,7 +121,7 @@ def check_fuse_macs(answer: Callable[..., int]) -> Verdict:
     """
 
     def hint(case: tuple, expected: int, got: Any) -> str | None:
-        if not isinstance(got, Number):
+        if not is_number(got):
             return None
         channels, size = case
         n = len(channels)

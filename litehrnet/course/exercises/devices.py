@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,7 @@ def check_round_trip(answer: Callable[[np.ndarray, float, float], np.ndarray]) -
     Right: all 6 cases agree.
     """
 
-    def hints(case: tuple, expected: np.ndarray, got: object) -> str | None:
+    def hints(case: tuple, expected: np.ndarray, got: Any) -> str | None:
         x, low, high = case
         got = np.asarray(got)
         if got.shape != expected.shape or got.dtype.kind not in "iuf":
@@ -75,7 +76,7 @@ def check_shift_in_photo(answer: Callable[[np.ndarray, np.ndarray, np.ndarray], 
     Right: all 4 cases agree.
     """
 
-    def hints(case: tuple, expected: float, got: object) -> str | None:
+    def hints(case: tuple, expected: float, got: Any) -> str | None:
         ours, theirs, to_crop = case
         inside = float(np.linalg.norm(ours - theirs, axis=1).mean())
         if np.ndim(got) or np.asarray(got).dtype.kind not in "iuf":
@@ -131,7 +132,7 @@ def check_choose(answer: Callable[[Sequence[dict], float, float], str]) -> Verdi
     Right: all 6 cases agree.
     """
 
-    def hints(case: tuple, expected: str, got: object) -> str | None:
+    def hints(case: tuple, expected: str, got: Any) -> str | None:
         rows, megabytes, pixels = case
         row = next((row for row in rows if isinstance(got, str) and row["name"] == got), None)
         if row is not None and row["shift"] > pixels:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def check_old_exporter_says(answer: Callable[[int, int, bool], str]) -> Verdict:
             return "not accessible"
         return "AveragePool" if n % m == 0 else "not a factor"
 
-    def hints(case: tuple, expected: str, got: object) -> str | None:
+    def hints(case: tuple, expected: str, got: Any) -> str | None:
         n, m, known = case
         if m == 1:
             return "Pooling to a single value has an operator of its own, GlobalAveragePool, which needs no size."
@@ -61,7 +62,7 @@ def check_count_adds(answer: Callable[[tuple[int, int], tuple[int, int]], int]) 
     Right: all 8 cases agree.
     """
 
-    def hints(case: tuple, expected: int, got: object) -> str | None:
+    def hints(case: tuple, expected: int, got: Any) -> str | None:
         before, after = case
         longest = [
             max(end - start for start, end in adaptive_windows(n, m)) for n, m in zip(before, after, strict=True)
@@ -82,7 +83,7 @@ def check_count_adds(answer: Callable[[tuple[int, int], tuple[int, int]], int]) 
 class _Pooling:
     """A stand-in for a model or a file: averages blocks of a square map; short to show in a message."""
 
-    def __init__(self, name: str, output_size: int | None = None, kernel: int | None = None) -> None:
+    def __init__(self, name: str, output_size: int = 1, kernel: int | None = None) -> None:
         self.name, self.output_size, self.kernel = name, output_size, kernel
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
@@ -116,7 +117,7 @@ def check_find_wrong_sizes(answer: Callable[[Callable, Callable, Sequence[int]],
                 wrong.append(n)
         return wrong
 
-    def hints(case: tuple, expected: list[int], got: object) -> str | None:
+    def hints(case: tuple, expected: list[int], got: Any) -> str | None:
         missed = [n for n in expected if n not in got] if isinstance(got, (list, tuple)) else []
         if missed and all(case[0](image(n)).shape == case[1](image(n)).shape for n in missed):
             return "Where you missed one, the shapes agree and the values do not. Is your image the same everywhere?"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,7 @@ def check_flip_back(answer: Callable[[np.ndarray, Sequence[tuple[int, int]]], np
                 back[:, k, :, x] = heatmaps[:, partner.get(k, k), :, w - 1 - x]
         return back
 
-    def hint(case: tuple, expected: np.ndarray, got: object) -> str | None:
+    def hint(case: tuple, expected: np.ndarray, got: Any) -> str | None:
         heatmaps, _ = case
         if np.shape(got) != expected.shape:
             return f"Return an array of shape {expected.shape}."
@@ -73,7 +74,7 @@ def check_joint_loss(answer: Callable[[Tensor, Tensor, Tensor], Tensor]) -> Verd
                     total, count = total + float(squares.sum()), count + squares.numel()
         return total / count
 
-    def hint(case: tuple, expected: float, got: object) -> str | None:
+    def hint(case: tuple, expected: float, got: Any) -> str | None:
         heatmaps, targets, visible = case
         squares = (heatmaps - targets) ** 2
         masked = squares * visible[..., None, None]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from numbers import Number
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from ...blocks import ConditionalChannelWeighting, upsample_nearest
 from ...model import count_parameters
-from .core import Verdict, check_cases, listed
+from .core import Verdict, check_cases, is_number, listed
 
 __all__ = ["check_block_parameters", "check_fuse_two", "check_shuffle_order"]
 
@@ -79,7 +78,7 @@ def check_block_parameters(answer: Callable[[tuple[int, ...]], int]) -> Verdict:
             + 9 * sum(h * h - h for h in halves): "A depthwise filter sees one channel: 9 numbers, not 9 per pair.",
             block_parameters([2 * c for c in case[0]]): "Only one half of the channels goes through the weightings.",
         }
-        return known.get(got) if isinstance(got, Number) else None
+        return known.get(got) if is_number(got) else None
 
     return check_cases(
         answer, block_parameters, [((40, 80),), ((40, 80, 160),), ((40, 80, 160, 320),), ((30, 60),)], hints=hint

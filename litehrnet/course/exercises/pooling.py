@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,7 +29,7 @@ def check_exact_outputs(answer: Callable[[int], Sequence[int]]) -> Verdict:
     def spec(n: int) -> list[int]:
         return [m for m in range(1, n + 1) if _same_windows(n, m)]
 
-    def hints(case: tuple, expected: list[int], got: object) -> str | None:
+    def hints(case: tuple, expected: list[int], got: Any) -> str | None:
         (n,) = case
         if got == [m for m in range(1, n + 1) if n % m == 0]:
             return "These are the sizes that divide the input; a remainder of 1 is exact too."
@@ -54,7 +55,7 @@ def check_smallest_exact_input(answer: Callable[[int, int], int]) -> Verdict:
             n += 1
         return n
 
-    def hints(case: tuple, expected: int, got: object) -> str | None:
+    def hints(case: tuple, expected: int, got: Any) -> str | None:
         n, m = case
         if got == -(-n // m) * m:
             return "You round up to a multiple; one pixel over a multiple is exact too, and may be nearer."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def check_fold_norm(answer: Callable[..., tuple[np.ndarray, np.ndarray]]) -> Ver
         at_zero = both(np.zeros(weight.shape[1]))
         return np.stack([both(unit) - at_zero for unit in np.eye(weight.shape[1])], axis=1), at_zero
 
-    def hints(case: tuple, expected: tuple, got: object) -> str | None:
+    def hints(case: tuple, expected: tuple, got: Any) -> str | None:
         if not isinstance(got, tuple) or len(got) != 2:
             return "Return two arrays: the weight and the bias."
         weight, bias = expected
@@ -69,7 +70,7 @@ def check_follow_shuffles(answer: Callable[[int, int], Sequence[int]]) -> Verdic
             moved = [position for pair in zip(*halves, strict=True) for position in pair]
         return [moved.index(position) for position in range(channels)]
 
-    def hints(case: tuple, expected: list[int], got: object) -> str | None:
+    def hints(case: tuple, expected: list[int], got: Any) -> str | None:
         inverse = [expected.index(n) for n in range(case[0])]
         if got == inverse and inverse != expected:
             return "This says where each number is; wanted is which number is at each position."
@@ -92,7 +93,7 @@ def check_least_time(answer: Callable[[float, float, float, float], float]) -> V
     def spec(macs: float, moved: float, gmacs: float, gigabytes: float) -> float:
         return max(macs / (gmacs * 1e9), moved / (gigabytes * 1e9)) * 1e6
 
-    def hints(case: tuple, expected: float, got: object) -> str | None:
+    def hints(case: tuple, expected: float, got: Any) -> str | None:
         macs, moved, gmacs, gigabytes = case
         if not _is_number(got):
             return "Return one number."

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from numbers import Number
+from typing import Any
 
 import numpy as np
 
-from .core import Verdict, check_cases
+from .core import Verdict, check_cases, is_number
 
 __all__ = ["check_heatmap_size", "check_relative_difference"]
 
@@ -22,7 +22,7 @@ def check_heatmap_size(answer: Callable[[int, int], tuple[int, int]]) -> Verdict
     def spec(height: int, width: int) -> tuple[int, int]:
         return len(range(0, height, 4)), len(range(0, width, 4))  # heatmap pixel h is input pixel 4 h
 
-    def hint(case: tuple, expected: tuple, got: object) -> str | None:
+    def hint(case: tuple, expected: tuple, got: Any) -> str | None:
         height, width = case
         if got == expected[::-1]:
             return "Height comes before width."
@@ -47,7 +47,7 @@ def check_relative_difference(answer: Callable[[np.ndarray, np.ndarray], float])
             difference, largest = max(difference, abs(a - b)), max(largest, abs(a))
         return float(difference / largest)
 
-    def hint(case: tuple, expected: float, got: object) -> str | None:
+    def hint(case: tuple, expected: float, got: Any) -> str | None:
         ours, theirs = case
         off, size = theirs - ours, np.abs(ours)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -62,7 +62,7 @@ def check_relative_difference(answer: Callable[[np.ndarray, np.ndarray], float])
                 "The largest value may be a negative one: take absolute values.": np.abs(off).max() / ours.max(),
             }
         for text, value in mistakes.items():
-            if isinstance(got, Number) and np.isclose(got, value):
+            if is_number(got) and np.isclose(got, value):
                 return text
         return None
 

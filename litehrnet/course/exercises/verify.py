@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def check_same_peaks(answer: Callable[[np.ndarray, np.ndarray], bool]) -> Verdic
             for a, b in zip(one, other, strict=True)
         )
 
-    def hints(case: tuple, expected: bool, got: object) -> str | None:
+    def hints(case: tuple, expected: bool, got: Any) -> str | None:
         right, other = case
         if not isinstance(got, (bool, np.bool_)):
             return "Return True or False."
@@ -66,7 +67,7 @@ def check_untested(answer: Callable[[Sequence, Sequence, Sequence], Sequence]) -
                 missing.append(pair)
         return missing
 
-    def hints(case: tuple, expected: list, got: object) -> str | None:
+    def hints(case: tuple, expected: list, got: Any) -> str | None:
         wanted, tried, ok = case
         if not isinstance(got, list):
             return "Return a list."
