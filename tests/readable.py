@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matplotlib.figure import Figure
 from matplotlib.text import Text
+
+from litehrnet.course.draw import CourseFigure
 
 SMALLEST = 8  # points
 
 
-def shown(figure: Figure) -> Iterator[Text]:
+def shown(figure: CourseFigure) -> Iterator[Text]:
     """Every text of a figure but the numbers on its axes, of which matplotlib keeps some that it does not draw."""
     yield from (child for child in figure.get_children() if isinstance(child, Text))
     for axes in figure.axes:
@@ -20,15 +21,13 @@ def shown(figure: Figure) -> Iterator[Text]:
             yield from (axes.xaxis.label, axes.yaxis.label)
 
 
-def check_readable(figure: Figure) -> None:
-    """Assert that a figure has its sentence, and that no text is tiny, cut off or under the sentence."""
+def check_readable(figure: CourseFigure) -> None:
+    """Assert that a figure has its sentence, and that no text is tiny or cut off."""
     figure.draw_without_rendering()
     texts = [text for text in shown(figure) if text.get_text().strip()]
     assert min(text.get_fontsize() for text in texts) >= SMALLEST
-    assert figure.get_supxlabel().strip().endswith((".", "?"))
-    sentence = figure._supxlabel.get_window_extent()
-    names = [axes.xaxis.label for axes in figure.axes if axes.axison and axes.get_xlabel()]
-    assert not any(sentence.overlaps(name.get_window_extent()) for name in names)
+    assert figure.sentence.endswith((".", "?"))
+    assert "\n" not in figure.sentence
     width, height = figure.get_size_inches() * figure.dpi
     for text in texts:
         box = text.get_window_extent()

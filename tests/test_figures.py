@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import itertools
 import json
 import re
+from datetime import date
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +15,7 @@ import netron_pictures
 import numpy as np
 import onnx
 import pytest
+from bs4 import BeautifulSoup
 from PIL import Image
 from readable import check_readable
 
@@ -99,8 +104,6 @@ OUTCOMES = [
         lambda: draw.exactness_map(96, 40, marked=[(64, 32)], label="pairs in Lite-HRNet"),
         lambda: draw.pooling_matrices(11, 4),
         draw.constants_wanted,
-        lambda: draw.outcome_table(OUTCOMES),
-        lambda: draw.export_kinds(STORED),
         lambda: draw.two_maps(np.zeros((8, 6)), np.eye(16)),
         lambda: draw.two_maps(np.zeros((8, 6)), np.ones((8, 6))),
         lambda: draw.operators_before_after({"Conv": 3}, {"Conv": 3, "Add": 1}, ("before", "after")),
@@ -122,9 +125,9 @@ def test_windows_that_differ_are_outlined_and_no_others():
     assert outlined(7, 5) == 4
 
 
-def test_a_table_explains_the_colours_that_it_shows():
-    assert draw.outcome_table(OUTCOMES).get_supxlabel().count(":") == 3
-    words = draw.export_kinds(STORED).get_supxlabel()
+def test_a_table_explains_the_words_that_it_shows():
+    assert draw.outcome_table(OUTCOMES).sentence.count(":") == 3
+    words = draw.export_kinds(STORED).sentence
     assert "Refused: before any work" in words
     assert "honest" not in words
     assert "Wrong: a file" in words
@@ -136,3 +139,87 @@ def test_stored_exports_are_the_newest_run_and_all_that_was_written_is_right():
     assert report["machine"]["date"] == newest
     assert all(row.get("ok") or "refused" in row for row in report["rows"])
     assert all(row["found"] == row["opset"] for row in report["rows"] if "found" in row)
+
+
+def test_a_table_is_html_with_marks_and_what_is_silently_wrong_has_the_strongest():
+    table = draw.outcome_table([("<any> size", {"older": ("raises", "a & b"), "newer": ("wrong", "no error")})])
+    soup = BeautifulSoup(table._repr_html_(), "html.parser")
+    assert [cell.get_text() for cell in soup("th")] == ["request", "older", "newer", "<any> size"]
+    assert [(cell["class"], cell.get_text()) for cell in soup("td")] == [
+        (["bad"], "\N{BALLOT X} raises: a & b"),
+        (["worst"], "\N{WARNING SIGN} wrong: no error"),
+    ]
+    assert soup.find("caption").get_text() == table.sentence
+    assert "wrong: no error" in repr(table)
+    with pytest.raises(ValueError, match="has 2 cells for 3 columns"):
+        draw.Table(["a", "b", "c"], [["one", "two"]])
+    with pytest.raises(ValueError, match="'great'; it can be good, bad"):
+        draw.Table(["a", "b"], [["one", ("two", "great")]])
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a figure hands to Jupyter."""
+    outputs = []
+    monkeypatch.setattr("IPython.display.display", lambda data, metadata, raw: outputs.append((data, metadata)))
+    return outputs
+
+
+def test_a_drawing_shows_itself_as_svg_with_a_png_beside_it_and_its_sentence_below(shown):
+    figure = draw.exactness_map(12, 5)
+    figure._ipython_display_()
+    (pictures, words), (caption, marks) = shown
+    assert list(pictures) == ["image/svg+xml", "image/png", "text/plain"]
+    assert words == {kind: {"alt": figure.sentence} for kind in ("image/svg+xml", "image/png")}
+    assert caption == {"text/markdown": f"*{figure.sentence}*", "text/plain": figure.sentence}
+    assert marks == {"text/markdown": {"caption": True}}
+    assert figure.sentence not in pictures["image/svg+xml"]
+    assert "output size (pixels)</text>" in pictures["image/svg+xml"]
+
+
+def test_a_photograph_shows_itself_as_a_png_without_a_ground_of_its_own(shown):
+    figure = draw.poses([("someone", np.full((40, 30, 3), 255, np.uint8), np.full((17, 2), np.nan))], "A person.")
+    figure._ipython_display_()
+    assert list(shown[0][0]) == ["image/png", "text/plain"]
+    picture = Image.open(io.BytesIO(base64.b64decode(shown[0][0]["image/png"])))
+    assert picture.getpixel((0, 0))[3] == 0
+
+
+def test_the_same_figure_is_the_same_file():
+    first, second = (draw.pooling_matrices(11, 4).svg() for _ in range(2))
+    assert first == second
+    assert str(date.today().year) not in first
+
+
+# Viennot's and Machado's matrices for eyes without one kind of cone, on linear RGB.
+BLIND = {
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+}
+
+
+def seen(colour: str, matrix: list[list[float]]) -> np.ndarray:
+    """A colour as CIE L*a*b*, as such eyes see it."""
+    rgb = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.array(matrix) @ np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    xyz = to_xyz @ linear.clip(0, 1) / (0.9505, 1, 1.089)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("matrix", BLIND.values(), ids=BLIND)
+@pytest.mark.parametrize(
+    "palette",
+    [
+        list(draw.devices.RUNTIME_COLOURS.values()),
+        [draw.speed.GRAPH_COLOURS[name] for name in ("plain export", "fused", "fused, blocks of 8")],
+        [draw.PLAIN_COLOURS["adaptive"], draw.PLAIN_COLOURS["computed"]],
+        [draw.pooling.EXACT, draw.pooling.INEXACT],
+        [draw.export.GOOD, draw.export.FAILS],
+        [draw.LEFT_COLOUR, draw.RIGHT_COLOUR],
+    ],
+)
+def test_colours_that_alone_tell_things_apart_do_so_for_colour_blind_readers(palette, matrix):
+    colours = [seen(colour, matrix) for colour in palette]
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(colours, 2)) > 24

@@ -66,7 +66,7 @@ def test_figures_hold_a_sentence_and_text_that_can_be_read(name, model, cost):
     figure.draw_without_rendering()
     texts = [text for text in shown(figure) if text.get_text().strip()]
     assert min(text.get_fontsize() for text in texts) >= 8
-    assert figure.get_supxlabel().strip().endswith(".")
+    assert figure.sentence.endswith(".")
     width, height = figure.get_size_inches() * figure.dpi
     for text in texts:
         box = text.get_window_extent()

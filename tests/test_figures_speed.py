@@ -92,14 +92,14 @@ def test_joints_below_the_threshold_are_hollow_and_lose_their_limbs():
 
 
 def test_only_numbers_outside_the_range_are_called_clipped():
-    assert "clipped" not in draw.int8_line([0.0, 1.0], 0.0, 1.0).get_supxlabel()
-    assert "clipped" in draw.int8_line([0.0, 1.2], 0.0, 1.0).get_supxlabel()
+    assert "clipped" not in draw.int8_line([0.0, 1.0], 0.0, 1.0).sentence
+    assert "clipped" in draw.int8_line([0.0, 1.2], 0.0, 1.0).sentence
 
 
 def test_a_machine_is_named_where_its_numbers_are_drawn():
     report = draw.stored_devices()
     for make in (draw.runtime_bars, draw.precision_costs):
-        sentence = make(report).get_supxlabel()
+        sentence = make(report).sentence
         assert report["machine"]["processor"] in sentence
         assert report["machine"]["date"] in sentence
 

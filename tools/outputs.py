@@ -16,7 +16,7 @@ from nbval.plugin import IPyNbCell, coalesce_streams, find_comment_markers, find
 # What nbval leaves out by default, pictures included.
 SKIPPED = (
     "metadata", "traceback", "prompt_number", "output_type", "name", "execution_count",
-    "application/vnd.jupyter.widget-view+json", "image/png", "image/jpeg",
+    "application/vnd.jupyter.widget-view+json", "image/png", "image/jpeg", "image/svg+xml",
 )  # fmt: skip
 
 

@@ -8,14 +8,24 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Rectangle
 from torch import Tensor, nn
 
 from ...blocks import ConditionalChannelWeighting, FuseStep, ShuffleUnit
 from ...complexity import count_module
 from ...model import LiteHRNet, zeros_like_input
-from .style import BRANCH_COLOURS, INK, MUTED, PART_COLOURS, arrow, box, caption, new_figure
+from .style import (
+    BRANCH_COLOURS,
+    INK,
+    MUTED,
+    ON_COLOUR,
+    PART_COLOURS,
+    CourseFigure,
+    arrow,
+    box,
+    caption,
+    new_figure,
+)
 
 __all__ = ["block_pair", "branch_maps", "four_resolutions", "fuse_paths", "number_maps", "shuffled_channels"]
 
@@ -24,7 +34,7 @@ _ROWS = (3.2, 1.98, 1.1, 0.46)  # of the four branches, in inches from below
 _COLUMNS = (2.95, 4.72, 6.49)  # of the three stages
 
 
-def _canvas(width: float, height: float) -> tuple[Figure, Axes]:
+def _canvas(width: float, height: float) -> tuple[CourseFigure, Axes]:
     """An empty sheet whose unit is the inch, so that lengths on it can be computed."""
     figure, axes = new_figure(size=(width, height))
     axes.set(xlim=(0, width), ylim=(0, height), aspect="equal")
@@ -58,7 +68,7 @@ def _map(
     return centre[0] - width / 2, centre[0] + width / 2 + (sheets - 1) * shift
 
 
-def four_resolutions(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
+def four_resolutions(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> CourseFigure:
     """The whole network: how the resolutions separate, run side by side, exchange and join again.
 
     Args:
@@ -134,7 +144,7 @@ def _exchange(
     return [(x, rows[i], BRANCH_COLOURS[i]) for i in range(len(spans))]
 
 
-def branch_maps(maps: Sequence[Tensor], image: np.ndarray) -> Figure:
+def branch_maps(maps: Sequence[Tensor], image: np.ndarray) -> CourseFigure:
     """What each branch holds for one image: the mean over its channels, in true relative size.
 
     Args:
@@ -146,7 +156,7 @@ def branch_maps(maps: Sequence[Tensor], image: np.ndarray) -> Figure:
     least = 0.55 * width  # so that a small map keeps space for its title
     rooms = [max(w, least) for w in (width, *(picture.shape[1] for picture in pictures))]
     figure, (first, *others) = new_figure(
-        1, len(rooms), size=(9.2, 3.2), gridspec_kw={"width_ratios": rooms}
+        1, len(rooms), size=(9.2, 3.2), photographs=True, gridspec_kw={"width_ratios": rooms}
     )  # fmt: skip
     _place(first, image, None, (height, width), (height, rooms[0]))
     first.set_title(f"image\n{image.shape[0]}×{image.shape[1]}", fontsize=9.5, loc="center")
@@ -170,7 +180,7 @@ def _place(
     axes.axis("off")
 
 
-def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str) -> Figure:
+def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str) -> CourseFigure:
     """Small maps in a row with their numbers written in; one colour scale for all.
 
     Args:
@@ -192,7 +202,8 @@ def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str) -> Fig
         axes.imshow(grid, cmap="Blues", vmin=low, vmax=low + 1.6 * (high - low + 1e-9), extent=(0, w, h, 0))
         for y, x in np.ndindex(h, w):
             number = f"{grid[y, x]:.2f}".rstrip("0").rstrip(".")
-            axes.text(x + 0.5, y + 0.5, "0" if number == "-0" else number, ha="center", va="center", fontsize=9)
+            shown = "0" if number == "-0" else number
+            axes.text(x + 0.5, y + 0.5, shown, ha="center", va="center", fontsize=9, color=ON_COLOUR)
         axes.set(xlim=(w / 2 - room / 2, w / 2 + room / 2), ylim=((h + tall) / 2, (h - tall) / 2))
         axes.axis("off")
         axes.set_title(title, fontsize=9.5, loc="center")
@@ -200,7 +211,7 @@ def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str) -> Fig
     return figure
 
 
-def shuffled_channels(order: Sequence[int]) -> Figure:
+def shuffled_channels(order: Sequence[int]) -> CourseFigure:
     """Where a channel shuffle of two groups puts every channel.
 
     Args:
@@ -219,7 +230,7 @@ def shuffled_channels(order: Sequence[int]) -> Figure:
     return figure
 
 
-def block_pair(channels: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Figure:
+def block_pair(channels: Sequence[int], sizes: Sequence[tuple[int, int]]) -> CourseFigure:
     """The shuffle block beside conditional channel weighting, with what each step costs on these branches.
 
     Args:
@@ -278,7 +289,7 @@ def _block(axes: Axes, x: float, title: str, steps: Sequence[tuple[str, int, str
     box(axes, (centre - 1.2, 0.12), (2.4, 0.34), "channel shuffle", MUTED, filled=False)
 
 
-def fuse_paths(fuse: FuseStep) -> Figure:
+def fuse_paths(fuse: FuseStep) -> CourseFigure:
     """The paths of one fuse step as a table: row i is the new branch i, column j the branch that it hears.
 
     Args:
@@ -292,7 +303,7 @@ def fuse_paths(fuse: FuseStep) -> Figure:
         middle = x0 + cell_w * (j + 0.46)
         name = f"branch {j}" if j else "branch 0, counted twice"
         axes.text(middle, top + 0.3, name, ha="center", fontsize=9.5, color=BRANCH_COLOURS[j], fontweight="bold")
-    axes.text(x0 + cell_w * 0.46, top + 0.08, "row 0 reads $x_0$, others $y_0$", ha="center", fontsize=_SMALL)
+    axes.text(x0 + cell_w * 0.46, top + 0.08, "row 0 reads x₀, others y₀", ha="center", fontsize=_SMALL)
     for i, row in enumerate(fuse):
         y = top - cell_h * (i + 1)
         axes.text(x0 - 0.12, y + 0.36, f"new branch {i}", ha="right", va="center", fontsize=9.5,

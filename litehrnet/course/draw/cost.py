@@ -8,23 +8,23 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from torch import nn
 
 from ...complexity import PARTS, count_module, part_of
 from ...model import LiteHRNet, zeros_like_input
-from .style import BRANCH_COLOURS, INK, MUTED, PART_COLOURS, caption, new_figure
+from .style import BRANCH_COLOURS, MUTED, ON_COLOUR, ON_DARK, PART_COLOURS, CourseFigure, caption, new_figure, plain_log
 
 __all__ = ["conventions", "costs_along", "fuse_costs", "part_bars", "pointwise_and_depthwise"]
 
 _NAMES = {part: part.replace("_", "-") for part in PARTS}
+_VISIBLE = 0.002  # of the longest bar: what is shorter gets no entry in the legend, since nobody can find it
 _WIDTHS = (2, 4, 9, 20, 40, 80, 160, 320)  # channels at which live convolutions are counted
 
 
 def part_bars(
     rows: Mapping[str, Mapping[str, float]], label: str, text: str, *, scale: float = 1e6, digits: int = 1
-) -> Figure:
+) -> CourseFigure:
     """One stacked bar per row, in the colours of the network's parts.
 
     Args:
@@ -45,10 +45,11 @@ def part_bars(
             if width > 0.055 * longest:
                 light = part in ("fuse", "final")
                 axes.text(left + width / 2, y, f"{width:.{digits}f}", ha="center", va="center", fontsize=8.5,
-                          color="white" if light else INK)  # fmt: skip
+                          color=ON_DARK if light else ON_COLOUR)  # fmt: skip
             left += width
         axes.text(left + 0.008 * longest, y, f"{totals[name]:.{digits}f}", va="center", fontsize=9.5, fontweight="bold")
-    used = [part for part in PARTS if any(parts.get(part) for parts in rows.values())]
+    least = _VISIBLE * scale * longest
+    used = [part for part in PARTS if any(parts.get(part, 0) > least for parts in rows.values())]
     _legend(axes, used)
     axes.set_yticks(range(len(rows)), list(rows))
     axes.set(xlabel=label, xlim=(0, 1.1 * longest))
@@ -67,7 +68,7 @@ def _legend(axes: Axes, parts: Sequence[str]) -> None:
     )  # fmt: skip
 
 
-def pointwise_and_depthwise() -> Figure:
+def pointwise_and_depthwise() -> CourseFigure:
     """MACs per pixel of a 1x1 and of a depthwise 3x3 convolution, against the width; they cross at 9 channels."""
     figure, axes = new_figure(size=(8.4, 3.9))
     line = np.geomspace(min(_WIDTHS), max(_WIDTHS), 100)
@@ -88,6 +89,7 @@ def pointwise_and_depthwise() -> Figure:
     )
     axes.set(xscale="log", yscale="log", xlabel="channels C", ylabel="MACs per pixel")
     axes.set_xticks(_WIDTHS, [str(c) for c in _WIDTHS])
+    plain_log(axes.yaxis)
     axes.minorticks_off()
     axes.grid(True, linewidth=0.6)
     axes.set_axisbelow(True)
@@ -96,7 +98,7 @@ def pointwise_and_depthwise() -> Figure:
     return figure
 
 
-def costs_along(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
+def costs_along(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> CourseFigure:
     """MACs from the image to the heatmaps: one bar per module, stacked by part.
 
     Args:
@@ -116,7 +118,8 @@ def costs_along(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
             axes.bar(x, height, bottom=bottom, color=PART_COLOURS[part], edgecolor="white", linewidth=0.8)
             bottom += height
         axes.text(x, bottom + 0.15, f"{bottom:.1f}", ha="center", fontsize=8.5)
-    _legend(axes, [part for part in PARTS if any(part in step for step in steps.values())])
+    least = _VISIBLE * max(sum(step.values()) for step in steps.values())
+    _legend(axes, [part for part in PARTS if any(step.get(part, 0) > least for step in steps.values())])
     turn = {"rotation": 90} if len(order) > 14 else {"rotation": 45, "ha": "right", "rotation_mode": "anchor"}
     axes.set_xticks(range(len(order)), [_step_name(*place) for place in order], fontsize=8.5, **turn)
     axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
@@ -147,7 +150,7 @@ def _step_name(stage: int, module: int) -> str:
     return names.get(stage) or (f"stage {stage}, module {module}" if module else f"to stage {stage}")
 
 
-def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
+def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> CourseFigure:
     """MACs of every path of the fuse steps, summed over each stage's modules.
 
     Args:
@@ -166,7 +169,7 @@ def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
         axes.imshow(table[:branches, :branches], cmap="Blues", vmin=0, vmax=1.6 * tables.max())
         for i, j in np.ndindex(branches, branches):
             axes.text(j, i, f"{table[i, j]:.1f}" if i != j else "none", ha="center", va="center",
-                      fontsize=9 if i != j else 8)  # fmt: skip
+                      fontsize=9 if i != j else 8, color=ON_COLOUR)  # fmt: skip
         modules = model.variant.modules[stage]
         axes.set_title(f"stage {stage + 1}, {modules} modules: {table.sum():.1f}M", loc="center", fontsize=10)
         for set_ticks, labels in ((axes.set_xticks, axes.get_xticklabels), (axes.set_yticks, axes.get_yticklabels)):
@@ -181,7 +184,7 @@ def fuse_costs(model: LiteHRNet, size: tuple[int, int] = (256, 192)) -> Figure:
     return figure
 
 
-def conventions(ours: float, readme: Mapping[str, float], public: float) -> Figure:
+def conventions(ours: float, readme: Mapping[str, float], public: float) -> CourseFigure:
     """From the MACs of the convolutions to the number that the README prints, and to what the public code runs.
 
     Args:

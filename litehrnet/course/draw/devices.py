@@ -6,14 +6,28 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ..stored import stored_run
-from .style import BLUE, GREEN, INK, MUTED, ORANGE, PURPLE, SKY, VERMILION, YELLOW, arrow, box, caption, new_figure
+from .style import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    CourseFigure,
+    arrow,
+    box,
+    caption,
+    new_figure,
+    plain_log,
+)
 
 __all__ = ["channel_ranges", "int8_line", "precision_costs", "roads", "runtime_bars", "stored_devices"]
 
-RUNTIME_COLOURS = {"torch": VERMILION, "onnxruntime": BLUE, "openvino": PURPLE, "ncnn": GREEN}
+RUNTIME_COLOURS = {"torch": INK, "onnxruntime": BLUE, "openvino": ORANGE, "ncnn": GREEN}
 MARKS = {"float32": "o", "float16": "s", "bfloat16": "D", "int8": "^"}
 FULL_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  # of the first edition's runs
 
@@ -32,7 +46,7 @@ def stored_devices() -> dict[str, Any]:
     return report
 
 
-def roads() -> Figure:
+def roads() -> CourseFigure:
     """The roads from a checkpoint to a device, each step of which is proved."""
     figure, axes = new_figure(size=(10.0, 4.3))
     axes.set(xlim=(0, 10), ylim=(0, 4.3))
@@ -43,7 +57,7 @@ def roads() -> Figure:
     rows = (
         (3.45, "export_onnx", "model.onnx", "ONNX Runtime", "server, PC,\nRaspberry Pi", BLUE),
         (2.4, "export_onnx", "model.onnx", "onnxruntime-web", "browser", SKY),
-        (1.35, "export_openvino", "model.xml, .bin", "OpenVINO", "Intel PC", PURPLE),
+        (1.35, "export_openvino", "model.xml, .bin", "OpenVINO", "Intel PC", ORANGE),
         (0.3, "pnnx\n(export_ncnn)", "model.ncnn.param,\n.bin", "ncnn", "phone,\nArm board", GREEN),
     )
     for y, step, file, runtime, device, colour in rows:
@@ -60,7 +74,7 @@ def roads() -> Figure:
     return figure
 
 
-def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16) -> Figure:
+def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16) -> CourseFigure:
     """Numbers beside the levels to which they are rounded.
 
     Args:
@@ -90,7 +104,7 @@ def int8_line(values: Sequence[float], low: float, high: float, levels: int = 16
     return figure
 
 
-def channel_ranges(weights: Mapping[str, np.ndarray]) -> Figure:
+def channel_ranges(weights: Mapping[str, np.ndarray]) -> CourseFigure:
     """The largest weight of each channel, beside the one number that a scale for all channels must cover.
 
     Args:
@@ -118,7 +132,7 @@ def _note(report: Mapping[str, Any]) -> str:
     return f"{network['variant']} at {size}, {machine['processor']}, {machine['date']}"
 
 
-def runtime_bars(report: Mapping[str, Any]) -> Figure:
+def runtime_bars(report: Mapping[str, Any]) -> CourseFigure:
     """Milliseconds with one thread, one bar per file, by runtime.
 
     Args:
@@ -140,7 +154,7 @@ def runtime_bars(report: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def precision_costs(report: Mapping[str, Any]) -> Figure:
+def precision_costs(report: Mapping[str, Any]) -> CourseFigure:
     """How far the joints of renderings move against how fast the file is: what a precision costs.
 
     Args:
@@ -157,13 +171,14 @@ def precision_costs(report: Mapping[str, Any]) -> Figure:
     for kind, mark in MARKS.items():
         axes.plot([], [], mark, color=MUTED, label=kind)
     axes.plot([], [], "o", color=MUTED, markerfacecolor="white", label="plain graph")
-    axes.axvline(1, color=ORANGE, linewidth=1)
+    axes.axvline(1, color=MUTED, linewidth=1)
     axes.set_yscale("symlog", linthresh=0.1)
     axes.set(
         xlabel="times as fast as ONNX Runtime with the plain float32 file",
         ylabel="mean shift of joints (input pixels)",
         ylim=(-0.02, 2.5 * max(0.1, *(row["renderings"]["shift"] for row in report["rows"]))),
     )
+    plain_log(axes.yaxis)
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     caption(figure, f"Right is faster, down is nearer to PyTorch. Filled: the fused graph.\n{_note(report)}.")
     return figure

@@ -6,12 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 
 from ..stored import stored_run
-from .heatmaps import PHOTO_DPI, _overlay, _scale
-from .style import INK, MUTED, PLAIN_COLOURS, arrow, box, caption, new_figure
+from .heatmaps import _overlay, _scale
+from .style import (
+    GREEN,
+    MUTED,
+    PLAIN_COLOURS,
+    VERMILION,
+    CourseFigure,
+    Table,
+    arrow,
+    box,
+    caption,
+    new_figure,
+    plain_log,
+)
 
 if TYPE_CHECKING:
     from ...runtimes.parity import Parity
@@ -27,18 +37,19 @@ __all__ = [
     "two_maps",
 ]
 
-GOOD, FAILS, WRONG, UNKNOWN = "#009E73", "#D55E00", "#E69F00", "#bbbbbb"
-OUTCOME_COLOURS = {"works": GOOD, "raises": FAILS, "refused": FAILS, "wrong": WRONG}
+GOOD, FAILS = GREEN, VERMILION
+# How a cell of a table of outcomes looks: a file that is silently wrong is worse than an error.
+OUTCOME_KINDS = {"works": "good", "raises": "bad", "refused": "bad", "wrong": "worst"}
 OUTCOME_WORDS = {
     "works": "a right file",
     "raises": "an error, which at least is honest",
     "refused": "before any work, with the reason and the nearest way",
-    "wrong": "a file, no error, and wrong",
+    "wrong": "a file, no error, and wrong values in it",
 }
 KINDS = {None: "one size", False: "one size", "batch": "any batch", "size": "any batch and size"}
 
 
-def constants_wanted() -> Figure:
+def constants_wanted() -> CourseFigure:
     """Three requests for adaptive pooling, and what AveragePool's two constants would have to be for each."""
     cases = (
         ("64x48 to 8x6", "kernel_shape = 8, 8", "strides = 8, 8", "fits: write one AveragePool", GOOD),
@@ -55,40 +66,29 @@ def constants_wanted() -> Figure:
         panel.text(5, 5.6, "AveragePool", ha="center", va="center", fontsize=10, weight="bold")
         panel.text(5, 4.2, kernel, ha="center", va="center", fontsize=9, family="monospace")
         panel.text(5, 3.1, strides, ha="center", va="center", fontsize=9, family="monospace")
-        panel.text(5, 1.1, verdict, ha="center", va="center", fontsize=9, color=INK)
+        panel.text(5, 1.1, verdict, ha="center", va="center", fontsize=9)
     caption(figure, "Adaptive pooling is given an output size. ONNX's AveragePool is given its windows, as constants.")
     return figure
 
 
-def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> Figure:
-    """What each exporter made of each request, as a coloured table.
+def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> Table:
+    """What each exporter made of each request.
 
     Args:
         rows: (request, {exporter: (outcome, word)}) each; an outcome is "works", "raises", "refused" or "wrong", and
             the word, one line, says more. An exporter that is missing in a row was not tried.
     """
     columns = list(dict.fromkeys(exporter for _, cells in rows for exporter in cells))
-    figure, axes = new_figure(size=(9.5, 0.85 + 0.5 * len(rows)))
-    left, width = 3.6, 3.2
-    for column, exporter in enumerate(columns):
-        axes.text(left + (column + 0.5) * width, -0.45, exporter, ha="center", va="center", fontsize=10, weight="bold")
-    for row, (request, cells) in enumerate(rows):
-        axes.text(0.05, row + 0.5, request, ha="left", va="center", fontsize=9)
-        for column, exporter in enumerate(columns):
+    body: list[list[str | tuple[str, str]]] = []
+    for request, cells in rows:
+        told: list[str | tuple[str, str]] = [request]
+        for exporter in columns:
             outcome, word = cells.get(exporter, ("", "not tried"))
-            corner = (left + column * width + 0.04, row + 0.06)
-            colour = OUTCOME_COLOURS.get(outcome, UNKNOWN)
-            axes.add_patch(Rectangle(corner, width - 0.08, 0.88, facecolor=colour, alpha=0.3, linewidth=0))
-            text = f"{outcome}: {word}" if outcome else word
-            axes.text(left + (column + 0.5) * width, row + 0.5, text, ha="center", va="center", fontsize=8.5)
-    axes.set(xlim=(0, left + len(columns) * width), ylim=(len(rows) + 0.05, -0.85))
-    axes.axis("off")
+            told.append((f"{outcome}: {word}" if outcome else word, OUTCOME_KINDS.get(outcome, "none")))
+        body.append(told)
     seen = {outcome for _, cells in rows for outcome, _ in cells.values()}
-    caption(
-        figure,
-        " ".join(f"{outcome.capitalize()}: {words}." for outcome, words in OUTCOME_WORDS.items() if outcome in seen),
-    )
-    return figure
+    words = " ".join(f"{outcome.capitalize()}: {words}." for outcome, words in OUTCOME_WORDS.items() if outcome in seen)
+    return Table(["request", *columns], body, words)
 
 
 def stored_exports() -> dict[str, Any]:
@@ -100,7 +100,7 @@ def stored_exports() -> dict[str, Any]:
     return stored_run("export")
 
 
-def export_kinds(rows: Sequence[Mapping[str, Any]]) -> Figure:
+def export_kinds(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Poolings and kinds of file by exporter, from the rows of `stored_exports` whose "table" is "kinds"."""
     cells: dict[str, dict[str, tuple[str, str]]] = {}
     for row in rows:
@@ -113,7 +113,7 @@ def export_kinds(rows: Sequence[Mapping[str, Any]]) -> Figure:
     return outcome_table(list(cells.items()))
 
 
-def two_maps(expected: np.ndarray, got: np.ndarray) -> Figure:
+def two_maps(expected: np.ndarray, got: np.ndarray) -> CourseFigure:
     """Torch's map and the ONNX file's on one colour scale; their difference beside them where the shapes agree.
 
     Args:
@@ -138,7 +138,7 @@ def two_maps(expected: np.ndarray, got: np.ndarray) -> Figure:
     return figure
 
 
-def operators_before_after(before: Mapping[str, int], after: Mapping[str, int], names: tuple[str, str]) -> Figure:
+def operators_before_after(before: Mapping[str, int], after: Mapping[str, int], names: tuple[str, str]) -> CourseFigure:
     """Operators by kind in two graphs, as paired bars.
 
     Args:
@@ -166,7 +166,7 @@ def operators_before_after(before: Mapping[str, int], after: Mapping[str, int], 
     return figure
 
 
-def parity_chart(results: Mapping[str, Sequence[Parity]], tolerance: float) -> Figure:
+def parity_chart(results: Mapping[str, Sequence[Parity]], tolerance: float) -> CourseFigure:
     """The relative difference of every check, on a logarithmic scale, with the tolerance as a line.
 
     Args:
@@ -174,34 +174,38 @@ def parity_chart(results: Mapping[str, Sequence[Parity]], tolerance: float) -> F
         tolerance: the greatest difference that still counts as equal.
     """
     count = sum(map(len, results.values()))
-    figure, axes = new_figure(size=(9.5, 1.3 + 0.24 * (count + len(results))))
-    place, centres = 0.0, []
-    for parities in results.values():
-        centres.append(place + (len(parities) - 1) / 2)
+    figure, axes = new_figure(size=(9.5, 1.3 + 0.26 * (count + len(results))))
+    place, ticks, labels = 0.0, [], []
+    for name, parities in results.items():
+        axes.text(1.3e-8, place, name, va="center", fontsize=9.5, fontweight="bold")
         for parity in parities:
-            value = max(parity.max_rel, 1e-8)
-            axes.scatter(value, place, s=36, color=GOOD if parity.ok else FAILS, zorder=3)
-            label = f"{parity.size[0]}x{parity.size[1]}, batch {parity.batch}"
-            axes.annotate(label, (value, place), (8, 0), textcoords="offset points", va="center", fontsize=8)
             place += 1
+            axes.scatter(
+                max(parity.max_rel, 1e-8), place, s=36, color=GOOD if parity.ok else FAILS,
+                marker="o" if parity.ok else "X", zorder=3,
+            )  # fmt: skip
+            ticks.append(place)
+            labels.append(f"{parity.size[0]}x{parity.size[1]}, batch {parity.batch}")
         place += 1
-    axes.axvline(tolerance, color=MUTED, linestyle="--", linewidth=1.2)
-    axes.text(tolerance, place - 1, f"  tolerance {tolerance:g}", va="center", fontsize=8, color=MUTED)
-    axes.set(yticks=centres, yticklabels=list(results), ylim=(place - 0.5, -1), xscale="log", xlim=(1e-8, 1e2))
+    axes.axvline(tolerance, color=MUTED, linestyle="--", linewidth=1.2, label=f"tolerance {tolerance:g}")
+    axes.set_yticks(ticks, labels)
+    axes.set(ylim=(place - 0.4, -0.7), xscale="log", xlim=(1e-8, 1e2))
     axes.set(xlabel="largest difference / largest value of torch's heatmaps")
+    plain_log(axes.xaxis)
     axes.grid(axis="x", color=MUTED, alpha=0.2)
-    caption(figure, "Green dots are below the tolerance: rounding. Orange dots are far above it: another function.")
+    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0))
+    caption(figure, "Green dots are below the tolerance: rounding. Orange crosses are far above it: another function.")
     return figure
 
 
-def right_and_wrong(crop: np.ndarray, expected: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> Figure:
+def right_and_wrong(crop: np.ndarray, expected: np.ndarray, right: np.ndarray, wrong: np.ndarray) -> CourseFigure:
     """Heatmaps of PyTorch between those of a right file and of a wrong one, with each file's relative difference.
 
     Args:
         crop: (H, W, 3) uint8.
         expected, right, wrong: heatmaps of PyTorch and of both files, (1, K, h, w).
     """
-    figure, axes = new_figure(1, 5, size=(8.4, 3.9), dpi=PHOTO_DPI, width_ratios=(5, 1, 5, 1, 5))
+    figure, axes = new_figure(1, 5, size=(8.4, 3.9), photographs=True, width_ratios=(5, 1, 5, 1, 5))
     panels = (("a right file", right, GOOD), ("PyTorch", expected, MUTED), ("a wrong file", wrong, FAILS))
     for ax, (name, maps, colour) in zip(axes[::2], panels, strict=True):
         _overlay(ax, crop, maps[0].max(axis=0), _scale(expected))

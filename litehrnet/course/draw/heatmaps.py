@@ -12,22 +12,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
-from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
 from ...heatmaps import COCO_NAMES, COCO_SKELETON, HEATMAP_STRIDE, decode, to_image
 from .style import (
     BLUE,
-    INK,
     LEFT_COLOUR,
     MIDDLE_COLOUR,
     MUTED,
+    ON_COLOUR,
+    ON_DARK,
     ORANGE,
     RIGHT_COLOUR,
     VERMILION,
+    CourseFigure,
     arrow,
     caption,
     new_figure,
+    plain_log,
 )
 
 __all__ = [
@@ -46,7 +48,6 @@ __all__ = [
 
 HOLLOW_BELOW = 0.3  # the usual threshold, and that of `litehrnet predict`
 HEAT = "magma"
-PHOTO_DPI = 80  # photographs make large PNGs, and a notebook stores them all
 
 
 def _side_colour(*names: str) -> str:
@@ -97,7 +98,7 @@ def poses(
     *,
     columns: int = 4,
     width: float = 9.0,
-) -> Figure:
+) -> CourseFigure:
     """Several pictures with joints, side by side.
 
     Args:
@@ -113,7 +114,7 @@ def poses(
         rows,
         columns,
         size=(width, rows * (width / columns * tallest + 0.4) + 0.2),
-        dpi=PHOTO_DPI,
+        photographs=True,
         squeeze=False,
     )
     for ax in axes.flat:
@@ -124,7 +125,7 @@ def poses(
     return figure
 
 
-def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop: np.ndarray) -> Figure:
+def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop: np.ndarray) -> CourseFigure:
     """The photograph with the box and the padded box, beside the crop that they give.
 
     Args:
@@ -133,7 +134,7 @@ def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_cr
     """
     height, width = crop.shape[:2]
     corners = to_image(np.array([[0, 0], [width, 0], [width, height], [0, height]]), to_crop)
-    figure, (left, right) = new_figure(1, 2, size=(6.8, 4.0), width_ratios=(1.5, 1), dpi=PHOTO_DPI)
+    figure, (left, right) = new_figure(1, 2, size=(6.8, 4.0), width_ratios=(1.5, 1), photographs=True)
     left.imshow(image)
     left.add_patch(Rectangle((box[0], box[1]), box[2], box[3], fill=False, edgecolor=ORANGE, linewidth=2))
     left.add_patch(Polygon(corners, fill=False, edgecolor=LEFT_COLOUR, linewidth=2, linestyle="--"))
@@ -168,7 +169,7 @@ def _scale(maps: np.ndarray) -> Normalize:
     return Normalize(0, max(float(maps.max()), 1e-12))
 
 
-def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray) -> Figure:
+def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray) -> CourseFigure:
     """All heatmaps of one person over the crop, on one colour scale, each with its peak's value.
 
     Args:
@@ -179,7 +180,7 @@ def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray) -> Figure:
     norm = _scale(heatmaps)
     columns = 6
     rows = -(-len(COCO_NAMES) // columns)
-    figure, axes = new_figure(rows, columns, size=(8.2, 2.05 * rows + 0.4), dpi=PHOTO_DPI)
+    figure, axes = new_figure(rows, columns, size=(8.2, 2.05 * rows + 0.4), photographs=True)
     for ax in axes.flat:
         ax.set_axis_off()
     for ax, name, heat, joint, score in zip(axes.flat, COCO_NAMES, heatmaps[0], joints[0], scores[0], strict=False):
@@ -190,7 +191,7 @@ def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray) -> Figure:
     return figure
 
 
-def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Figure:
+def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> CourseFigure:
     """Heatmaps of PyTorch and of ONNX Runtime with their joints, and their difference on its own scale.
 
     Args:
@@ -199,7 +200,7 @@ def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Fig
     """
     norm = _scale(expected)
     difference = np.abs(expected.astype(np.float64) - got)[0].max(axis=0)
-    figure, axes = new_figure(1, 3, size=(9.0, 4.1), dpi=PHOTO_DPI)
+    figure, axes = new_figure(1, 3, size=(9.0, 4.1), photographs=True)
     for ax, maps, title in zip(axes, (expected, got), ("PyTorch", "ONNX Runtime"), strict=False):
         _overlay(ax, crop, maps[0].max(axis=0), norm)
         for joint in decode(maps)[0][0]:
@@ -224,7 +225,7 @@ def photograph_to_joints(
     crop: np.ndarray,
     heatmaps: np.ndarray,
     to_crop: np.ndarray,
-) -> Figure:
+) -> CourseFigure:
     """One person from start to end: photograph and box, crop, heatmaps, joints on the photograph.
 
     Args:
@@ -233,7 +234,7 @@ def photograph_to_joints(
         heatmaps: (1, 17, h, w).
     """
     joints, scores = decode(heatmaps)
-    figure, axes = new_figure(1, 4, size=(9.4, 2.8), width_ratios=(1.33, 1, 1, 1.33))
+    figure, axes = new_figure(1, 4, size=(9.4, 2.8), width_ratios=(1.33, 1, 1, 1.33), photographs=True)
     axes[0].imshow(image)
     axes[0].add_patch(Rectangle((box[0], box[1]), box[2], box[3], fill=False, edgecolor=ORANGE, linewidth=2))
     axes[1].imshow(crop)
@@ -242,17 +243,18 @@ def photograph_to_joints(
     for ax, title in zip(axes, ("photograph and box", "crop", "17 heatmaps, as one", "joints"), strict=True):
         ax.set_axis_off()
         ax.set_title(title, fontsize=10)
+    caption(figure, "The photograph with a box, the crop that the network gets, its heatmaps, and their joints.")
     return figure
 
 
-def peak_values(heatmap: np.ndarray, name: str) -> Figure:
+def peak_values(heatmap: np.ndarray, name: str) -> CourseFigure:
     """The values around a heatmap's peak, and the quarter-pixel step towards the larger neighbours.
 
     Args:
         heatmap: (h, w).
         name: the joint's name, for the title.
     """
-    radius = 3  # pixels on each side
+    radius = 2  # pixels on each side
     y, x = divmod(int(heatmap.argmax()), heatmap.shape[1])
     (end_x, end_y) = decode(heatmap[None, None])[0][0, 0] / HEATMAP_STRIDE
     rows = range(max(y - radius, 0), min(y + radius + 1, heatmap.shape[0]))
@@ -264,18 +266,18 @@ def peak_values(heatmap: np.ndarray, name: str) -> Figure:
     ax.imshow(shown, cmap=HEAT, norm=norm, extent=extent)
     for i in rows:
         for j in columns:
-            colour = "black" if norm(heatmap[i, j]) > 0.6 else "white"
-            ax.text(j, i + 0.28, f"{heatmap[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
-    ax.plot(x, y - 0.16, "o", color="white", markeredgecolor=INK, markersize=7)
+            colour = ON_COLOUR if norm(heatmap[i, j]) > 0.6 else ON_DARK
+            ax.text(j, i + 0.34, f"{heatmap[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
+    ax.plot(x, y - 0.16, "o", color=ON_DARK, markeredgecolor=ON_COLOUR, markersize=8)
     if (end_x, end_y) != (x, y):
-        arrow(ax, (x, y - 0.16), (end_x, end_y - 0.16), colour=LEFT_COLOUR, linewidth=2.2, mutation_scale=14)
+        arrow(ax, (x, y - 0.16), (end_x, end_y - 0.16), colour=VERMILION, linewidth=3, mutation_scale=20)
     ax.set(title=f"{name}: the peak at x = {x}, y = {y}", xlabel="x, heatmap pixels", ylabel="y, heatmap pixels")
     ax.set(xticks=list(columns), yticks=list(rows))
     caption(figure, "Dot: the largest value. Arrow: a quarter of a pixel\ntowards the larger neighbour, in x and in y.")
     return figure
 
 
-def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Figure:
+def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> CourseFigure:
     """Every joint's score against its distance from the truth.
 
     Args:
@@ -288,6 +290,7 @@ def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Fi
         ax.plot(scores[chosen], np.maximum(distances[chosen], 0.5), ".", color=colour, label=label, alpha=0.7)
     ax.axhline(limit, color=MUTED, linewidth=1, linestyle="--")
     ax.set(yscale="log", xlabel="score (value of the heatmap's peak)", ylabel="distance from the truth,\ninput pixels")
+    plain_log(ax.yaxis)
     ax.legend(loc="lower left")
     caption(
         figure,
@@ -296,7 +299,7 @@ def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Fi
     return figure
 
 
-def mistake_costs(means: Mapping[str, float], people: int) -> Figure:
+def mistake_costs(means: Mapping[str, float], people: int) -> CourseFigure:
     """Mean OKS of the right way and of wrong ones, as horizontal bars, first on top.
 
     Args:
@@ -313,7 +316,7 @@ def mistake_costs(means: Mapping[str, float], people: int) -> Figure:
     return figure
 
 
-def loss_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
+def loss_curves(curves: Mapping[str, Sequence[float]]) -> CourseFigure:
     """Losses by step, on a logarithmic axis.
 
     Args:
@@ -323,6 +326,7 @@ def loss_curves(curves: Mapping[str, Sequence[float]]) -> Figure:
     for (name, losses), colour in zip(curves.items(), (BLUE, ORANGE, VERMILION), strict=False):
         ax.plot(losses, color=colour, label=name)
     ax.set(yscale="log", xlabel="step", ylabel="mean squared error")
+    plain_log(ax.yaxis)
     ax.legend()
     caption(figure, "Where the curves part, the head begins to learn its own images by heart.")
     return figure

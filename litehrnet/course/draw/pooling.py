@@ -8,16 +8,15 @@ import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
 from ...pooling import adaptive_windows, averaging_matrix, computed_windows, is_exact, pool_params
-from .style import GRID, INK, MUTED, PLAIN_COLOURS, caption, new_figure
+from .style import GRID, INK, MUTED, PLAIN_COLOURS, CourseFigure, caption, new_figure
 
 __all__ = ["exactness_map", "pooling_matrices", "pooling_windows", "window_gallery"]
 
 DIFFERENT = "#D55E00"  # the outline of a window that is not adaptive pooling's
-EXACT, INEXACT, IMPOSSIBLE = "#009E73", "#F2C9A5", "#f4f4f4"
+EXACT, INEXACT = "#009E73", "#F3C98B"
 
 
 def _draw_windows(
@@ -51,7 +50,7 @@ def _draw_windows(
     axes.axis("off")
 
 
-def pooling_windows(input_size: int, output_size: int) -> Figure:
+def pooling_windows(input_size: int, output_size: int) -> CourseFigure:
     """The windows of adaptive and of computed pooling on one axis, side by side.
 
     Each bar is one output: the pixels below it are averaged, and its label gives their number. An outlined bar of
@@ -79,7 +78,7 @@ def pooling_windows(input_size: int, output_size: int) -> Figure:
     return figure
 
 
-def window_gallery(pairs: Sequence[tuple[int, int]]) -> Figure:
+def window_gallery(pairs: Sequence[tuple[int, int]]) -> CourseFigure:
     """Adaptive beside computed windows for several pairs of sizes, one pair per row; the reader guesses the rule.
 
     Args:
@@ -103,7 +102,7 @@ def window_gallery(pairs: Sequence[tuple[int, int]]) -> Figure:
 
 def exactness_map(
     max_input: int, max_output: int, marked: Sequence[tuple[int, int]] = (), label: str = "marked pairs"
-) -> Figure:
+) -> CourseFigure:
     """For every pair of sizes: whether computed pooling is exact, inexact or impossible.
 
     Args:
@@ -112,19 +111,19 @@ def exactness_map(
         marked: (input size, output size) pairs to mark with a ring, such as those that occur in a network.
         label: what the rings are, for the legend.
     """
-    kinds = np.zeros((max_output, max_input))  # 0 impossible, 1 inexact, 2 exact
+    kinds = np.full((max_output, max_input), np.nan)  # impossible, 0 inexact, 1 exact
     for output_size in range(1, max_output + 1):
         for input_size in range(output_size, max_input + 1):
-            kinds[output_size - 1, input_size - 1] = 1 + is_exact(input_size, output_size)
+            kinds[output_size - 1, input_size - 1] = is_exact(input_size, output_size)
     figure, axes = new_figure(size=(9.5, 1.2 + 8.0 * max_output / max_input))
     axes.imshow(
-        kinds, cmap=ListedColormap([IMPOSSIBLE, INEXACT, EXACT]), vmin=0, vmax=2, origin="lower",
+        kinds, cmap=ListedColormap([INEXACT, EXACT]), vmin=0, vmax=1, origin="lower",
         extent=(0.5, max_input + 0.5, 0.5, max_output + 0.5), aspect="auto",
     )  # fmt: skip
     handles: list[Artist] = [
         Patch(facecolor=EXACT, label="equal to adaptive pooling"),
         Patch(facecolor=INEXACT, label="right size, other values"),
-        Patch(facecolor=IMPOSSIBLE, edgecolor=GRID, label="impossible: output larger than input"),
+        Patch(facecolor="none", edgecolor=GRID, label="impossible: output larger than input"),
     ]
     shown = [(n, m) for n, m in marked if n <= max_input and m <= max_output]
     if shown:
@@ -139,7 +138,7 @@ def exactness_map(
     return figure
 
 
-def pooling_matrices(input_size: int, output_size: int) -> Figure:
+def pooling_matrices(input_size: int, output_size: int) -> CourseFigure:
     """Adaptive and computed pooling as matrices, and their difference: one row per output, one column per pixel.
 
     Args:

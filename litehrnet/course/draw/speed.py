@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import BarContainer
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from .style import (
@@ -18,15 +17,19 @@ from .style import (
     GRID,
     INK,
     MUTED,
+    ON_COLOUR,
+    ON_DARK,
     ORANGE,
     PURPLE,
     SKY,
     VERMILION,
     YELLOW,
+    CourseFigure,
     arrow,
     box,
     caption,
     new_figure,
+    plain_log,
 )
 
 if TYPE_CHECKING:
@@ -52,10 +55,12 @@ KIND_COLOURS = {
     "upsampling": SKY,
     "other": MUTED,
 }
-GRAPH_COLOURS = {"public graph": MUTED, "plain export": SKY, "fused": BLUE, "fused, blocks of 8": PURPLE}
+# Beside the colours, because seven of them cannot all be told apart without red and green.
+KIND_HATCHES = {"reorder": "////", "weights and sums": "....", "upsampling": "\\\\\\\\", "other": "xxxx"}
+GRAPH_COLOURS = {"public graph": GRID, "plain export": MUTED, "fused": BLUE, "fused, blocks of 8": ORANGE}
 
 
-def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") -> Figure:
+def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") -> CourseFigure:
     """Kernel time by what it is spent on, one bar per graph.
 
     Args:
@@ -70,10 +75,16 @@ def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") ->
             width = parts.get(kind, 0.0)
             if not width:
                 continue
-            axes.barh(y, width, left=left, color=colour, edgecolor="white", height=0.62, label=kind if y == 0 else None)
+            axes.barh(
+                y, width, left=left, color=colour, edgecolor="white", height=0.62, label=kind if y == 0 else None,
+                hatch=KIND_HATCHES.get(kind),
+            )  # fmt: skip
             if width > 0.045 * longest:
-                shade = "white" if colour == BLUE else INK
-                axes.text(left + width / 2, y, f"{width:.1f}", ha="center", va="center", fontsize=9, color=shade)
+                shade = ON_DARK if colour == BLUE else ON_COLOUR
+                number = axes.text(
+                    left + width / 2, y, f"{width:.1f}", ha="center", va="center", fontsize=9, color=shade
+                )
+                number.set_bbox({"facecolor": colour, "edgecolor": "none", "pad": 1.5})
             left += width
         axes.text(left + 0.01 * longest, y, f"{left:.1f} ms", va="center", fontsize=10, color=INK)
     axes.set(
@@ -89,14 +100,15 @@ def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") ->
     return figure
 
 
-def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> Figure:
+def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> CourseFigure:
     """Every kernel as a strip as wide as its time, in the order in which they run, one line per graph."""
     figure, axes = new_figure(len(profiles), 1, size=(9.5, 0.9 + 0.95 * len(profiles)), sharex=True, squeeze=False)
     for (name, kernels), panel in zip(profiles.items(), axes[:, 0], strict=True):
         start = 0.0
         for kernel in kernels:
             width = kernel.microseconds / 1000
-            panel.add_patch(Rectangle((start, 0), width, 1, facecolor=KIND_COLOURS[kernel.kind], linewidth=0))
+            colour = KIND_COLOURS[kernel.kind]
+            panel.add_patch(Rectangle((start, 0), width, 1, facecolor=colour, linewidth=0, rasterized=True))
             start += width
         panel.set(ylim=(0, 1), yticks=[], title=f"{name}: {len(kernels):,} kernels, {start:.1f} ms")
         panel.spines["left"].set_visible(False)
@@ -111,7 +123,7 @@ def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> Figure:
     return figure
 
 
-def speed_bars(rows: Sequence[Row]) -> Figure:
+def speed_bars(rows: Sequence[Row]) -> CourseFigure:
     """How many times as fast as the first graph of its group each graph is, with the interval of the median.
 
     Args:
@@ -122,13 +134,13 @@ def speed_bars(rows: Sequence[Row]) -> Figure:
         variant = row.name.split(": ")[0] if ": " in row.name else ""
         threads = f", {row.threads} threads" if row.threads > 1 else ""
         groups.setdefault(f"{variant} {row.size[0]}x{row.size[1]}\n{row.runtime}{threads}".strip(), []).append(row)
-    bars = sum(len(group) for group in groups.values())
+    bars = sum(len(group) - 1 for group in groups.values())
     figure, axes = new_figure(size=(9.5, 1.3 + 0.21 * bars + 0.16 * len(groups)))
     y, ticks = 0.0, []
     shown: dict[str, BarContainer] = {}
     for group in groups.values():
         top = y
-        for row in group:
+        for row in group[1:]:  # the first is the line at 1
             graph = row.name.split(": ")[-1]
             colour = GRAPH_COLOURS.get(graph, GREEN)
             handle = axes.barh(y, row.ratio, height=0.85, color=colour, zorder=2)
@@ -145,7 +157,10 @@ def speed_bars(rows: Sequence[Row]) -> Figure:
     axes.invert_yaxis()
     axes.set(xlabel="times as fast as the first graph of the group", xlim=(0, max(row.high for row in rows) + 0.25))
     axes.legend(list(shown.values()), list(shown), ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.2)
-    caption(figure, "Right of the line at 1 is faster. The thin black line on a bar is the 95 % interval of its ratio.")
+    caption(
+        figure,
+        "Right of the line at 1, the public graph, is faster. A thin black line is the 95 % interval of a ratio.",
+    )
     return figure
 
 
@@ -160,7 +175,7 @@ def _cells(
         axes.text(x + (k + 0.5) * width, y + 0.5, str(label), ha="center", va="center", fontsize=9, color=INK)
 
 
-def followed_channels(orders: Sequence[Sequence[int]]) -> Figure:
+def followed_channels(orders: Sequence[Sequence[int]]) -> CourseFigure:
     """A shuffle that moves the channels, beside a layout that follows them.
 
     Args:
@@ -201,7 +216,7 @@ def followed_channels(orders: Sequence[Sequence[int]]) -> Figure:
     return figure
 
 
-def blocked_layout() -> Figure:
+def blocked_layout() -> CourseFigure:
     """The same tensor in memory: one channel after the other, and in blocks of channels."""
     channels, pixels, block = 5, 3, 4
     padded = 8  # whole blocks
@@ -230,7 +245,12 @@ def blocked_layout() -> Figure:
     return figure
 
 
-def fuse_sums() -> Figure:
+def _indexed(letter: str, *indices: int) -> str:
+    """A letter with indices below it, as characters: an SVG would set a formula's too small for a phone."""
+    return letter + "".join("₀₁₂₃₄₅₆₇₈₉"[index] for index in indices)
+
+
+def fuse_sums() -> CourseFigure:
     """Row 0 of the fuse step: summed at full size, and summed where the maps are small."""
     channels = (40, 80, 160, 320)
     figure, axes = new_figure(1, 2, size=(9.5, 3.9))
@@ -242,18 +262,18 @@ def fuse_sums() -> Figure:
                 panel,
                 (0.1, 8.1 - 2.4 * j),
                 (1.5, 1.2),
-                f"$x_{j}$\n{channels[j]}",
+                f"{_indexed('x', j)}\n{channels[j]}",
                 BRANCH_COLOURS[j],
             )
     for panel in axes:
         arrow(panel, (1.65, 8.7), (8.3, 8.7))
         panel.text(8.75, 8.7, "+", ha="center", va="center", fontsize=15, color=INK)
-        panel.text(9.2, 8.7, "$y_0$", va="center", fontsize=10, color=INK)
+        panel.text(9.2, 8.7, "y₀", va="center", fontsize=10, color=INK)
     for j in range(1, 4):
         y = 8.7 - 2.4 * j
         for panel in axes:
             arrow(panel, (1.65, y), (2.5, y))
-            box(panel, (2.55, y - 0.55), (1.4, 1.1), f"$f_{{0{j}}}$", MUTED)
+            box(panel, (2.55, y - 0.55), (1.4, 1.1), _indexed("f", 0, j), MUTED)
         arrow(axes[0], (4.0, y), (4.9, y))
         box(axes[0], (4.95, y - 0.55), (1.9, 1.1), f"up {2**j}", SKY)
         arrow(axes[0], (6.9, y), (8.55 + 0.2 * (j - 1), 8.3))
@@ -274,7 +294,7 @@ def fuse_sums() -> Figure:
     return figure
 
 
-def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> Figure:
+def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> CourseFigure:
     """Every kernel by its arithmetic intensity and its speed, under the limits of the machine.
 
     Args:
@@ -294,7 +314,17 @@ def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> Figure:
         speed = np.array([k.macs / k.microseconds / 1e3 for k in group])
         area = np.array([k.microseconds for k in group])
         together = f"{name}: {area.sum() / 1000:.1f} ms"
-        axes.scatter(intensity, speed, s=area, color=colour, alpha=0.45, linewidths=0, label=together, zorder=3)
+        axes.scatter(
+            intensity,
+            speed,
+            s=area,
+            color=colour,
+            alpha=0.45,
+            linewidths=0,
+            label=together,
+            zorder=3,
+            rasterized=len(group) > 200,
+        )
     x = np.geomspace(0.02, 60, 100)
     axes.plot(x, np.minimum(peaks.gmacs, x * peaks.cached_copy), color=INK, linewidth=1.4, zorder=2)
     axes.plot(x, np.minimum(peaks.gmacs, x * peaks.copy), color=INK, linewidth=1.0, linestyle="--", zorder=2)
@@ -305,6 +335,7 @@ def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> Figure:
     axes.text(0.1, 0.1 * peaks.copy * 0.42, f"copy in memory: {peaks.copy:.0f} GB/s", fontsize=9, color=INK)
     axes.set(xscale="log", yscale="log", xlim=(0.02, 60), ylim=(0.02, peaks.gmacs * 2.2))
     axes.set(xlabel="MACs per byte moved", ylabel="GMAC/s")
+    plain_log(axes.xaxis, axes.yaxis)
     axes.grid(color=GRID, linewidth=0.6)
     axes.legend(loc="lower right")
     caption(

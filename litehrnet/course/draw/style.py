@@ -1,20 +1,29 @@
-"""The visual language: one colour for one thing in every figure, readable on white pages and in dark JupyterLab.
+"""The visual language: one palette per subject, readable on white pages, in dark ones and by colour-blind readers.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart. Figures keep their own white background, so
-that they look the same on any page.
+Colours are Okabe and Ito's. A colour means one thing within a subject (the branches, the parts of the network, the
+runtimes), not throughout the course. In a notebook a figure is an SVG on a white ground, with a PNG beside it for
+where SVG is not drawn, and its sentence follows as text; photographs are PNGs. The site gives an SVG the colours of
+the page: there `INK`, `MUTED`, `GRID` and white change with the theme, `ON_COLOUR` and `ON_DARK` stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import base64
+import io
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, overload
+from html import escape
+from typing import Any, ClassVar, overload
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from matplotlib.text import Text
+from matplotlib.ticker import FuncFormatter
 
 __all__ = [
     "BRANCH_COLOURS",
@@ -22,19 +31,26 @@ __all__ = [
     "LEFT_COLOUR",
     "MIDDLE_COLOUR",
     "MUTED",
+    "ON_COLOUR",
+    "ON_DARK",
     "PART_COLOURS",
     "PLAIN_COLOURS",
     "RIGHT_COLOUR",
+    "CourseFigure",
+    "Table",
     "arrow",
     "box",
     "caption",
     "figure_style",
     "new_figure",
+    "plain_log",
 ]
 
 INK = "#222222"
 MUTED = "#767676"
+PHOTO_INK = MUTED  # beside photographs, whose PNG has no ground of its own: readable on white and on black
 GRID = "#dddddd"
+ON_COLOUR, ON_DARK = "#212121", "#fefefe"  # text on a filled area, which is the same in every theme
 
 BLUE, SKY, GREEN, ORANGE, VERMILION, PURPLE, YELLOW = (
     "#0072B2", "#56B4E9", "#009E73", "#E69F00", "#D55E00", "#CC79A7", "#F0E442",
@@ -61,6 +77,8 @@ _RC: Any = {  # matplotlib's types know each key by name
     "figure.dpi": 110,
     "savefig.dpi": 110,
     "font.size": 10,
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "litehrnet",  # the same file at every run
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "axes.edgecolor": MUTED,
@@ -79,6 +97,116 @@ _RC: Any = {  # matplotlib's types know each key by name
 }
 
 
+PHOTO_DPI = 96  # photographs make large PNGs, and a notebook stores them all
+_SVG_DPI = 150  # of what is made of pixels inside an SVG
+_PAD = 0.1  # inches around everything that is drawn, so that no title touches the edge
+
+
+class CourseFigure(Figure):
+    """A figure with the sentence that says what to see in it; it shows itself in a notebook.
+
+    Attributes:
+        sentence: the caption, which is the alternative text as well.
+        of_pixels: whether it shows photographs, and is therefore a PNG alone, with a transparent ground.
+    """
+
+    sentence: str = ""
+    of_pixels: bool = False
+
+    def svg(self) -> str:
+        """The figure as an SVG, byte for byte the same at every run."""
+        return self._saved("svg", _SVG_DPI, metadata={"Date": None, "Creator": None}).decode()
+
+    def png(self) -> bytes:
+        """The figure as a PNG."""
+        return self._saved("png", self.dpi)
+
+    def _saved(self, kind: str, dpi: float, **options: Any) -> bytes:
+        for text in self.findobj(Text):
+            if to_hex(text.get_color()) in ("#000000", INK):  # matplotlib's own black, too
+                text.set_color(PHOTO_INK if self.of_pixels else INK)
+        buffer = io.BytesIO()
+        with figure_style():
+            ground = "none" if self.of_pixels else "white"
+            self.savefig(
+                buffer, format=kind, dpi=dpi, bbox_inches="tight", pad_inches=_PAD, facecolor=ground, **options
+            )
+        return buffer.getvalue()
+
+    def _ipython_display_(self) -> None:
+        """Show the picture, then its sentence as text: what Jupyter calls."""
+        from IPython.display import display
+
+        pictures = {"image/png": base64.b64encode(self.png()).decode()}
+        if not self.of_pixels:
+            pictures = {"image/svg+xml": self.svg(), **pictures}
+        display(
+            {**pictures, "text/plain": self.sentence or repr(self)},
+            metadata={kind: {"alt": self.sentence} for kind in pictures},
+            raw=True,
+        )
+        if self.sentence:
+            lines = {"text/markdown": f"*{self.sentence}*", "text/plain": self.sentence}
+            display(lines, metadata={"text/markdown": {"caption": True}}, raw=True)
+
+
+class Table:
+    """A table with a caption: real HTML, so that it can be read on a phone, searched and copied.
+
+    Args:
+        columns: the heads, the first one over the rows' names.
+        rows: one list of texts each, as long as `columns`; (text, kind) gives a cell one of `KINDS`, whose mark stands
+            before the text. Numbers are texts already, with the digits that they deserve.
+        sentence: what to see in it.
+
+    Raises:
+        ValueError: a row has another number of cells than there are columns, or a kind is none.
+
+    >>> print(Table(["way", "ms"], [["plain", "15.0"], ["fused", ("11.2", "good")]]))
+    way    ms
+    plain  15.0
+    fused  ✓ 11.2
+    """
+
+    KINDS: ClassVar[dict[str, str]] = {"good": "✓", "bad": "✗", "worst": "⚠", "none": ""}
+
+    def __init__(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str | tuple[str, str]]], sentence: str = ""
+    ) -> None:
+        self.columns, self.sentence = list(columns), sentence
+        self.rows = [[cell if isinstance(cell, tuple) else (cell, "") for cell in row] for row in rows]
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"the row {row[0][0]!r} has {len(row)} cells for {len(self.columns)} columns")
+            for _, kind in row:
+                if kind and kind not in self.KINDS:
+                    raise ValueError(f"a cell's kind is {kind!r}; it can be {', '.join(self.KINDS)}")
+
+    def _text(self, cell: tuple[str, str]) -> str:
+        return f"{self.KINDS.get(cell[1], '')} {cell[0]}".strip()
+
+    def __repr__(self) -> str:
+        lines = [self.columns, *([self._text(cell) for cell in row] for row in self.rows)]
+        widths = [max(len(line[k]) for line in lines) for k in range(len(self.columns))]
+        return "\n".join(
+            "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+
+    def _repr_html_(self) -> str:
+        """What Jupyter shows."""
+        head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.columns)
+        body = []
+        for name, *cells in self.rows:
+            kinds = [f' class="{kind}"' if kind else "" for _, kind in cells]
+            shown = "".join(
+                f"<td{kind}>{escape(self._text(cell))}</td>" for kind, cell in zip(kinds, cells, strict=True)
+            )
+            body.append(f'<tr><th scope="row">{escape(self._text(name))}</th>{shown}</tr>')
+        words = f"<caption>{escape(self.sentence)}</caption>\n" if self.sentence else ""
+        rows = "\n".join(body)
+        return f'<table class="results">\n{words}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>'
+
+
 @contextmanager
 def figure_style() -> Iterator[None]:
     """The course's matplotlib settings, for the time of one figure; the reader's own stay as they are."""
@@ -87,23 +215,31 @@ def figure_style() -> Iterator[None]:
 
 
 @overload
-def new_figure(*, size: tuple[float, float] = ..., **options: Any) -> tuple[Figure, Axes]: ...
+def new_figure(
+    *, size: tuple[float, float] = ..., photographs: bool = ..., **options: Any
+) -> tuple[CourseFigure, Axes]: ...
 
 
 @overload
 def new_figure(
-    rows: int, columns: int, *, size: tuple[float, float] = ..., **options: Any
-) -> tuple[Figure, np.ndarray]: ...
+    rows: int, columns: int, *, size: tuple[float, float] = ..., photographs: bool = ..., **options: Any
+) -> tuple[CourseFigure, np.ndarray]: ...
 
 
 def new_figure(
-    rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (9.0, 3.5), **options: Any
-) -> tuple[Figure, Any]:
+    rows: int = 1,
+    columns: int = 1,
+    *,
+    size: tuple[float, float] = (9.0, 3.5),
+    photographs: bool = False,
+    **options: Any,
+) -> tuple[CourseFigure, Any]:
     """A figure in the course's style.
 
     Args:
         rows, columns: of panels; without them there is one.
         size: (width, height) in inches, the order that matplotlib uses.
+        photographs: whether the figure shows photographs: it is stored as a PNG alone.
         options: passed to `matplotlib.pyplot.subplots`.
 
     Returns:
@@ -111,12 +247,22 @@ def new_figure(
     """
     with figure_style():
         options.setdefault("layout", "constrained")
-        return plt.subplots(rows, columns, figsize=size, **options)
+        if photographs:
+            options.setdefault("dpi", PHOTO_DPI)
+        figure, axes = plt.subplots(rows, columns, figsize=size, FigureClass=CourseFigure, **options)
+        figure.of_pixels = photographs
+        return figure, axes
 
 
-def caption(figure: Figure, text: str) -> None:
-    """Write one sentence under the figure that says what to see: its caption and its alternative text."""
-    figure.supxlabel(text, fontsize=9.5, color=INK, x=0.01, ha="left", wrap=True)
+def caption(figure: CourseFigure, text: str) -> None:
+    """Give a figure its one sentence that says what to see: its caption, and its alternative text."""
+    figure.sentence = " ".join(text.split())
+
+
+def plain_log(*axes: Axis) -> None:
+    """Write a logarithmic axis' numbers as 0.01 or 1e-06: an exponent above the line is too small on a phone."""
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def box(
