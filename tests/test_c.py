@@ -25,10 +25,12 @@ from PIL import Image
 from reference import reference_input, reference_model, reference_state
 
 import litehrnet
+from litehrnet.complexity import count
 from litehrnet.export.c import branch_order, export_c
 from litehrnet.files import data_path
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, read_image, to_image, to_input
+from litehrnet.measure.profile import by_kernel, c_parts
 from litehrnet.model import LiteHRNet, Variant, with_fuse_step
 from litehrnet.runtimes import RUNTIMES, load, usual_size
 from litehrnet.runtimes import c as engine_in_c
@@ -187,6 +189,29 @@ def test_nan_stays_nan(made: Callable) -> None:
 
 def test_memory(made: Callable) -> None:
     assert Engine(made()[1]).context_bytes((256, 192)) < 8e6
+
+
+@pytest.mark.parametrize("variant", ["litehrnet18", "naive_litehrnet18"])
+def test_the_parts_of_a_run_are_the_whole_network(made: Callable, variant: str) -> None:
+    """Every MAC that the model asks for is in one of them, and the clocks change no number."""
+    model, path = made(variant)
+    parts = c_parts(path, (64, 96), runs=3)
+    assert sum(part.macs for part in parts) == count(model, (64, 96)).macs
+    assert all(part.lane_macs >= part.macs and part.seconds >= 0 for part in parts)
+    assert len({part.name for part in parts}) == len(parts)
+    stages = (
+        {"weights", "depthwise", "spatial_weights"} if variant == "litehrnet18" else {"shuffle_first", "shuffle_last"}
+    )
+    assert {part.stage for part in parts if part.kernel == "product"} == stages[variant] | {
+        "stem", "transition", "settle", "down", "head",
+    }  # fmt: skip
+    kernels = by_kernel(parts)
+    assert kernels["product"].macs + kernels["depthwise"].macs == count(model, (64, 96)).macs
+    seconds = [part.seconds for part in kernels.values()]
+    assert seconds == sorted(seconds, reverse=True)
+    assert sum(seconds) == pytest.approx(sum(part.seconds for part in parts))
+    images = reference_input((64, 96)).numpy()
+    assert np.array_equal(Engine(path, profile=True)(images), Engine(path)(images))
 
 
 # Pictures
@@ -408,12 +433,13 @@ def test_the_library_is_kept_and_its_name_follows_what_made_it(
     assert path.parent == tmp_path / "cache" / "litehrnet"
     time = path.stat().st_mtime_ns
     assert engine_in_c.library() == path and path.stat().st_mtime_ns == time
-    monkeypatch.setattr(engine_in_c, "_compile", lambda command, target: target.write_bytes(b""))
+    monkeypatch.setattr(engine_in_c, "_compile", lambda command, processor, target: target.write_bytes(b""))
     monkeypatch.setenv("CC", " ".join([*cc, "-O1"]))
     assert engine_in_c.library() != path
     monkeypatch.delenv("CC")
     monkeypatch.setattr(engine_in_c, "_processor", lambda: "another")
     assert engine_in_c.library() != path
+    assert len({engine_in_c.library(None, name, profile) for name in ("native", "x") for profile in (True, False)}) == 4
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert engine_in_c.cache_folder() == Path.home() / ".cache" / "litehrnet"
 

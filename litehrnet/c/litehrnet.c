@@ -149,13 +149,13 @@ static int whole_vectors(int channels) { return (channels + V - 1) / V * V; }
  * half is stored twice, and two pixels share it: 2.5 vectors of work instead of 3. */
 struct product {
     const float *weight, *bias; /* (inputs x lanes), (lanes) */
-    int inputs, lanes, shared;
+    int inputs, outputs, lanes, shared;
 };
 
 /* A depthwise 3x3 convolution: nine rows of weights and one of biases, [10][lanes]. */
 struct depthwise {
     const float *taps;
-    int lanes;
+    int channels, lanes;
 };
 
 /* Where a product reads: `count` neighbouring channels of each pixel, pixels `step` floats apart. A product that reads
@@ -496,7 +496,7 @@ static float *room(struct reader *r, size_t floats)
  * unless there are `total` live ones. */
 static struct product read_product(struct reader *r, int inputs, int outputs, int first, int total, float idle)
 {
-    struct product p = {.inputs = inputs, .lanes = whole_vectors(first + outputs)};
+    struct product p = {.inputs = inputs, .outputs = outputs, .lanes = whole_vectors(first + outputs)};
     const int half = p.lanes - V / 2; /* from this lane on the last vector may repeat its first half */
     p.shared = V > 4 && first + outputs <= half && total <= half;
     float *weight = room(r, (size_t)inputs * p.lanes), *bias = room(r, p.lanes);
@@ -522,7 +522,7 @@ static struct product read_product(struct reader *r, int inputs, int outputs, in
  * and after them, up to `total`, pass unchanged: their kernel is 1 in the centre. */
 static struct depthwise read_depthwise(struct reader *r, int channels, int first, int total)
 {
-    struct depthwise d = {.lanes = whole_vectors(first + channels)};
+    struct depthwise d = {.channels = channels, .lanes = whole_vectors(first + channels)};
     float *taps = room(r, (size_t)10 * d.lanes);
     d.taps = taps;
     if (!take(r, (size_t)10 * channels)) return d;
@@ -1014,6 +1014,10 @@ size_t lhr_context_bytes(const lhr_context *c) { return c->bytes; }
 
 /* ------------------------------------------------------------------------------------------------ 5. the network */
 
+#ifdef LHR_PROFILE /* clocks around the kernels above */
+#include "litehrnet_profile.h"
+#endif
+
 /* Row y of a map, or zeros beyond it. */
 static const float *row_of(const struct lhr_context *c, const float *map, int y, int height, int width, int step)
 {
@@ -1425,9 +1429,14 @@ static void run_module(struct lhr_context *c, const struct module *m)
     for (int i = 0; i < n; i++)
         for (int k = 0; k < c->net->lanes[i]; k++) c->scale[i][k] = 1;
     for (c->k = 0; c->k < 2; c->k++) {
-        run_stage(c, c->net->weighting ? weights_stage : shuffle_first_stage);
-        run_stage(c, c->net->weighting ? depthwise_stage : shuffle_last_stage);
-        if (c->net->weighting) spatial_weights(c);
+        if (c->net->weighting) {
+            run_stage(c, weights_stage);
+            run_stage(c, depthwise_stage);
+            spatial_weights(c);
+        } else {
+            run_stage(c, shuffle_first_stage);
+            run_stage(c, shuffle_last_stage);
+        }
     }
     for (int i = 0; i < n; i++) {
         float *line = c->worker[0].ring;

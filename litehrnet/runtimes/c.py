@@ -92,11 +92,14 @@ def cache_folder() -> Path:
     return (Path(given) if Path(given).is_absolute() else Path.home() / ".cache") / "litehrnet"
 
 
-def library(folder: Path | None = None) -> Path:
+def library(folder: Path | None = None, processor: str = "native", profile: bool = False) -> Path:
     """The compiled engine for this machine; compiled by the first call, which takes a few seconds.
 
     Args:
         folder: where compiled engines are kept; `cache_folder()` by default.
+        processor: what the compiler's ``-march`` gets: "native", or the name of another processor that this one can
+            stand in for, as "x86-64-v3" (AVX2) where there is AVX-512.
+        profile: with a clock around every kernel, for `litehrnet.measure.profile.c_parts`.
 
     Raises:
         ImportError: there is no C compiler.
@@ -105,22 +108,24 @@ def library(folder: Path | None = None) -> Path:
     """
     command, folder = compiler(), folder or cache_folder()
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout
-    files = [sources() / "litehrnet.c", sources() / "litehrnet.h"]
-    parts = [*(file.read_bytes() for file in files), *map(str.encode, (*command, *OPTIONS, version, _processor()))]
+    options = (*OPTIONS, "-DLHR_PROFILE") if profile else OPTIONS
+    files = [sources() / name for name in ("litehrnet.c", "litehrnet.h", "litehrnet_profile.h")]
+    told = (*command, *options, version, processor, _processor())
+    parts = [*(file.read_bytes() for file in files), *map(str.encode, told)]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
     target = folder / f"engine-{key}.so"
     if not target.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         with written_whole(target) as temporary:
-            _compile(command, temporary)
+            _compile([*command, *options], processor, temporary)
     return target
 
 
-def _compile(command: Sequence[str], target: Path) -> None:
+def _compile(command: Sequence[str], processor: str, target: Path) -> None:
     source = str(sources() / "litehrnet.c")
     messages = []
-    for native in (*THIS_PROCESSOR, ""):
-        options = [*OPTIONS, *filter(None, [native]), source, "-o", str(target), *LIBRARIES]
+    for choice in (*THIS_PROCESSOR, "") if processor == "native" else (f"-march={processor}",):
+        options = [*filter(None, [choice]), source, "-o", str(target), *LIBRARIES]
         done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
         if not done.returncode:
             return
@@ -137,18 +142,18 @@ def _processor() -> str:
 
 
 @functools.cache
-def _functions() -> ctypes.CDLL:
+def _functions(processor: str = "native", profile: bool = False) -> ctypes.CDLL:
     """The engine's functions, with their types; a failing one raises."""
     with tempfile.TemporaryDirectory() as spare:
         try:
-            path = library()
+            path = library(None, processor, profile)
         except OSError:  # a home folder that cannot be written; the library stays usable when its file is gone
-            path = library(Path(spare))
+            path = library(Path(spare), processor, profile)
         try:
             engine = ctypes.CDLL(str(path))
         except OSError:  # cut short by a full disk, for one
             path.unlink()
-            engine = ctypes.CDLL(str(library(path.parent)))
+            engine = ctypes.CDLL(str(library(path.parent, processor, profile)))
     for name, (result, *arguments) in _PROTOTYPES.items():
         function = getattr(engine, name)
         function.restype, function.argtypes = result, arguments
@@ -162,7 +167,20 @@ def _functions() -> ctypes.CDLL:
     for name in ("lhr_load", "lhr_context_new", "lhr_run", "lhr_run_rgb", "lhr_crop", "lhr_decode", "lhr_to_image"):
         getattr(engine, name).errcheck = check
     engine.lhr_pose.errcheck = check
+    if profile:
+        engine.lhr_profile_start.restype = None
+        engine.lhr_profile_part.restype, engine.lhr_profile_part.argtypes = ctypes.POINTER(ProfiledPart), (_INT,)
     return engine
+
+
+class ProfiledPart(ctypes.Structure):
+    """`struct lhr_part` of litehrnet_profile.h: a kernel's sums over all its calls in one stage."""
+
+    _fields_ = (
+        ("stage", ctypes.c_char_p),
+        ("kernel", ctypes.c_char_p),
+        *((name, ctypes.c_double) for name in ("seconds", "calls", "macs", "lane_macs", "bytes")),
+    )
 
 
 def open_session(path: Path, threads: int, precision: str, size: tuple[int, int] | None = None) -> Session:
@@ -212,6 +230,8 @@ class Engine:
     Args:
         path: the .lhr file.
         threads: threads that share one image.
+        processor: see `library`; another one than "native" is for measuring.
+        profile: see `library`.
 
     Attributes:
         header: what the file says of itself.
@@ -225,10 +245,10 @@ class Engine:
     The methods raise ValueError for sizes at which the network cannot run and MemoryError for want of memory.
     """
 
-    def __init__(self, path: str | Path, threads: int = 1) -> None:
+    def __init__(self, path: str | Path, threads: int = 1, processor: str = "native", profile: bool = False) -> None:
         self.header: Header = read_header(path)
         self.threads = check_threads(threads)
-        self._engine = _functions()
+        self._engine = _functions(processor, profile)
         self._lock = threading.Lock()
         network = _POINTER()
         try:
@@ -259,6 +279,15 @@ class Engine:
         self._engine.lhr_context_new(ctypes.byref(context), self._network, *size, self.threads)
         self._contexts[size] = context
         return context
+
+    def profiled(self, image: np.ndarray) -> list[ProfiledPart]:
+        """Run one image (1, 3, H, W) in an engine made with ``profile=True``; where its time went, part by part."""
+        self._engine.lhr_profile_start()
+        self(image)
+        parts: list[ProfiledPart] = []
+        while part := self._engine.lhr_profile_part(len(parts)):
+            parts.append(ProfiledPart.from_buffer_copy(part.contents))
+        return parts
 
     def _maps(self, count: int, size: tuple[int, int]) -> np.ndarray:
         return np.empty((count, self.header.joints, -(-size[0] // 4), -(-size[1] // 4)), np.float32)
