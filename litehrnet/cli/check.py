@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from . import parser as types
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from ..runtimes import Signature
 
 HELP = "inspect an exported file and prove that it is right"
@@ -18,6 +20,7 @@ EXAMPLES = """
     litehrnet check my.onnx --checkpoint my.pth                  # the same values as in torch?
     litehrnet check my.onnx --checkpoint my.pth --size 384x288   # ... and at this size?
     litehrnet check my.ncnn.param --checkpoint my.pth            # any format
+    litehrnet check theirs.onnx --checkpoint my.pth              # if it differs: BGR? 0..255? another variant?
 """
 
 
@@ -33,7 +36,10 @@ def add_options(parser: types.Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Inspect an exported file, from this tool or any other, and compare it with the checkpoint it was made from."""
+    """Inspect an exported file, from this tool or any other, and compare it with the checkpoint it was made from.
+
+    Where the two differ, it tries the common causes, such as BGR or another scale, and says which one explains it.
+    """
     from ..files import existing_file
     from ..runtimes import signature
     from ..sizes import check_size
@@ -99,22 +105,45 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
 
     model = load_model(args.checkpoint)
     names = joints_of(model.joints, model.num_joints).names
-    all_ok = True
-    for size, batch in _inputs(args, default_sizes(about), default_batches(about)):
+    all_ok, differs, fails = True, None, None
+    try:
+        sizes = default_sizes(about)
+    except ValueError as error:  # where the channels come last, for example
+        print(error)
+        _diagnose(model, file, None, args.tolerance)
+        return False
+    for size, batch in _inputs(args, sizes, default_batches(about)):
         where = f"{size[0]}x{size[1]}, batch {batch}"
         try:
             with spinner(f"comparing at {where}"):
                 (row,) = check_parity(model, file, [size], [batch], args.tolerance)
         except ValueError as error:
-            all_ok = False
+            all_ok, fails = False, fails or size
             print(f"{where}: {error}")
             continue
         all_ok = all_ok and row.ok
         peaks = "same peaks" if row.same_peaks else "peaks differ"
         print(f"{where}: relative difference {row.max_rel:.1e}, {peaks}: {'ok' if row.ok else 'not ok'}")
         if not row.ok:
+            differs = differs or size
             print(f"  {explain(row, names)}")
+    if not all_ok:
+        _diagnose(model, file, differs or fails, args.tolerance)
     return all_ok
+
+
+def _diagnose(model: nn.Module, file: Path, size: tuple[int, int] | None, tolerance: float | None) -> None:
+    """Print what makes the file agree with torch, or how far the nearest is."""
+    from ..runtimes.diagnosis import diagnose
+    from .terminal import spinner
+
+    try:
+        with spinner("looking for the cause"):
+            found = diagnose(model, file, size, tolerance)
+    except ValueError as error:
+        print(f"diagnosis: none, because nothing could be compared: {error}")
+    else:
+        print(f"diagnosis: {found}")
 
 
 def _inputs(

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from ..checks import require
 from ..files import existing_file
 from .signature import KINDS, METADATA_KEY, Port, Signature, content_of, read_metadata
@@ -16,7 +18,15 @@ if TYPE_CHECKING:
     import onnx
     from google.protobuf.message import Message
 
-__all__ = ["check_external_data", "found_opset", "read_graph", "read_signature", "summary", "weights_of"]
+__all__ = [
+    "check_external_data",
+    "depthwise_filters",
+    "found_opset",
+    "read_graph",
+    "read_signature",
+    "summary",
+    "weights_of",
+]
 
 
 def read_graph(path: str | Path) -> onnx.ModelProto:
@@ -169,3 +179,12 @@ def weights_of(path: Path) -> str:
         return "int8"
     half = numbers[TensorProto.FLOAT16] + numbers[TensorProto.BFLOAT16]
     return "float16" if half > numbers[TensorProto.FLOAT] else "float32"
+
+
+def depthwise_filters(path: Path) -> np.ndarray:
+    """All 3x3 filters of depthwise convolutions in an ONNX file, (filters, 9) float32."""
+    from onnx import numpy_helper
+
+    tensors = (tensor for tensor in _tensors(read_graph(path).graph) if tuple(tensor.dims[1:]) == (1, 3, 3))
+    found = [numpy_helper.to_array(tensor, str(path.parent)).astype(np.float32).reshape(-1, 9) for tensor in tensors]
+    return np.concatenate(found) if found else np.zeros((0, 9), np.float32)

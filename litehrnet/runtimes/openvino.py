@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import functools
+import math
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from ..checks import first_line, require
 from .session import Session
 from .signature import METADATA_KEY, Port, Signature, checksum, read_metadata
 
-__all__ = ["open_session", "read_signature", "weights_of"]
+__all__ = ["depthwise_filters", "open_session", "read_signature", "weights_of"]
 
 _EIGHT_BITS = 256  # levels of a quantised value
 _HINTS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
@@ -214,3 +215,16 @@ def weights_of(path: Path) -> str:
     if 10 * (sizes["i8"] + sizes["u8"]) > sizes.total():
         return "int8"
     return "float16" if sizes["f16"] + sizes["bf16"] > sizes["f32"] else "float32"
+
+
+def depthwise_filters(path: Path) -> np.ndarray:
+    """All 3x3 filters of depthwise convolutions in an .xml file, (filters, 9) float32, where they are float."""
+    weights, found = path.with_suffix(".bin").read_bytes(), [np.zeros((0, 9), np.float32)]
+    for data in _root(path).iterfind("layers/layer[@type='Const']/data"):
+        shape = [int(side) for side in data.get("shape", "").split(",") if side.strip()]
+        kind = {"f32": np.float32, "f16": np.float16}.get(data.get("element_type", ""))
+        if kind is not None and shape[1:] == [1, 1, 3, 3]:  # (groups, outputs, inputs, 3, 3)
+            start = int(data.get("offset", 0))
+            values = np.frombuffer(weights, kind, math.prod(shape), start)
+            found.append(values.astype(np.float32).reshape(-1, 9))
+    return np.concatenate(found)

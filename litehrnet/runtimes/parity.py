@@ -27,7 +27,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-__all__ = ["TOLERANCES", "Parity", "check_parity", "compare", "default_batches", "default_sizes", "explain"]
+__all__ = [
+    "TOLERANCES",
+    "Parity",
+    "check_parity",
+    "check_reference",
+    "compare",
+    "default_batches",
+    "default_sizes",
+    "explain",
+    "heatmaps_of",
+    "tolerance_for",
+    "weights_of",
+]
 
 # Relative. Float32 in another order of additions gives about 1e-6, weights rounded to float16 1e-3 to 6e-3.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
@@ -140,13 +152,13 @@ def check_parity(
         ImportError: the runtime is not installed.
     """
     # Everything that needs no runtime comes first.
-    _check_reference(model)
+    check_reference(model)
     entries = None if inputs is None else _entries(inputs)
     if entries is not None and (sizes is not None or batches is not None):
         raise ValueError("give sizes and batches, or inputs of your own, not both")
     sizes = None if sizes is None else _some("sizes", [check_size(size) for size in sizes])
     batches = None if batches is None else _some("batches", [check_whole("batch", batch) for batch in batches])
-    tolerance = _tolerance(path, tolerance)
+    tolerance = tolerance_for(path, tolerance)
     _, session = open_session(path, runtime)
     signature = session.signature
     if signature is None:
@@ -189,7 +201,8 @@ def _check_same_network(model: nn.Module, signature: Signature) -> None:
     raise ValueError(f"{signature.name} holds {held}{counted}, and the model is {variant} with {joints} joints")
 
 
-def _tolerance(path: str | Path, tolerance: float | None) -> float:
+def tolerance_for(path: str | Path, tolerance: float | None = None) -> float:
+    """The tolerance that was given, after a check; by default the one for the type of the file's weights."""
     if tolerance is None:
         return TOLERANCES.get(weights_of(path), TOLERANCE)
     if not isinstance(tolerance, int | float | np.number) or not 0 <= tolerance < 1:
@@ -210,7 +223,7 @@ def weights_of(path: str | Path) -> str:
     return weights
 
 
-def _check_reference(model: nn.Module) -> None:
+def check_reference(model: nn.Module) -> None:
     """Refuse a reference that is itself less exact than what it should judge."""
     kinds = {str(value.dtype).removeprefix("torch.") for value in model.parameters() if value.is_floating_point()}
     wrong = kinds - {"float32", "float64"}
