@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image, ImageDraw
+from rendering import OWN_JOINTS
 from tqdm import tqdm
 
 from litehrnet.sizes import parse_size
@@ -43,6 +44,8 @@ SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9), (8, 10), (9, 11),
     (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
 )  # fmt: skip
+# What --own writes instead of COCO's category: three joints that no public weights find, with our own sigmas.
+OWN = {"keypoints": OWN_JOINTS, "skeleton": (), "sigmas": (0.035, 0.05, 0.05)}
 
 
 @cache
@@ -120,8 +123,14 @@ def write_shards(out: Path, seed: int, count: int, shard_size: int, size: tuple[
             bar.update(future.result())
 
 
-def write_coco(out: Path, seed: int, count: int, size: tuple[int, int]) -> list[Rendering]:
-    """Render `count` JPEG files and one people.json in COCO's form into `out`."""
+def write_coco(
+    out: Path,
+    seed: int,
+    count: int,
+    size: tuple[int, int],
+    own: bool = False,
+) -> list[Rendering]:
+    """Render `count` JPEG files and one annotation file in COCO's form into `out`; `own`: with the joints of `OWN`."""
     out.mkdir(parents=True, exist_ok=True)
     images, annotations, renderings = [], [], []
     for index in tqdm(range(count), unit="img"):
@@ -129,7 +138,8 @@ def write_coco(out: Path, seed: int, count: int, size: tuple[int, int]) -> list[
         name = f"{index:06d}.jpg"
         (out / name).write_bytes(file)
         images.append({"id": index, "file_name": name, "height": size[0], "width": size[1]})
-        joints = [[round(float(x), 2), round(float(y), 2), int(v)] for x, y, v in rendering.joints]
+        placed = rendering.own if own else rendering.joints
+        joints = [[round(float(x), 2), round(float(y), 2), int(v)] for x, y, v in placed]
         annotations.append(
             {
                 "id": index,
@@ -143,9 +153,11 @@ def write_coco(out: Path, seed: int, count: int, size: tuple[int, int]) -> list[
             }
         )
         renderings.append(rendering)
-    category = {"id": 1, "name": "person", "supercategory": "person", "keypoints": NAMES, "skeleton": SKELETON}
+    found = OWN if own else {"keypoints": NAMES, "skeleton": SKELETON}
+    category = {"id": 1, "name": "person", "supercategory": "person", **found}
+    told = f"--seed {seed} --count {count}{' --own' if own else ''}"
     info = {
-        "description": f"Rendered people, training/render_people.py --seed {seed} --count {count}",
+        "description": f"Rendered people, training/render_people.py {told}",
         "versions": _versions(),
     }
     people = {"info": info, "images": images, "annotations": annotations, "categories": [category]}
@@ -189,10 +201,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shard-size", type=int, default=500, help="pictures in one shard (default 500)")
     parser.add_argument("--size", default="320x256", help="height x width of a picture in pixels (default 320x256)")
     parser.add_argument("--coco", type=Path, metavar="OUT_DIR", help="write JPEG files and people.json there instead")
+    parser.add_argument("--own", action="store_true", help="with --coco: other joints than COCO's, those of OWN")
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="with --coco: one picture of all of them")
     options = parser.parse_args(arguments)
     if (options.out is None) == (options.coco is None):
         parser.error("give either --out (shards) or --coco (JPEG files)")
+    if options.own and options.contact_sheet:
+        parser.error("--contact-sheet draws COCO's joints, which --own leaves out")
     if min(options.count, options.workers, options.shard_size) < 1:
         parser.error("--count, --workers and --shard-size must be at least 1")
     try:
@@ -200,7 +215,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ValueError as error:
         parser.error(f"--size: {error}")
     if options.coco:
-        renderings = write_coco(options.coco, options.seed, options.count, (height, width))
+        renderings = write_coco(options.coco, options.seed, options.count, (height, width), options.own)
         if options.contact_sheet:
             contact_sheet(renderings, options.contact_sheet)
     else:

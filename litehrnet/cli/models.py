@@ -146,8 +146,14 @@ class Runner(NamedTuple):
     joints: JointSet | None
 
 
-def runner(model: str, size: tuple[int, int] | None, precision: str = "float32") -> Runner:
-    """The model from a file or by the name of its weights, as a function of arrays.
+def runner(
+    model: str,
+    size: tuple[int, int] | None,
+    precision: str = "float32",
+    runtime: str | None = None,
+    threads: int = 1,
+) -> Runner:
+    """The model from a file or by the name of its weights, as a function of arrays; `runtime` None: inferred from it.
 
     Raises:
         ValueError, OSError, ImportError: as `litehrnet.runtimes.load`.
@@ -159,12 +165,12 @@ def runner(model: str, size: tuple[int, int] | None, precision: str = "float32")
     size = None if size is None else check_size(size)
     if not _looks_like_a_name(model):
         existing_file(model)
-    runtime = runtime_of(model)
+    runtime = runtime or runtime_of(model)
     if runtime == "torch":
         network = load_model(model)
         size = size or network.trained_size or usual_size(model)
-        return Runner(load(network, runtime, precision=precision), size, network.joints)
-    run = load(model, runtime, precision=precision, size=size if runtime == "ncnn" else None)
+        return Runner(load(network, runtime, threads, precision), size, network.joints)
+    run = load(model, runtime, threads, precision, size if runtime == "ncnn" else None)
     return Runner(run, size or run.size, joints_in(run))
 
 

@@ -172,6 +172,22 @@ def _is_report(path: Path) -> bool:
     return isinstance(held, dict) and {"machine", "rows"} <= held.keys()
 
 
+def _is_numbers(path: Path) -> bool:
+    try:
+        held = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(held, dict) and {"model", "data", "oks"} <= held.keys()
+
+
+def _is_poses(path: Path) -> bool:
+    try:
+        held = json.loads(path.read_bytes())
+    except ValueError:
+        return False
+    return isinstance(held, list) and all(isinstance(one, dict) and "keypoints" in one for one in held)
+
+
 # What each kind is called, and how a file of it is recognised.
 KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "onnx": ("an ONNX file", _is_onnx),
@@ -180,6 +196,8 @@ KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "c": ("a .lhr file", _is_c),
     "picture": ("a picture", _is_picture),
     "report": ("an earlier report", _is_report),
+    "numbers": ("an earlier evaluation", _is_numbers),
+    "poses": ("a COCO result file", _is_poses),
 }
 
 

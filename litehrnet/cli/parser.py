@@ -16,7 +16,7 @@ from .._version import __version__
 
 __all__ = ["Parser", "build_parser", "parse"]
 
-COMMANDS = ("export", "check", "predict", "bench", "view")  # each is a module beside this one
+COMMANDS = ("export", "check", "predict", "evaluate", "bench", "view")  # each is a module beside this one
 _FILES = ("checkpoint", "joints", "model", "models")  # options for a file's name or another name
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 

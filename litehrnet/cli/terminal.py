@@ -8,9 +8,9 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["discard", "flush", "prepare", "spinner"]
+__all__ = ["discard", "flush", "prepare", "progress", "spinner"]
 
 _HANDLER = "litehrnet"
 
@@ -95,3 +95,21 @@ def spinner(text: str) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+def progress(unit: str) -> Callable[[Sequence[int]], Iterator[int]]:
+    """A wrapper for a sequence that shows on a terminal how much of it is done, and how long the rest takes.
+
+    Elsewhere, and where tqdm is not installed, it shows nothing.
+    """
+
+    def shown(indices: Sequence[int]) -> Iterator[int]:
+        if sys.stderr is None or not sys.stderr.isatty():
+            return iter(indices)
+        try:
+            from tqdm import tqdm
+        except ImportError:
+            return iter(indices)
+        return iter(tqdm(indices, unit=unit, leave=False))
+
+    return shown

@@ -1,9 +1,10 @@
-"""How fast files run compared with each other, and where the time goes.
+"""How fast files run compared with each other, where the time goes, and how well they find joints.
 
-`bench` compares files. `timing` explains how time is measured, `statistics` how certain the results are, and `profile`
-where ONNX Runtime spends its time.
+`bench` compares files, and `evaluate` measures one on labelled people. `timing` explains how time is measured,
+`statistics` how certain the results are, and `profile` where ONNX Runtime spends its time.
 """
 
+from .accuracy import Accuracy, evaluate
 from .compare import bench, compare
 from .machine import machine
 from .report import Report, Row, stored_report
@@ -11,10 +12,12 @@ from .statistics import median_interval, ratios
 from .timing import time_in_turn, time_sessions
 
 __all__ = [
+    "Accuracy",
     "Report",
     "Row",
     "bench",
     "compare",
+    "evaluate",
     "machine",
     "median_interval",
     "ratios",

@@ -21,6 +21,7 @@ COCO_JOINTS = (
     "right_ankle",
 )  # fmt: skip
 
+
 Array = NDArray[np.float32]
 
 
@@ -30,6 +31,7 @@ class PosedBody:
 
     vertices: Array  # (V, 3)
     joints: Array  # (17, 3), in the order of COCO_JOINTS
+    own: Array  # (3, 3), in the order of OWN_JOINTS; on the hair, where there is some
     bare: Array  # (V, 3) without clothes
     turns: Array  # (B, 3, 3)
     shifts: Array  # (B, 3): bone b takes v to turns[b] @ v + shifts[b]
@@ -95,6 +97,11 @@ class BodyModel:
         for value in (6, 7, 8):
             self.face_part[(corners == value).all(1)] = value
         self.vertex_part = part
+        self.own_vertices = [int(np.where(part == 5, z, -np.inf).argmax())]  # the highest of the head
+        for side, sign in (("L", 1), ("R", -1)):  # and the farthest of each hand from its wrist
+            wrist = self.canonical_heads[self.bone_index[f"wrist.{side}"]]
+            reach = np.linalg.norm(self.canonical - wrist, axis=1)
+            self.own_vertices.append(int(np.where((part == 2) & (x * sign > 0), reach, -np.inf).argmax()))
         self.along = np.zeros(len(part), np.float32)
         for limb, value in ((("upperarm01", "lowerarm01", "wrist"), 1), (("upperleg01", "lowerleg01", "foot"), 3)):
             for side, sign in (("L", 1), ("R", -1)):
@@ -129,4 +136,5 @@ class BodyModel:
         if puff is not None:
             padded = rest + puff[:, None] * vertex_normals(rest, self.faces)
             dressed = skin_vertices(padded, self.skin_bones, self.skin_weights, turns, shifts)
-        return PosedBody(dressed, joints.astype(np.float32), bare, turns, shifts, rest, heads)
+        own = dressed[self.own_vertices]
+        return PosedBody(dressed, joints.astype(np.float32), own, bare, turns, shifts, rest, heads)

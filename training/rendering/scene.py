@@ -21,6 +21,7 @@ from .wardrobe import MATERIAL, Outfit, dress
 _DEPTH = np.array(
     [0.035, 0.035, 0.035, 0.06, 0.06, 0.12, 0.12, 0.09, 0.09, 0.075, 0.075, 0.17, 0.17, 0.11, 0.11, 0.1, 0.1]
 )
+_OWN_DEPTH = np.array([0.06, 0.04, 0.04])  # the same for `body.OWN_JOINTS`
 _OVERSAMPLE = 2
 
 
@@ -30,6 +31,7 @@ class Rendering:
 
     image: NDArray[np.uint8]  # (H, W, 3)
     joints: NDArray[np.float32]  # (17, 3): x, y in pixels (integers are pixel centres), COCO's v
+    own: NDArray[np.float32]  # (3, 3): the same for `body.OWN_JOINTS`
     box: NDArray[np.float32]  # x, y, w, h around what can be seen of the person
     area: float  # pixels that can be seen of the person
     family: str  # of the pose
@@ -269,11 +271,12 @@ def _try(rng: np.random.Generator, model: BodyModel, height: int, width: int) ->
     if box is None or seen.sum() < 0.3 * whole.sum() or seen.sum() < 0.012 * seen.size:
         return None
 
-    joints = _label(camera, main, turn, depth, cover)
+    joints = _label(camera, main.body.joints @ turn.T, _DEPTH * main.size / 1.65, depth, cover)
+    own = _label(camera, main.body.own @ turn.T, _OWN_DEPTH * main.size / 1.65, depth, cover)
     if (joints[:, 2] == 2).sum() < 3:
         return None
     image = _photographed(rng, picture)
-    return Rendering(image, joints, box, float((seen > 0.5).sum()), main.family)
+    return Rendering(image, joints, own, box, float((seen > 0.5).sum()), main.family)
 
 
 def _shrink(buffer: NDArray, k: int) -> NDArray[np.float32]:
@@ -326,19 +329,25 @@ def _box(seen: NDArray) -> NDArray[np.float32] | None:
     return np.array([columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1], np.float32)
 
 
-def _label(camera: Camera, person: _Person, turn: NDArray, depth: NDArray, cover: NDArray) -> NDArray[np.float32]:
-    """COCO's joints (17, 3): 2 visible, 1 hidden, 0 outside the picture (then x and y are 0 too)."""
+def _label(camera: Camera, points: NDArray, margins: NDArray, depth: NDArray, cover: NDArray) -> NDArray[np.float32]:
+    """Joints (K, 3) with COCO's v: 2 visible, 1 hidden, 0 outside the picture (then x and y are 0 too).
+
+    Args:
+        camera: projects `points` (K, 3), in world axes.
+        points: see there.
+        margins: (K,) metres under the visible surface at which a joint still counts as visible.
+        depth: (k * H, k * W), the nearest surface.
+        cover: (H, W), above 0.5 where something is in front of everything.
+    """
     height, width = cover.shape
-    screen = camera.project(person.body.joints @ turn.T)  # (17, 3)
-    joints = np.zeros((17, 3), np.float32)
-    for i, (x, y, z) in enumerate(screen):
+    joints = np.zeros((len(points), 3), np.float32)
+    for i, (x, y, z) in enumerate(camera.project(points)):
         column, row = int(np.floor(x + 0.5)), int(np.floor(y + 0.5))
         if not (0 <= column < width and 0 <= row < height):
             continue
         k = _OVERSAMPLE
         nearest = depth[row * k : row * k + k, column * k : column * k + k].max()
-        margin = _DEPTH[i] * person.size / 1.65 + 0.02
-        hidden = nearest < z - margin or cover[row, column] > 0.5
+        hidden = nearest < z - margins[i] - 0.02 or cover[row, column] > 0.5
         joints[i] = (x, y, 1 if hidden else 2)
     return joints
 
