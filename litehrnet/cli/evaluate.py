@@ -13,8 +13,7 @@ EXAMPLES = """
     litehrnet evaluate my.onnx people.json --images photos           # an exported file on your own labels
     litehrnet evaluate my.pth people.json --images photos --flip     # a checkpoint, with the mirror image
     litehrnet evaluate my.onnx people.json --images photos --runtime openvino --precision bfloat16
-    litehrnet evaluate litehrnet18_coco_256x192 person_keypoints_val2017.json --images val2017 \\
-        --boxes COCO_val2017_detections_AP_H_56_person.json --flip   # as in the paper
+    litehrnet evaluate my.pth val.json --images photos --boxes found.json --flip   # with detected boxes, as in papers
 """
 
 
