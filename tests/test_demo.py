@@ -1,4 +1,5 @@
-"""The browser demo in headless chromium: Python's heatmaps and joints, the last choice wins, faults are sentences."""
+"""The browser demo in headless chromium: Python's heatmaps and joints from both engines, how fast they are, the last
+choice wins, faults are sentences."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import http.client
 import importlib.util
 import io
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -41,10 +43,13 @@ def demo(root: Path) -> ModuleType:
 
 @pytest.fixture(scope="module")
 def folder(demo: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo, put together; skips where the page's runtime cannot be fetched."""
+    """The demo with both engines, put together; skips where one of them cannot be had."""
     if shutil.which("npm") is None:
         pytest.skip("no npm on this machine, which fetches onnxruntime-web")
-    return demo.assemble(tmp_path_factory.mktemp("demo"))
+    folder = demo.assemble(tmp_path_factory.mktemp("demo"))
+    for reason in json.loads((folder / "model.json").read_text())["leftOut"]:
+        pytest.skip(f"no C engine for the browser here: {reason}")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -81,23 +86,68 @@ def encode(array: np.ndarray) -> str:
 
 
 @pytest.mark.browser
-def test_the_page_gives_pythons_heatmaps_on_a_stored_input(page: object, folder: Path) -> None:
-    """One tensor, through ONNX Runtime in the page and in Python: equal within 1e-4 of the largest value."""
+@pytest.mark.parametrize("engine", ["c", "onnxruntime"])
+def test_the_page_gives_pythons_heatmaps_on_a_stored_input(page: object, folder: Path, engine: str) -> None:
+    """One tensor, through an engine in the page and ONNX Runtime in Python: equal within 1e-4 of the largest value."""
     crop, _ = crop_person(read_image(data_path("astronaut.jpg")), (120, 0, 300, 512), SIZE)
     x = to_input(crop)
     expected = load(folder / "model.onnx")(x)
     answer = page.evaluate(
-        """async (text) => {
+        """async ([text, engine]) => {
             const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
             const app = await import("./app.js");
-            const result = await app.runNetwork(new Float32Array(bytes.buffer));
+            const result = await app.runNetwork(new Float32Array(bytes.buffer), engine);
             return {heatmaps: Array.from(result.heatmaps), shape: [result.joints, result.h, result.w]};
         }""",
-        encode(x),
+        [encode(x), engine],
     )
     got = np.array(answer["heatmaps"], np.float32).reshape(1, *answer["shape"])
     assert got.shape == expected.shape == (1, 17, 64, 48)
     assert np.abs(got - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.browser
+def test_both_engines_are_timed_in_the_page(page: object) -> None:
+    """The C engine is the faster one; how much faster is measured on a quiet machine."""
+    set_photo(page, as_upload(read_image(data_path("astronaut.jpg"))))
+    page.click("#compare")
+    page.wait_for_function("document.getElementById('times').textContent.includes('times as fast')", timeout=60_000)
+    told = re.fullmatch(
+        r"the C engine [\d.]+ ms, ONNX Runtime [\d.]+ ms: ([\d.]+) times as fast\. "
+        r"The heatmaps differ by (\de-\d) of their largest value\.",
+        page.locator("#times").inner_text(),
+    )
+    assert told is not None
+    assert float(told[1]) > 1.2
+    assert float(told[2]) <= 1e-4
+
+
+@pytest.mark.browser
+def test_another_engine_finds_the_same_joints(page: object) -> None:
+    set_photo(page, as_upload(read_image(data_path("astronaut.jpg"))))
+    first = shown_joints(page)
+    assert "with the C engine" in page.locator("#status").inner_text()
+    page.check("input[value=onnxruntime]")
+    page.wait_for_function("document.getElementById('status').textContent.includes('with ONNX Runtime')")
+    assert np.abs(shown_joints(page) - first).max() <= 0.1
+    page.check("input[value=c]")
+    page.wait_for_function("document.getElementById('status').textContent.includes('with the C engine')")
+    assert np.array_equal(shown_joints(page), first)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("gone", ["model.onnx", "ort/ort.wasm.bundle.min.mjs", "ort/ort-wasm-simd-threaded.wasm"])
+def test_the_page_works_without_the_other_engines_files(
+    page: object, demo: ModuleType, folder: Path, gone: str
+) -> None:
+    """They are fetched when they are asked for, and one that is missing is named."""
+    with another_page(page, demo, folder, without=gone) as other:
+        other.wait_for_selector("body.ready")
+        other.check("input[value=onnxruntime]")
+        other.wait_for_selector("#status[data-kind=error]", timeout=20_000)
+        assert f"{gone} is missing" in other.locator("#status").inner_text()
+        other.check("input[value=c]")
+        other.wait_for_selector("#status[data-kind=info]", timeout=20_000)
 
 
 @pytest.mark.browser
@@ -156,10 +206,36 @@ def test_without_npm_the_demo_says_what_to_do(
         demo.fetch_runtime(tmp_path / "ort")
 
 
+@pytest.mark.parametrize("failing", ["build_engine", "fetch_runtime", "both"])
+def test_one_engine_is_enough(
+    demo: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, failing: str
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError("it cannot be had")
+
+    def works(target: Path, _: object = None) -> None:
+        folder = target if target.name == "ort" else target.parent
+        folder.mkdir(exist_ok=True)
+        for name in ("litehrnet.wasm", *(Path(name).name for name in demo.RUNTIME)):
+            (folder / name).write_bytes(b"wasm")
+
+    for name in ("build_engine", "fetch_runtime"):
+        monkeypatch.setattr(demo, name, fails if failing in (name, "both") else works)
+    monkeypatch.setattr(demo, "export_onnx", lambda *_, **__: None)
+    monkeypatch.setattr(demo, "BUILD", tmp_path / "demo")
+    monkeypatch.setattr(sys, "argv", ["serve.py", "--build-only"])
+    code = demo.main()
+    said = capsys.readouterr().err
+    assert said.startswith("demo: ") and "it cannot be had" in said and len(said.splitlines()) == 1
+    assert code == (1 if failing == "both" else 0)
+    if failing != "both":
+        about = json.loads((tmp_path / "demo" / "model.json").read_text())
+        expected = {"build_engine": "onnxruntime", "fetch_runtime": "c"}[failing]
+        assert [engine["name"] for engine in about["engines"]] == [expected]
+
+
 def test_the_page_and_the_package_share_their_constants(root: Path) -> None:
     """pose.js repeats numbers of heatmaps.py; they must not drift apart."""
-    import re
-
     from litehrnet import heatmaps
 
     text = (root / "examples" / "browser" / "pose.js").read_text()
@@ -168,7 +244,7 @@ def test_the_page_and_the_package_share_their_constants(root: Path) -> None:
     assert tuple(map(float, numbers["STD"].strip("[]").split(","))) == heatmaps.STD
 
 
-def test_the_page_is_told_names_bones_paddings_and_threshold(folder: Path) -> None:
+def test_the_page_is_told_names_bones_paddings_and_threshold(demo: ModuleType, folder: Path) -> None:
     """What `litehrnet predict` uses goes into model.json, so that page and command cannot drift apart."""
     from litehrnet.cli import predict
     from litehrnet.heatmaps import COCO_NAMES, COCO_SKELETON
@@ -180,6 +256,15 @@ def test_the_page_is_told_names_bones_paddings_and_threshold(folder: Path) -> No
         "padding": predict.PADDING,
         "wholePadding": predict.WHOLE_PADDING,
         "leastScore": predict.LEAST_SCORE,
+        "engines": [
+            {"name": "c", "label": "the C engine", "bytes": (folder / "litehrnet.wasm").stat().st_size},
+            {
+                "name": "onnxruntime",
+                "label": "ONNX Runtime",
+                "bytes": sum((folder / "ort" / Path(name).name).stat().st_size for name in demo.RUNTIME),
+            },
+        ],
+        "leftOut": [],
     }
 
 
@@ -304,12 +389,12 @@ def test_a_release_without_a_press_is_no_error(page: object) -> None:
 @pytest.mark.parametrize(
     ("gone", "words"),
     [
-        ("model.onnx", "model.onnx is missing"),
+        ("model.lhr", "model.lhr is missing"),
+        ("litehrnet.wasm", "litehrnet.wasm is missing"),
         ("model.json", "model.json is missing"),
         ("pose.js", "app.js"),
         ("app.js", "app.js"),
-        ("ort/ort.wasm.bundle.min.mjs", "app.js"),
-        ("ort/ort-wasm-simd-threaded.wasm", "ort-wasm-simd-threaded.wasm is missing"),
+        ("engine_c.js", "app.js"),
     ],
 )
 def test_a_missing_part_is_named(page: object, demo: ModuleType, folder: Path, gone: str, words: str) -> None:
@@ -346,7 +431,7 @@ def test_without_a_server_or_without_script_the_page_says_so(page: object, folde
 
 @pytest.mark.browser
 def test_a_photograph_given_while_the_network_loads_is_kept(page: object, demo: ModuleType, folder: Path) -> None:
-    with another_page(page, demo, folder, hold="model.onnx") as other:
+    with another_page(page, demo, folder, hold="model.lhr") as other:
         other.wait_for_selector("body.started")
         other.set_input_files("#file", as_upload(read_image(data_path("astronaut.jpg")), "early.png"))
         other.wait_for_function("document.getElementById('status').textContent.includes('early.png')")

@@ -1,11 +1,9 @@
 // The page: read a photograph, let a person choose a box, run the network, draw what it found.
-import * as ort from "./ort/ort.wasm.bundle.min.mjs";
+import * as c from "./engine_c.js";
+import * as onnxruntime from "./engine_onnxruntime.js";
 import { cropPerson, cropTransform, decode, toImage, toInput } from "./pose.js";
 
-// The bundle holds its own loader, so only the WebAssembly itself is named.
-ort.env.wasm.wasmPaths = { wasm: new URL("./ort/ort-wasm-simd-threaded.wasm", import.meta.url).href };
-ort.env.wasm.numThreads = 1;
-
+const ENGINES = { c, onnxruntime };
 const LEFT = "#0072B2";
 const RIGHT = "#D55E00";
 const MIDDLE = "#ffffff";
@@ -14,9 +12,10 @@ const element = (id) => document.getElementById(id);
 const photo = element("photo");
 const pen = photo.getContext("2d");
 
-// about: what model.json says: size, joints (names, skeleton), padding, wholePadding, leastScore.
-// turn: counts what was asked for; an answer that comes after the next question is dropped.
-const state = { session: null, about: null, image: null, bitmap: null, box: null, result: null, turn: 0 };
+// about: what model.json says: size, joints (names, skeleton), padding, wholePadding, leastScore, and the engines that
+// are here: name, label, bytes; the first is the default.
+// engine: name of the chosen one. turn: counts what was asked for; an answer that comes after the next question is dropped.
+const state = { about: null, engine: null, image: null, bitmap: null, box: null, result: null, turn: 0 };
 
 let modelIsReady;
 const model = new Promise((resolve) => (modelIsReady = resolve));
@@ -40,35 +39,63 @@ async function part(url) {
 }
 
 export async function loadModel() {
-  const bytes = new Uint8Array(await (await part("./model.onnx")).arrayBuffer());
   const about = await (await part("./model.json")).json().catch(() => ({}));
-  if (!Array.isArray(about.size) || !about.joints) {
+  if (!Array.isArray(about.size) || !about.joints || !about.engines?.every(({ name }) => name in ENGINES)) {
     throw new Error('./model.json does not describe the network: run "make demo" again.');
   }
-  await part(ort.env.wasm.wasmPaths.wasm); // ONNX Runtime's own words for a missing file help nobody
-  try {
-    state.session = await ort.InferenceSession.create(bytes);
-  } catch (error) {
-    throw new Error(`./model.onnx cannot be loaded (${error.message}): run "make demo" again.`);
-  }
   state.about = about;
+  state.engine = about.engines[0].name;
+  offerEngines();
+  await engineNamed(state.engine);
   modelIsReady();
 }
 
-// Float32 input, 1 x 3 x H x W, to {heatmaps, joints, h, w, milliseconds}. One run at a time: a session takes no more.
+// An engine, loaded when it is first needed.
+const loading = {};
+function engineNamed(name) {
+  loading[name] ??= ENGINES[name].load(part).catch((error) => {
+    delete loading[name]; // the next attempt starts again
+    const known = error.message.includes("make demo");
+    throw known ? error : new Error(`${labelOf(name)} cannot be loaded (${error.message}): run "make demo" again.`);
+  });
+  return loading[name];
+}
+
+const labelOf = (name) => state.about.engines.find((engine) => engine.name === name).label;
+
+// Float32 input, 1 x 3 x H x W, to {heatmaps, joints, h, w, milliseconds}. One run at a time: an engine takes no more.
 let lastRun = Promise.resolve();
-export function runNetwork(input) {
+export function runNetwork(input, name = state.engine) {
   const run = lastRun.then(async () => {
-    const [height, width] = state.about.size;
-    const tensor = new ort.Tensor("float32", input, [1, 3, height, width]);
+    const engine = await engineNamed(name);
     const start = performance.now();
-    const output = (await state.session.run({ [state.session.inputNames[0]]: tensor }))[state.session.outputNames[0]];
-    const milliseconds = performance.now() - start;
-    const [, joints, h, w] = output.dims;
-    return { heatmaps: output.data, joints, h, w, milliseconds };
+    const answer = await engine(input, state.about.size);
+    return { ...answer, milliseconds: performance.now() - start };
   });
   lastRun = run.catch(() => {});
   return run;
+}
+
+const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
+
+// Run the first two engines in turn on the same input. Returns each one's median milliseconds, the median over the
+// rounds of the second one's time by the first one's, and the largest difference of their heatmaps by the largest value.
+export async function timeBoth(input, rounds = 15) {
+  const names = state.about.engines.map(({ name }) => name);
+  const answers = [];
+  for (const name of names) answers.push(await runNetwork(input, name)); // the first run of each takes longer
+  const [one, other] = answers.map(({ heatmaps }) => heatmaps);
+  const times = names.map(() => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [k, name] of names.entries()) times[k].push((await runNetwork(input, name)).milliseconds);
+    if (round % 3 === 2) await new Promise((done) => setTimeout(done)); // let the page breathe
+  }
+  const largest = (values) => values.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
+  return {
+    milliseconds: Object.fromEntries(names.map((name, k) => [name, median(times[k])])),
+    ratio: median(times[0].map((time, round) => times[1][round] / time)),
+    difference: largest(one.map((value, i) => value - other[i])) / largest(one),
+  };
 }
 
 // The whole road on one image ({data, width, height} RGBA) and box; joints are in the photograph's pixels. A photograph
@@ -77,14 +104,15 @@ export async function findPerson(image, box) {
   const { size, padding, wholePadding } = state.about;
   const factor = box.whole ? wholePadding : padding;
   const crop = cropPerson(image, box, size, factor);
-  const answer = await runNetwork(toInput(crop, size));
+  const input = toInput(crop, size);
+  const answer = await runNetwork(input);
   const inCrop = decode(answer.heatmaps, answer.joints, answer.h, answer.w);
-  return { ...answer, crop, joints: toImage(inCrop, cropTransform(box, size, factor)) };
+  return { ...answer, crop, input, joints: toImage(inCrop, cropTransform(box, size, factor)) };
 }
 
 export async function openFile(file) {
   const turn = ++state.turn;
-  if (!state.session) say(`Loading the network; “${file.name}” comes next …`);
+  if (!document.body.classList.contains("ready")) say(`Loading the network; “${file.name}” comes next …`);
   let bitmap;
   try {
     bitmap = await createImageBitmap(file, { imageOrientation: "from-image", colorSpaceConversion: "none" });
@@ -131,8 +159,53 @@ export async function useBox(box) {
   draw();
   drawHeatmaps();
   tellJoints();
-  const { milliseconds } = result;
-  say(`${milliseconds.toFixed(0)} ms in the network, input ${state.about.size.join("×")} (height×width), one thread.`);
+  element("compare").disabled = state.about.engines.length < 2;
+  const size = `${state.about.size.join("×")} (height×width)`;
+  say(`${shown(result.milliseconds)} ms in the network with ${labelOf(state.engine)}, input ${size}, one thread.`);
+}
+
+const shown = (milliseconds) => milliseconds.toFixed(milliseconds < 20 ? 1 : 0);
+const megabytes = (bytes) => (bytes < 1e6 ? `${Math.round(bytes / 1e3)} KB` : `${Math.round(bytes / 1e6)} MB`);
+
+// A choice among the engines that are here, where there are several.
+function offerEngines() {
+  const { engines } = state.about;
+  element("engines").hidden = engines.length < 2;
+  element("choices").replaceChildren(
+    ...engines.map(({ name, label, bytes }) => {
+      const choice = document.createElement("label");
+      const button = Object.assign(document.createElement("input"), { type: "radio", name: "engine", value: name });
+      button.checked = name === state.engine;
+      button.addEventListener("change", () => guard(useEngine(name)));
+      choice.append(button, ` ${label} (${megabytes(bytes)})`);
+      return choice;
+    }),
+  );
+}
+
+export async function useEngine(name) {
+  state.engine = name;
+  say(`Loading ${labelOf(name)} …`);
+  await engineNamed(name);
+  if (name !== state.engine) return;
+  if (state.box) await useBox(state.box);
+  else say("Ready: drop a photograph, or choose one.");
+}
+
+async function compare() {
+  const button = element("compare");
+  button.disabled = true;
+  say("Running both in turn …");
+  try {
+    const { milliseconds, ratio, difference } = await timeBoth(state.result.input);
+    const times = Object.entries(milliseconds).map(([name, time]) => `${labelOf(name)} ${shown(time)} ms`);
+    element("times").textContent =
+      `${times.join(", ")}: ${ratio.toFixed(1)} times as fast. The heatmaps differ by ${difference.toExponential(0)} ` +
+      "of their largest value.";
+    say("Both ran on the same crop, in turn, in one thread; the times are medians.");
+  } finally {
+    button.disabled = false;
+  }
 }
 
 const nameOf = (k) => state.about.joints.names[k] ?? `joint ${k}`;
@@ -239,6 +312,7 @@ function listen() {
     take(event.dataTransfer.files);
   });
   element("whole").addEventListener("click", () => guard(useBox(wholePhotograph())));
+  element("compare").addEventListener("click", () => guard(compare()));
 
   let start = null;
   photo.addEventListener("pointerdown", (event) => {

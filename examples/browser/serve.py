@@ -1,7 +1,9 @@
 """Put the browser demo together under build/demo/ and serve it on localhost.
 
-The page needs three more things: ONNX Runtime's WebAssembly build (npm package onnxruntime-web, at the version that
-package.json names), the exported network, and a description of it. Nothing is loaded from other hosts.
+The page runs the network with the C engine, compiled to WebAssembly here (by clang and lld), or with ONNX Runtime's
+WebAssembly build (npm package onnxruntime-web, at the version that package.json names); with both, it offers a choice
+and compares them. Beside those it needs the exported network and a description of it. Nothing is loaded from other
+hosts, and the folder can be published as it is, anywhere.
 
     python examples/browser/serve.py [--checkpoint my.pth] [--port 8000] [--package onnxruntime-web-1.30.0.tgz]
 """
@@ -27,12 +29,14 @@ from litehrnet.checks import first_line
 from litehrnet.cli.models import joints_of
 from litehrnet.cli.predict import LEAST_SCORE, PADDING, WHOLE_PADDING
 from litehrnet.export import export_onnx
+from litehrnet.export.c import export_c
 from litehrnet.files import existing_file, written_together, written_whole
 from litehrnet.fusion import fuse
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build" / "demo"
-PAGE = ("index.html", "style.css", "start.js", "app.js", "pose.js")
+PAGE = ("index.html", "style.css", "start.js", "app.js", "engine_c.js", "engine_onnxruntime.js", "pose.js")
+ENGINE = HERE.parent / "c"  # its Makefile builds the WebAssembly module
 RUNTIME = ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm")
 
 
@@ -85,13 +89,29 @@ def _npm_pack(name: str, folder: Path) -> Path:
     return folder / done.stdout.split()[-1]
 
 
+def build_engine(target: Path) -> None:
+    """Compile the C engine to a WebAssembly module.
+
+    Raises:
+        RuntimeError: clang, lld or make is missing or fails.
+    """
+    command = ["make", "--silent", "-C", ENGINE, target.resolve(), f"WASM={target.resolve()}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise RuntimeError(f"make, which builds the C engine, cannot be run: {first_line(error)}") from error
+    if done.returncode:
+        said = (done.stderr.strip() or "make does not say why").splitlines()[0]
+        raise RuntimeError(f"the C engine cannot be built ({said}); it needs clang and lld: apt install clang lld")
+
+
 def assemble(
     folder: Path = BUILD,
     checkpoint: Path | None = None,
     size: tuple[int, int] = (256, 192),
     package: Path | None = None,
 ) -> Path:
-    """Make the demo's folder: page, runtime and the fused network.
+    """Make the demo's folder: page, engines and network.
 
     Args:
         folder: where it goes.
@@ -100,13 +120,34 @@ def assemble(
         package: see `fetch_runtime`.
 
     Returns:
-        `folder`.
+        `folder`. Its model.json lists the engines that are there, and says under "leftOut" why another one is not.
+
+    Raises:
+        RuntimeError: there is no engine at all.
+        FileNotFoundError, ValueError: of the checkpoint or the package.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    fetch_runtime(folder / "ort", package)
+    missing, engines = [], []
+    try:
+        fetch_runtime(folder / "ort", package)
+    except RuntimeError as error:
+        missing.append(str(error))
+    else:
+        bytes_of_runtime = sum((folder / "ort" / Path(name).name).stat().st_size for name in RUNTIME)
+        engines.append({"name": "onnxruntime", "label": "ONNX Runtime", "bytes": bytes_of_runtime})
     for name in PAGE:
         shutil.copyfile(HERE / name, folder / name)
     model = litehrnet.from_checkpoint(checkpoint) if checkpoint else litehrnet.load_pretrained("litehrnet18")
+    module = folder / "litehrnet.wasm"
+    try:
+        build_engine(module)
+    except RuntimeError as error:
+        missing.append(str(error))
+    else:
+        engines.insert(0, {"name": "c", "label": "the C engine", "bytes": module.stat().st_size})
+    if not engines:
+        raise RuntimeError("; ".join(missing))
+    export_c(model, folder / "model.lhr", size=size)
     export_onnx(fuse(model, size), folder / "model.onnx", size=size, exporter="torchscript")
     joints = joints_of(model.joints, model.num_joints)
     about = {
@@ -115,6 +156,8 @@ def assemble(
         "padding": PADDING,
         "wholePadding": WHOLE_PADDING,
         "leastScore": LEAST_SCORE,
+        "engines": engines,
+        "leftOut": missing,
     }
     with written_whole(folder / "model.json") as path:
         path.write_text(json.dumps(about))
@@ -180,6 +223,8 @@ def main() -> int:
             # Before the slow part, in which nobody waits for a port that is taken.
             server = None if options.build_only else stack.enter_context(make_server(BUILD, options.port))
             folder = assemble(BUILD, checkpoint=options.checkpoint, package=options.package)
+            for reason in json.loads((folder / "model.json").read_text())["leftOut"]:
+                print(f"demo: one engine is left out: {reason}", file=sys.stderr)
             print(f"the demo is in {folder}")
             if server is not None:
                 print(f"open http://localhost:{server.server_address[1]}/   (Ctrl-C ends it)", flush=True)
