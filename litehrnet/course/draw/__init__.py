@@ -11,3 +11,5 @@ from .heatmaps import *
 from .pooling import *
 from .speed import *
 from .style import *
+from .weightings import *
+from .worth import *

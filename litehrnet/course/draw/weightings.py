@@ -1,0 +1,60 @@
+"""What the weightings of a block do with different pictures, and what their absence costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from .style import BLUE, INK, ORANGE, caption, new_figure
+
+__all__ = ["weight_maps", "what_weightings_give"]
+
+
+def weight_maps(crops: Sequence[np.ndarray], weights: Tensor, channels: Sequence[int] | None = None) -> Figure:
+    """The cross-resolution weights of some channels, one column per picture.
+
+    Args:
+        crops: the pictures, (height, width, 3) each.
+        weights: one block's weights for one branch, (number of pictures, channels, h, w), in 0..1.
+        channels: which ones to show; the three that differ most from picture to picture if None.
+    """
+    values = weights.detach().numpy()
+    if channels is None:
+        channels = np.sort(values.std(axis=0).mean(axis=(1, 2)).argsort()[::-1][:3]).tolist()
+    rows, columns = 1 + len(channels), len(crops)
+    figure, grid = new_figure(rows, columns, size=(1.45 * columns + 1.2, 1.75 * rows))
+    for column, crop in enumerate(crops):
+        grid[0, column].imshow(crop)
+        for row, channel in enumerate(channels, 1):
+            shown = grid[row, column].imshow(values[column, channel], vmin=0, vmax=1, cmap="cividis")
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    for row, channel in enumerate(channels, 1):
+        grid[row, 0].set_ylabel(f"channel {channel}", fontsize=9)
+    figure.colorbar(shown, ax=grid[1:, :], shrink=0.7, label="weight", pad=0.02)
+    caption(figure, "The same channels of the same block, for four pictures: the weights follow the person.")
+    return figure
+
+
+def what_weightings_give(rates: Mapping[str, float], people: int) -> Figure:
+    """Mean OKS of the whole network and of copies in which the weightings no longer see the picture.
+
+    Args:
+        rates: mean OKS by what was done; the first is the whole network.
+        people: how many people the means are over.
+    """
+    figure, axes = new_figure(size=(8.4, 1.1 + 0.42 * len(rates)))
+    names, values = list(rates), list(rates.values())
+    axes.barh(names, values, color=[BLUE] + [ORANGE] * (len(rates) - 1), height=0.66)
+    for name, value in rates.items():
+        axes.text(value + 0.01, name, f"{value:.2f}", va="center", fontsize=9.5, color=INK)
+    axes.set(xlim=(0, 1), xlabel=f"mean OKS over {people} rendered people")
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    caption(figure, "Without weights that follow the picture the network still runs, but it finds fewer joints.")
+    return figure
