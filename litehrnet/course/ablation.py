@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,13 +22,13 @@ KINDS = ("cross-resolution", "spatial")
 class _Recorder(nn.Module):
     """A weighting that remembers the weights of its last call."""
 
-    def __init__(self, weighting: CrossResolutionWeighting | SpatialWeighting) -> None:
+    def __init__(self, weighting: nn.Module) -> None:
         super().__init__()
-        self.weighting = weighting
+        self.weighting: Any = weighting
         self.seen: list[Tensor] = []
 
     def forward(self, x: Tensor | Sequence[Tensor]) -> Tensor | list[Tensor]:
-        weights = self.weighting.weights(x)
+        weights: Tensor | list[Tensor] = self.weighting.weights(x)
         self.seen = [weights] if isinstance(weights, Tensor) else weights
         return self.weighting(x)
 

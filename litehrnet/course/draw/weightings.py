@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -51,8 +50,8 @@ def what_weightings_give(rates: Mapping[str, float], people: int) -> Figure:
     figure, axes = new_figure(size=(8.4, 1.1 + 0.42 * len(rates)))
     names, values = list(rates), list(rates.values())
     axes.barh(names, values, color=[BLUE] + [ORANGE] * (len(rates) - 1), height=0.66)
-    for name, value in rates.items():
-        axes.text(value + 0.01, name, f"{value:.2f}", va="center", fontsize=9.5, color=INK)
+    for place, value in enumerate(values):
+        axes.text(value + 0.01, place, f"{value:.2f}", va="center", fontsize=9.5, color=INK)
     axes.set(xlim=(0, 1), xlabel=f"mean OKS over {people} rendered people")
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)

@@ -42,16 +42,16 @@ def accuracy_and_cost(
     left.set_xscale("log")
     left.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     left.set(xlabel="published MACs, millions", ylabel="AP on COCO val2017, %", xlim=(60, 12_000))
-    by_variant = {row.variant: row for row in rows if row.variant and row.size == (256, 192)}
+    by_variant = {row.variant or row.name: row for row in rows if row.variant and row.size == (256, 192)}
     for (kind, times), marker, colour in zip(measured.items(), "os", (ORANGE, BLUE), strict=True):
         for variant, milliseconds in times.items():
             row = by_variant[variant]
             right.scatter(milliseconds, row.ap, s=30, marker=marker, color=colour, zorder=3)
         right.scatter([], [], s=30, marker=marker, color=colour, label=kind)
     for variant, row in by_variant.items():
-        times = [kind[variant] for kind in measured.values()]
-        right.plot(times, [row.ap] * len(times), color=MUTED, linewidth=0.8)
-        _label(right, max(times), row.ap, row.name.removesuffix(" Lite-HRNet-18"))
+        ends = [kind[variant] for kind in measured.values()]
+        right.plot(ends, [row.ap] * len(ends), color=MUTED, linewidth=0.8)
+        _label(right, max(ends), row.ap, row.name.removesuffix(" Lite-HRNet-18"))
     longest = max(max(times.values()) for times in measured.values())
     right.set(xlabel="measured, ms for one image", xlim=(0, 1.4 * longest))
     right.legend(loc="lower right")
@@ -60,8 +60,8 @@ def accuracy_and_cost(
         axes.set_axisbelow(True)
     caption(
         figure,
-        "Left, what is published; the variants of this network are blue. Right, the same four variants, measured on one machine: "
-        "fewer multiplications are not always less time.",
+        "Left, what is published; the variants of this network are blue. Right, the same four variants, measured on "
+        "one machine: fewer multiplications are not always less time.",
     )
     return figure
 
