@@ -32,15 +32,15 @@ SOLUTIONS = numbered(FOLDER / "solutions")
 TEMPLATE = FOLDER / "template.ipynb"
 TEXTS = [FOLDER / "glossary.md", FOLDER / "cheat_sheet.md", *(ROOT / name for name in ("README.md", "CONTRIBUTING.md"))]
 CHECKED = "nbval-check-output"
-SECTIONS = [
-    "What you'll do",
-    "What you'll learn",
-    "What you'll need",
-    "In practice",
-    "Quiz",
-    "On your own",
-    "Further reading",
-]
+SECTIONS = ["In practice", "Quiz", "On your own", "Further reading"]
+OPENING = re.compile(
+    r"# [A-Z0-9][^\n]+\n\n[^\n]+\n\n"  # a title and a sentence
+    r"\*\*The question\.\*\* [^\n]+\?[^\n]*\n\n\*\*Predict\.\*\* [^\n]+\n\n!\[[^\n]+\n\n"
+    r"(?:[^<\n][^\n]*\n\n)?"  # why one would want to know
+    r"<details><summary>\d+ minutes[^\n]*: what you'll do, learn and need</summary>\n\n"
+    r"\*\*What you'll do\*\*\n\n.+\*\*What you'll learn\*\*\n\n.+\*\*What you'll need\*\*\n\n.+</details>",
+    re.DOTALL,
+)
 THIS_MACHINE = re.compile(r"(?<![\w.])/(?:home|root|tmp|Users|work|var/folders|private)/|[A-Z]:\\\\Users")
 TIME_STAMP = re.compile(r"\b20\d\d-\d\d-\d\d[ T]\d\d:\d\d")
 
@@ -209,11 +209,13 @@ def test_figures_are_shown(path: Path) -> None:
 
 @every_lesson
 def test_sections_and_opening(path: Path) -> None:
-    """Title, picture, the fixed sections in their order, three answers folded, two exercises with checks."""
+    """A question, something to predict and a picture first; lists folded; the fixed sections in their order; three
+    answers folded."""
     text = prose(path)
-    first = read(path).cells[0].source
-    assert re.match(r"# [A-Z0-9]", first)
-    assert "![" in text.partition("## What you'll do")[0]
+    opening = read(path).cells[0].source
+    assert OPENING.match(opening), "see template.ipynb for the order of the opening"
+    question = opening.partition("**Predict.**")[2].partition("![")[0]
+    assert "?" in question, "a prediction is asked for"
     found = [heading for heading in headings(path) if heading in SECTIONS]
     assert found == SECTIONS
     quiz = text.partition("## Quiz")[2].partition("## On your own")[0]

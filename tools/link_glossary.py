@@ -3,7 +3,7 @@
     python tools/link_glossary.py            # all numbered notebooks
     python tools/link_glossary.py --check    # exit code 1 if a link is missing
 
-Titles, the words above "What you'll do", headings, code, formulas, tables and what is a link already stay as they are.
+Titles, the words above the folded lists of the opening, headings, code, formulas, tables and what is a link already stay as they are.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def link(notebook: NotebookNode, wanted: list[Term]) -> bool:
 
 
 def _end_of_opening(source: str) -> int:
-    match = re.search(r"^## What you.ll do", source, re.MULTILINE)
+    match = re.search(r"^<details>", source, re.MULTILINE)
     return match.start() if match else len(source)
 
 

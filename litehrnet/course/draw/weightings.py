@@ -35,7 +35,7 @@ def weight_maps(crops: Sequence[np.ndarray], weights: Tensor, channels: Sequence
         axes.spines[:].set_visible(False)
     for row, channel in enumerate(channels, 1):
         grid[row, 0].set_ylabel(f"channel {channel}", fontsize=9)
-    figure.colorbar(shown, ax=grid[1:, :], shrink=0.7, label="weight", pad=0.02)
+    figure.colorbar(shown, ax=grid, shrink=0.5, label="weight", pad=0.02)
     caption(figure, "The same channels of the same block, for four pictures: the weights follow the person.")
     return figure
 

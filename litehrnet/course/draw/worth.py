@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..published import PUBLISHED, Published
-from .style import BLUE, INK, MUTED, ORANGE, caption, new_figure
+from .style import BLUE, GREEN, INK, MUTED, ORANGE, caption, new_figure
 
 __all__ = ["accuracy_and_cost"]
 
@@ -29,7 +29,7 @@ def accuracy_and_cost(
     """Published accuracy against published multiply-accumulates, and against measured milliseconds.
 
     Args:
-        measured: for every kind of file ("plain", "fused"), milliseconds by variant at 256x192.
+        measured: for up to three kinds of file, such as "plain" and "fused", milliseconds by variant at 256x192.
         rows: what is published.
         digits: decimals of the milliseconds.
     """
@@ -43,7 +43,7 @@ def accuracy_and_cost(
     left.xaxis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     left.set(xlabel="published MACs, millions", ylabel="AP on COCO val2017, %", xlim=(60, 12_000))
     by_variant = {row.variant or row.name: row for row in rows if row.variant and row.size == (256, 192)}
-    for (kind, times), marker, colour in zip(measured.items(), "os", (ORANGE, BLUE), strict=True):
+    for (kind, times), marker, colour in zip(measured.items(), "os^", (ORANGE, BLUE, GREEN), strict=False):
         for variant, milliseconds in times.items():
             row = by_variant[variant]
             right.scatter(milliseconds, row.ap, s=30, marker=marker, color=colour, zorder=3)
