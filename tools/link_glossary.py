@@ -3,7 +3,7 @@
     python tools/link_glossary.py            # all numbered notebooks
     python tools/link_glossary.py --check    # exit code 1 if a link is missing
 
-Titles, the opening above its folded lists, headings, code, formulas, tables and what is a link already stay as they are.
+Titles, the opening above its folded lists, headings, code, formulas, tables and links stay as they are.
 """
 
 from __future__ import annotations
