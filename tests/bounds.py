@@ -10,6 +10,7 @@ for it on every processor that this machine can imitate.
         same(network(images), reference, 1e-4)           # relative to the reference's largest value
         within(abs(ours - theirs), 1e-6, "one number")   # a number that you computed yourself
         beyond(error_of_int8, 1e-6)                      # at least: this is really another network
+    proved(check_parity(model, path))                # every row ok, and far from its tolerance
 
 Tests that call these carry the marker `numeric`; one without it is refused, because `make test-processors` would not
 run it.
@@ -18,10 +19,15 @@ run it.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from litehrnet.measure.parity import Parity
 
 SPARE = 10.0  # a margin below this fails under `--margins`
 
@@ -72,6 +78,19 @@ def same(got: Numbers, expected: Numbers, bound: float, name: str = "") -> None:
     >>> same([1.0, 2.0], [1.0, 2.000001], 1e-5)
     """
     within(difference(got, expected), bound, name or "relative difference")
+
+
+def proved(rows: Sequence[Parity], bound: float | None = None) -> None:
+    """Assert that every row of `check_parity` is ok, and that its largest relative difference has room to spare.
+
+    Args:
+        rows: what `check_parity` returned; at least one.
+        bound: of the relative difference; None takes each row's own tolerance.
+    """
+    assert rows, "nothing was compared"
+    for row in rows:
+        assert row.ok, row
+        within(row.max_rel, row.tolerance if bound is None else bound, f"parity at {row.size}, batch {row.batch}:")
 
 
 def difference(got: Numbers, expected: Numbers) -> float:

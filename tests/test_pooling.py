@@ -8,6 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from bounds import beyond, same, within
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -47,25 +48,18 @@ def pool_computed(n: int, m: int) -> np.ndarray:
     return F.avg_pool1d(one_hot(n), kernel, stride)[0].T.numpy()  # (m, n)
 
 
+@pytest.mark.numeric
 def test_computed_pooling_has_the_right_size_and_is_equal_exactly_where_is_exact_says_so():
-    wrong_size, wrong_claim = [], []
-    for n, m in SHRINKING:
-        adaptive, computed = pool_adaptive(n, m), pool_computed(n, m)
-        if computed.shape != (m, n):
-            wrong_size.append((n, m))
-        elif np.allclose(adaptive, computed, rtol=0, atol=1e-12) != is_exact(n, m):
-            wrong_claim.append((n, m))
     assert len(SHRINKING) == 14_368
-    assert wrong_size == []
-    assert wrong_claim == []
+    off = {pair: np.abs(pool_adaptive(*pair) - pool_computed(*pair)).max() for pair in SHRINKING}
+    within(max(value for pair, value in off.items() if is_exact(*pair)), 1e-12, "where it is exact")
+    beyond(min(value for pair, value in off.items() if not is_exact(*pair)), 1e-6, "where it is not")
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("pairs", [SHRINKING, GROWING], ids=["shrinking", "growing"])
 def test_averaging_matrix_is_adaptive_pooling_for_every_pair(pairs):
-    wrong = [
-        (n, m) for n, m in pairs if not np.allclose(averaging_matrix(n, m), pool_adaptive(n, m), rtol=0, atol=1e-12)
-    ]
-    assert wrong == []
+    within(max(np.abs(averaging_matrix(*pair) - pool_adaptive(*pair)).max() for pair in pairs), 1e-12)
 
 
 def test_is_exact_means_that_the_windows_are_the_same():
@@ -84,6 +78,7 @@ def test_exact_pairs_that_the_course_names(pair):
     assert is_exact(*pair)
 
 
+@pytest.mark.numeric
 @pytest.mark.filterwarnings("ignore:computed pooling of")
 @pytest.mark.parametrize("pair", [(11, 4), (7, 4), (54, 14), (107, 27)])
 def test_inexact_pairs_that_the_course_names_are_off_by_more_than_rounding(pair):
@@ -92,9 +87,10 @@ def test_inexact_pairs_that_the_course_names_are_off_by_more_than_rounding(pair)
     computed = ComputedAvgPool()(noise, (pair[1], pair[1]))
     assert not is_exact(*pair)
     assert computed.shape == adaptive.shape
-    assert float((adaptive - computed).abs().max()) > 0.3
+    beyond(float((adaptive - computed).abs().max()), 0.03, "largest difference")
 
 
+@pytest.mark.numeric
 def test_windows_cover_every_pixel_and_rows_sum_to_one():
     for n, m in SHRINKING[::97] + GROWING[::97]:
         windows = adaptive_windows(n, m)
@@ -102,20 +98,22 @@ def test_windows_cover_every_pixel_and_rows_sum_to_one():
         assert windows[-1][1] == n
         assert all(start < end for start, end in windows)
         assert sorted({pixel for start, end in windows for pixel in range(start, end)}) == list(range(n))
-        np.testing.assert_allclose(averaging_matrix(n, m).sum(axis=1), 1)
+        same(averaging_matrix(n, m).sum(axis=1), np.ones(m), 1e-12)
 
 
 SIDES = st.integers(1, 40)
 
 
+@pytest.mark.numeric
 @settings(max_examples=60, deadline=None)
 @given(height=SIDES, width=SIDES, out_height=SIDES, out_width=SIDES, batch=st.integers(1, 3))
 def test_exact_mode_is_adaptive_mode_on_maps_of_any_shape(height, width, out_height, out_width, batch):
     x = torch.from_numpy(np.random.default_rng(height).standard_normal((batch, 2, height, width)))
     size = (out_height, out_width)
-    torch.testing.assert_close(make_pool("exact")(x, size), make_pool("adaptive")(x, size), rtol=0, atol=1e-12)
+    same(make_pool("exact")(x, size), make_pool("adaptive")(x, size), 1e-11)
 
 
+@pytest.mark.numeric
 @pytest.mark.filterwarnings("ignore:computed pooling of")
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), height=SIDES, width=SIDES)
@@ -124,9 +122,12 @@ def test_computed_mode_on_maps_is_one_axis_at_a_time(data, height, width):
     x = torch.from_numpy(np.random.default_rng(width).standard_normal((2, 3, height, width)))
     got = make_pool("computed")(x, size)
     rows, columns = (torch.from_numpy(pool_computed(n, m)) for n, m in zip((height, width), size, strict=True))
-    torch.testing.assert_close(got, rows @ x @ columns.T, rtol=0, atol=1e-12)
-    same = torch.allclose(got, F.adaptive_avg_pool2d(x, size), rtol=0, atol=1e-9)
-    assert same == (is_exact(height, size[0]) and is_exact(width, size[1]))
+    same(got, rows @ x @ columns.T, 1e-11)
+    off = float((got - F.adaptive_avg_pool2d(x, size)).abs().max())
+    if is_exact(height, size[0]) and is_exact(width, size[1]):
+        within(off, 1e-11, "where it is exact")
+    else:
+        beyond(off, 1e-6, "where it is not")
 
 
 @pytest.mark.parametrize("mode", POOLING_MODES)
@@ -141,7 +142,7 @@ def test_modes_keep_dtype_and_have_no_weights(mode, dtype):
 def test_a_known_ratio_gives_what_the_sizes_give(ratio):
     torch.manual_seed(0)
     x = torch.randn(2, 3, 3 * ratio, 5 * ratio)
-    torch.testing.assert_close(ComputedAvgPool(ratio=ratio)(x, (3, 5)), ComputedAvgPool()(x, (3, 5)), rtol=0, atol=0)
+    assert torch.equal(ComputedAvgPool(ratio=ratio)(x, (3, 5)), ComputedAvgPool()(x, (3, 5)))
 
 
 BAD_SIDES = [0, -1, 2.0, 2.5, True, False, "8", None, np.float32(4), np.bool_(True), (8,)]
@@ -181,6 +182,7 @@ def test_unknown_modes_are_refused_with_the_known_ones():
 # ----------------------------------------------------------------------------------------- in place of torch's module
 
 
+@pytest.mark.numeric
 @settings(max_examples=60, deadline=None)
 @given(
     sides=st.tuples(SIDES, SIDES),
@@ -194,14 +196,15 @@ def test_exact_pooling_is_a_drop_in_for_torchs_module(sides, asked, batch):
     for pool in (ExactAvgPool(asked), AdaptiveAvgPool(asked)):
         got = pool(x)
         assert got.shape == wanted.shape
-        torch.testing.assert_close(got, wanted, rtol=0, atol=1e-12)
+        same(got, wanted, 1e-11)
 
 
+@pytest.mark.numeric
 def test_computed_pooling_is_one_where_it_is_exact():
     x = torch.randn(3, 17, 12, dtype=torch.float64)
     for asked in (4, (8, 3), (None, 6), (16, None), [2, 4]):
         got = ComputedAvgPool(asked)(x)
-        torch.testing.assert_close(got, nn.AdaptiveAvgPool2d(asked)(x), rtol=0, atol=1e-12)
+        same(got, nn.AdaptiveAvgPool2d(asked)(x), 1e-12)
 
 
 def test_a_size_given_at_the_call_comes_first():
@@ -237,6 +240,7 @@ def test_computed_pooling_warns_once_where_it_is_not_adaptive_pooling():
         ComputedAvgPool()(x, (5, 11))  # exact: 11 % 5 is 1
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("pair", [(11, 4), (7, 4), (9, 7), (16, 5)])
 def test_the_greatest_error_is_reached_and_never_passed(pair):
     n, m = pair
@@ -245,9 +249,10 @@ def test_the_greatest_error_is_reached_and_never_passed(pair):
     worst = np.where(weights[np.abs(weights).sum(1).argmax()] > 0, 1.0, 0.0)
     x = torch.from_numpy(np.repeat(worst[:, None], 6, 1))[None]
     off = float((ExactAvgPool((m, 3))(x) - F.avg_pool2d(x, *zip(pool_params(n, m), (2, 2), strict=True))).abs().max())
-    assert off == pytest.approx(bound, abs=1e-12)
+    within(abs(off - bound), 1e-12, "short of the bound, or beyond it")
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("pool", [ComputedAvgPool((4, 3)), ExactAvgPool((4, 3)), ComputedAvgPool(ratio=2)])
 def test_tracing_warns_of_nothing(pool):
     size = (4, 3)
@@ -257,7 +262,7 @@ def test_tracing_warns_of_nothing(pool):
         warnings.simplefilter("ignore", DeprecationWarning)  # torch.jit is on its way out
         traced = torch.jit.trace(holder, torch.zeros(1, 2, 8, 6))
     x = torch.randn(1, 2, 8, 6)
-    torch.testing.assert_close(traced(x), F.adaptive_avg_pool2d(x, size))
+    same(traced(x), F.adaptive_avg_pool2d(x, size), 1e-5)
 
 
 class _Asks(nn.Module):
@@ -292,13 +297,14 @@ class Pyramid(nn.Module):
         return torch.cat([part.flatten(1) for part in (*maps, line, deep, called)], 1) * scale
 
 
+@pytest.mark.numeric
 def test_every_adaptive_pooling_of_a_network_is_replaced_by_the_cheapest_exact_form():
     network, x = Pyramid().double().train(), torch.randn(2, 3, 13, 12, dtype=torch.float64)
     keys = list(network.state_dict())
     expected = network.eval()(x, 2.0)
     rows = replace_adaptive_pooling(network.train(), (x, 2.0))
     assert network.training and network.line[1].training and list(network.state_dict()) == keys
-    torch.testing.assert_close(network.eval()(x, 2.0), expected, rtol=0, atol=1e-12)
+    same(network.eval()(x, 2.0), expected, 1e-11)
     assert {row.name: (row.input_size, row.output_size, row.mode) for row in rows} == {
         "pools.0": ((13, 12), (1, 1), "global"),
         "pools.1": ((13, 12), (2, 2), "computed"),
@@ -324,6 +330,7 @@ def test_the_rest_of_a_replaced_network_warns_at_sizes_where_it_is_not_exact():
         network(torch.zeros(1, 1, 11, 8))
 
 
+@pytest.mark.numeric
 def test_a_pool_that_meets_two_sizes_must_serve_both():
     class Twice(nn.Module):
         def __init__(self):
@@ -336,7 +343,7 @@ def test_a_pool_that_meets_two_sizes_must_serve_both():
     network, x = Twice(), torch.randn(1, 2, 8, 8)
     expected = network(x)
     assert [row.mode for row in replace_adaptive_pooling(network, x)] == ["exact"]
-    torch.testing.assert_close(network(x), expected)
+    same(network(x), expected, 1e-5)
 
 
 def test_networks_without_adaptive_pooling_and_lone_pools():
