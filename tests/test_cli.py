@@ -495,6 +495,8 @@ class TestEveryOption:
         last = err.splitlines()[-1]
         assert err.startswith("usage: litehrnet ") and last.startswith(f"litehrnet {call[0]}: error: argument ")
         assert "invalid" not in last or "choose from" in last  # argparse's own "invalid size value" says nothing
+        option, _, value = call[-1].partition("=") if call[-1].startswith("-") else ("", "", call[-1])
+        assert option in last and (repr(value) in last or value in last.split() or value == "")
 
     @pytest.mark.parametrize("text", ["64x32", "64X32", "64×32", "64*32", " 64 x 32 ", "64,32"])
     def test_sizes_as_people_write_them(self, text: str) -> None:

@@ -18,6 +18,7 @@ __all__ = ["Parser", "build_parser", "parse"]
 
 COMMANDS = ("export", "check", "predict", "evaluate", "bench", "view")  # each is a module beside this one
 _FILES = ("checkpoint", "joints", "model", "models")  # options for a file's name or another name
+LARGEST_COUNT = 10**9
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
 
@@ -163,9 +164,11 @@ def box(text: str) -> tuple[float, ...]:
 
 
 def count(text: str) -> int:
-    """A number of things, at least 1."""
-    if not re.fullmatch(r"[0-9]{1,9}", text.strip()) or int(text) < 1:
+    """A number of things, from 1 to a billion."""
+    if not re.fullmatch(r"[0-9]{1,100}", text.strip()) or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    if int(text) > LARGEST_COUNT:
+        raise argparse.ArgumentTypeError(f"{text!r} is too large; the largest is {LARGEST_COUNT}")
     return int(text)
 
 
