@@ -36,9 +36,10 @@ from litehrnet.export.openvino import export_openvino
 from litehrnet.files import data_path, written_whole
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
-from litehrnet.measure import machine, ratios, time_sessions
+from litehrnet.measure import machine, peak_memory, ratios, time_sessions
 from litehrnet.measure.statistics import interval_name
 from litehrnet.runtimes import RUNTIMES, load
+from litehrnet.sizes import check_size, parse_size
 
 HERE = Path(__file__).resolve().parent
 CALIBRATION = 8  # of the rendered people
@@ -142,7 +143,7 @@ def alone(entry: Entry, baseline: Entry, size: tuple[int, int], sessions: int, r
 
     Returns:
         "peak_mb": memory that loading and running take at their peak, above everything imported; None where the system
-        is silent. "ms_1": median milliseconds at one thread. "ratio_1": times as fast as the baseline, and its
+        does not report it. "ms_1": median milliseconds at one thread. "ratio_1": times as fast as the baseline, and its
         interval, both run in turn. "two_threads": times as fast as with one thread.
     """
     command = [sys.executable, __file__, "--alone", *map(str, (*size, sessions, rounds))]
@@ -158,12 +159,11 @@ def measure_alone(height: str, width: str, sessions: str, rounds: str, *entry_an
     if runtime != "torch":
         __import__(runtime)
     torch.set_num_threads(1)
-    status = Path("/proc/self/status")
     images = np.zeros((1, 3, int(height), int(width)), np.float32)
-    before = memory(status)
+    before = peak_memory()
     one = load(source, runtime, 1, arithmetic)
     one(images)
-    after = memory(status)
+    after = peak_memory()
     del one
 
     def timed(*choices: tuple[str, str, int, str]) -> np.ndarray:
@@ -176,20 +176,13 @@ def measure_alone(height: str, width: str, sessions: str, rounds: str, *entry_an
     print(
         json.dumps(
             {
-                "peak_mb": before and after - before,
+                "peak_mb": None if before is None or after is None else after - before,
                 "ms_1": float(np.median(times[..., 1])) * 1e3,
                 "ratio_1": ratios(times)[1],
                 "two_threads": float(np.median(times[..., 1]) / np.median(doubled)),
             }
         )
     )
-
-
-def memory(status: Path) -> float | None:
-    """The most memory that this process has used so far, in MB, if the system says so."""
-    if not status.is_file():
-        return None
-    return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) / 1024
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -244,12 +237,12 @@ HEAD = (
 HOW = """\
 Each file is run in a process of its own, in turn with ONNX Runtime's plain float32 file, one thread; both are loaded
 {sessions} times and run {rounds} times each time. *Times as fast* is the median over these sessions, each with the
-median of its rounds' ratios, and its {interval}. *Second thread* is the speed-up by it,
-and *peak* the memory above everything imported. *Relative difference*, *shift* (in input pixels, all joints)
+median of its rounds' ratios, and its {interval}. *Second thread* is the speed-up that it
+brings, and *peak* the memory above everything imported. *Relative difference*, *shift* (in input pixels, all joints)
 and *moved* are against PyTorch in float32; OKS is against the annotated joints of {counts}. int8 was calibrated on
 {calibration} other renderings. Precision float16 means float16 weights in the file; ncnn may then compute
-in float16, too; others stay in float32. bfloat16 means the float32 file, computed in bfloat16 where the processor
-can."""
+in float16, too; the others compute in float32. bfloat16 means the float32 file, computed in bfloat16 where the
+processor can."""
 
 
 def line(row: dict[str, object], sets: list[str]) -> str:
@@ -311,8 +304,11 @@ def write(report: dict[str, object], folder: Path, name: str) -> Path:
 
 
 def size_of(text: str) -> tuple[int, int]:
-    height, _, width = text.partition("x")
-    return litehrnet.check_size((int(height), int(width)))
+    """A legal size from the command line."""
+    try:
+        return check_size(parse_size(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def main() -> None:

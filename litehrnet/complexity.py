@@ -151,7 +151,7 @@ def readme_count(model: nn.Module, size: Sequence[int]) -> dict[str, int]:
     norm as two. Global pooling counts (H + 1) * (W + 1) per channel, an upsampling H * W for any number of channels.
     The ReLU after the fuse step is one module for all branches, and only its last call, on the smallest map, is kept.
 
-    Functions that are no modules are not seen: the pooling and upsampling of cross-resolution weighting, products,
+    Functions that are not modules are not seen: the pooling and upsampling of cross-resolution weighting, products,
     sums, and the sigmoids.
 
     Args:

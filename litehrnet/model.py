@@ -147,7 +147,7 @@ class StageModule(nn.Module):
 
 
 class Transition(nn.ModuleList):
-    """From one stage to the next: adapt the branches whose width changes, and start one new branch.
+    """From one stage to the next: adapt the branches whose number of channels changes, and start one new branch.
 
     Args:
         before: channels of each branch before the transition.

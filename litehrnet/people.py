@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -38,7 +38,7 @@ class Problem(NamedTuple):
     """
 
     what: str
-    count: int
+    count: int  # type: ignore[assignment]  # not tuple.count
     first: str
     used: bool = False
 
@@ -114,8 +114,8 @@ class CocoPeople:
                     height, width = _upright_size(image)
                     image.draft("RGB", (int(image.width * scale), int(image.height * scale)))
                     return ImageOps.exif_transpose(image).convert("RGB"), (height, width)
-        image = Image.fromarray(read_image(path))
-        return image, (image.height, image.width)
+        picture = Image.fromarray(read_image(path))
+        return picture, (picture.height, picture.width)
 
     def taken(self, indices: Iterable[int]) -> CocoPeople:
         """Some of the people."""
@@ -294,14 +294,14 @@ def _person(
     if not keypoints:
         return "annotations without keypoints (left out)", None, []
     try:
-        joints = np.asarray(keypoints, np.float64).ravel()
+        flat = np.asarray(keypoints, np.float64).ravel()
     except (TypeError, ValueError):
-        joints = np.array([np.nan])
-    if not np.isfinite(joints).all() or joints.size % 3 or not np.isin(joints[2::3], (0, 1, 2)).all():
+        flat = np.array([np.nan])
+    if not np.isfinite(flat).all() or flat.size % 3 or not np.isin(flat[2::3], (0, 1, 2)).all():
         return "keypoints that are not x, y and 0, 1 or 2 (left out)", None, []
-    if joints.size != 3 * len(joint_set):
-        return f"annotations of {joints.size // 3} joints, where {len(joint_set)} have names (left out)", None, []
-    joints = joints.reshape(-1, 3)  # (K, 3)
+    if flat.size != 3 * len(joint_set):
+        return f"annotations of {flat.size // 3} joints, where {len(joint_set)} have names (left out)", None, []
+    joints = flat.reshape(-1, 3)  # (K, 3)
     image_id = entry.get("image_id")
     picture = pictures.get(image_id) if isinstance(image_id, (int, str)) else None
     if picture is None:
@@ -331,7 +331,7 @@ def _person(
     return "", Person(box, joints.astype(np.float32), float(area), name, (image_id, entry.get("id", number))), notes
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

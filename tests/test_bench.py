@@ -13,6 +13,7 @@ from litehrnet.measure import (
     bench,
     compare,
     median_interval,
+    peak_memory,
     ratios,
     stored_report,
     time_in_turn,
@@ -225,3 +226,14 @@ def test_no_kernel_beats_the_peaks_by_much(exported):
     assert peaks.copy > 0.1
     kernels = profiling.profile(path, runs=10)
     assert sum(peaks.least(kernel) for kernel in kernels) < sum(kernel.microseconds for kernel in kernels)
+
+
+def test_peak_memory_rises_with_what_is_held_and_stays() -> None:
+    before = peak_memory()
+    if before is None:
+        pytest.skip("this system does not say how much memory a process took")
+    held = np.ones(int(before) * 2**17 + 2**23)  # eight bytes each: as much as the peak, and 64 MB more
+    after = peak_memory()
+    assert after is not None and after > before + 30
+    del held
+    assert peak_memory() > after - 16  # the system counts pages lazily

@@ -32,7 +32,7 @@ from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, read_image, to_image, to_input
 from litehrnet.measure.profile import by_kernel, c_parts
 from litehrnet.model import LiteHRNet, Variant, with_fuse_step
-from litehrnet.runtimes import RUNTIMES, load, usual_size
+from litehrnet.runtimes import RUNTIMES, load
 from litehrnet.runtimes import c as engine_in_c
 from litehrnet.runtimes.c import Engine
 from litehrnet.runtimes.lhr import read_header
@@ -312,7 +312,7 @@ def test_the_order_of_channels_follows_the_shuffles() -> None:
 def test_load_treats_it_as_any_file(made: Callable) -> None:
     _, path = made()
     run = load(path, "c", threads=2)
-    assert "c" in RUNTIMES and usual_size(path) == (256, 192)
+    assert "c" in RUNTIMES and load(path).size == (256, 192)
     assert run(reference_input((64, 32), 2).numpy()).shape == (2, 17, 16, 8)
     for wrong, words in (
         (np.zeros((1, 3, 64, 40), np.float32), "40"),

@@ -29,6 +29,7 @@ from reference import reference_model
 
 import litehrnet
 from litehrnet import cli, files
+from litehrnet.checkpoints.saving import save_weights
 from litehrnet.cli import parser
 from litehrnet.cli.models import Runner
 from litehrnet.cli.parser import build_parser
@@ -87,7 +88,7 @@ class TestExport:
         assert lines[0] == "litehrnet18, 17 joints, 64x32 (height x width)"
         assert lines[1].startswith("opset 18, 1,070 nodes, 5.0 MB, float32 weights, torchscript, ")
         assert lines[2] == "takes batch 1 only, 64x32 only"
-        assert lines[3].startswith("parity: relative difference at most ") and lines[3].endswith("same peaks")
+        assert re.fullmatch(r"parity: relative difference \S+ \(at 64x32, batch 1\), same peaks", lines[3])
         assert lines[4] == "mine.onnx"
 
     def test_options_reach_the_file(self, run: Callable, checkpoint: Path) -> None:
@@ -107,6 +108,21 @@ class TestExport:
         told = signature("other.onnx")
         assert code == 0 and left() == ["other.onnx"] and "opset 17" in out and "float16 weights" in out
         assert (told.opset, told.dynamic, told.metadata["weights"]) == (17, "size", "float16")
+
+    @pytest.mark.parametrize("to", ["onnx", "c"])
+    def test_the_trained_size_is_the_default(self, run: Callable, tmp_path: Path, to: str) -> None:
+        model = reference_model("litehrnet18")
+        model.trained_size = (96, 64)
+        save_weights(model, tmp_path / "small.safetensors")
+        options = ("--to", to, *(("--exporter", "torchscript") if to == "onnx" else ()))
+        code, out, _ = run("export", "small.safetensors", *options)
+        assert code == 0 and out.startswith("litehrnet18, 17 joints, 96x64 (height x width, as trained)\n")
+        code, out, _ = run("export", "small.safetensors", *options, "--size", "64x32")
+        assert code == 0 and out.startswith("litehrnet18, 17 joints, 64x32 (height x width)\n")
+
+    def test_several_comparisons_are_counted(self, run: Callable, checkpoint: Path) -> None:
+        _, out, _ = run("export", checkpoint, *FAST, "--dynamic", "batch")
+        assert re.search(r"parity: relative difference at most \S+ over 2 inputs \(at 64x32, batch [12]\)", out)
 
     def test_fused_and_free(self, run: Callable, checkpoint: Path) -> None:
         code, out, _ = run("export", checkpoint, *FAST, "--fused", "--dynamic", "size")

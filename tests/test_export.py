@@ -573,7 +573,24 @@ class TestFindings:
         return make.make_model(make.make_graph([make.make_node(kind, ["x"], ["y"], **attributes)], "g", [x], [y]))
 
 
+@pytest.mark.parametrize("name", ["m.onnx", "m.lhr", "m.xml", "m.ncnn.param"])
+def test_the_trained_size_is_the_default(tmp_path: Path, name: str) -> None:
+    model = reference_model("litehrnet18") if name == "m.lhr" else tiny_model()
+    options = {"exporter": "torchscript"} if name == "m.onnx" else {}
+    model.trained_size = (96, 64)
+    litehrnet.export.export(model, tmp_path / name, **options)
+    assert signature(tmp_path / name).size == (96, 64)
+
+
 class TestFused:
+    def test_the_size_that_is_built_in_is_the_default(self, tmp_path: Path) -> None:
+        model = tiny_model()
+        model.trained_size = (96, 64)
+        path = export_onnx(fuse(model, (64, 32)), tmp_path / "m.onnx", exporter="torchscript")
+        assert signature(path).size == (64, 32)
+        path = export_onnx(fuse(model, (64, 32), target="openvino"), tmp_path / "m.onnx", exporter="torchscript")
+        assert signature(path).size == (96, 64)
+
     @pytest.mark.numeric
     def test_is_exported_alike(self, tmp_path: Path) -> None:
         model = tiny_model()

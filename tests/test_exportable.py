@@ -138,7 +138,7 @@ def test_fixed_size_file_asks_for_no_pooling_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "words"),
     [
-        (nn.Conv2d(3, 3, 1), "Conv2d is no Lite-HRNet and holds none$"),
+        (nn.Conv2d(3, 3, 1), "Conv2d is not a Lite-HRNet and holds none$"),
         (nn.Sequential(nn.Identity(), nn.AdaptiveAvgPool2d(6)), r"adaptive pooling \(1\) .*replace_adaptive_pooling"),
     ],
 )

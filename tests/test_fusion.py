@@ -196,8 +196,8 @@ def test_padding_fills_the_last_block_and_no_more():
     for channels in range(1, 40):
         layout = Layout.plain(channels, 16)
         assert layout.channels == channels
-        assert layout.width % 16 == 0
-        assert layout.width - channels < 16
+        assert layout.positions % 16 == 0
+        assert layout.positions - channels < 16
 
 
 @pytest.mark.numeric
@@ -337,7 +337,7 @@ def test_a_block_leaves_its_arguments_as_they_are(recipe, last):
     layouts = [Layout.plain(c, RECIPES[recipe].block) for c in channels]
     block = FusedWeighting(fold_batch_norms(ConditionalChannelWeighting(channels)), layouts, RECIPES[recipe], last=last)
     given = [place(x, layout) for x, layout in zip(maps(channels, dtype=torch.float32), layouts, strict=True)]
-    lists = given, block.pool(given), [torch.ones(2, layout.width, 1, 1) for layout in layouts]
+    lists = given, block.pool(given), [torch.ones(2, layout.positions, 1, 1) for layout in layouts]
     kept = [list(values) for values in lists]
     copies = [[value.clone() for value in values] for values in lists]
     with torch.no_grad():
@@ -411,6 +411,13 @@ def used(request):
     return use(litehrnet.create_model(request.param))
 
 
+def test_a_fused_network_knows_its_joints_and_its_size():
+    model = litehrnet.load_pretrained("litehrnet18")
+    fused = fuse(model, SIZE)
+    assert fused.joints == model.joints and len(fused.joints) == 17
+    assert fused.trained_size == model.trained_size == (256, 192)
+
+
 @pytest.mark.numeric
 def test_a_fused_network_computes_the_same(used):
     with torch.no_grad():
@@ -456,7 +463,7 @@ def test_other_blocks(block):
         fused = fuse(model, SIZE, block=block)
         assert_same_heatmaps(fused(images()), model(images()))
     assert fused.num_joints == 21
-    assert fused.stages[0][1].fuse.layouts[0].width % block == 0
+    assert fused.stages[0][1].fuse.layouts[0].positions % block == 0
 
 
 @pytest.mark.numeric

@@ -22,6 +22,9 @@ from hypothesis import strategies as st
 from tiny import tiny_model
 
 from litehrnet import cli, create_model
+from litehrnet.checkpoints.saving import save_weights
+from litehrnet.cli.models import runner
+from litehrnet.fusion import fuse
 from litehrnet.runtimes import RUNTIMES, load, megabytes, signature
 from litehrnet.runtimes.session import check_array
 from litehrnet.runtimes.signature import KINDS, METADATA_KEY, kind_of, read_metadata
@@ -49,6 +52,16 @@ def test_both_give_the_same(exported: Callable, shape: tuple[int, ...]) -> None:
     assert ours.dtype == theirs.dtype == np.float32
     assert ours.shape == theirs.shape == (shape[0], 17, -(-shape[2] // 4), -(-shape[3] // 4))
     same(theirs, ours, 1e-4)
+
+
+@pytest.mark.parametrize(("trained", "expected"), [((96, 64), (96, 64)), (None, (256, 192))])
+def test_a_module_runs_at_the_size_that_it_was_trained_at(
+    tmp_path: Path, trained: tuple[int, int] | None, expected: tuple[int, int]
+) -> None:
+    model = create_model("litehrnet18")
+    model.trained_size = trained
+    save_weights(model, tmp_path / "my.safetensors")
+    assert load(model).size == load(tmp_path / "my.safetensors").size == load(fuse(model, (64, 32))).size == expected
 
 
 def test_input_is_not_changed_and_may_be_a_view(free: Path) -> None:
@@ -288,6 +301,16 @@ def test_a_file_that_is_not_what_its_name_says_is_named(tmp_path: Path, content:
         load(path)
     with pytest.raises(ValueError, match=rf"^m\{ending} is not an .* file"):
         signature(path)
+
+
+@pytest.mark.parametrize("described", [{}, {"names": []}, {"names": ["nose", "nose"]}, {"categories": 3}])
+def test_a_file_that_describes_its_joints_wrongly_is_named(tmp_path: Path, described: dict) -> None:
+    path = pooling_graph(tmp_path / "m.onnx")
+    graph = onnx.load(path)
+    onnx.helper.set_model_props(graph, {METADATA_KEY: json.dumps({"joint_set": described})})
+    onnx.save(graph, path)
+    with pytest.raises(ValueError, match=r"^m\.onnx describes its joints wrongly: "):
+        runner(str(path), None)
 
 
 def test_each_runtime_refuses_the_files_of_the_others(tmp_path: Path) -> None:

@@ -3,8 +3,8 @@
     python training/render_people.py --count 24000 --seed 1 --out shards        # for training/train.py
     python training/render_people.py --count 24 --seed 3 --coco data/heldout --contact-sheet data/contact_sheet.jpg
 
-Picture i of seed s is the same whatever the number of workers. Finished shards are left alone, so a run that was cut
-off goes on when the same command is given again. Needs the extra `train`; Anny builds a cache on its first run.
+Picture i of seed s is the same whatever the number of workers. Finished shards are kept, so the same command continues
+a run that was interrupted. Needs the extra `train`; Anny builds a cache on its first run.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from PIL import Image, ImageDraw
 from rendering import OWN_JOINTS
 from tqdm import tqdm
 
+from litehrnet.heatmaps import COCO_NAMES
 from litehrnet.sizes import parse_size
 
 if TYPE_CHECKING:
@@ -34,12 +35,8 @@ if TYPE_CHECKING:
 
 JPEG_QUALITY = 92
 PACKAGES = ("anny", "numba", "numpy", "pillow", "scikit-image", "scikit-learn")
-NAMES = (
-    "nose", "left_eye", "right_eye", "left_ear", "right_ear", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle",
-)  # fmt: skip
-# COCO's own list of limbs, joints counted from 1.
+NAMES = tuple(name.replace(" ", "_") for name in COCO_NAMES)  # as COCO's files have them
+# COCO's own list of limbs, in its order, joints counted from 1.
 SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9), (8, 10), (9, 11),
     (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
@@ -196,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=24000, help="how many pictures (default 24000)")
     parser.add_argument("--seed", type=int, default=1, help="which series of pictures (default 1)")
-    parser.add_argument("--out", type=Path, help="folder for shards; those that are there already are kept")
+    parser.add_argument("--out", type=Path, help="folder for shards; finished ones in it are kept")
     parser.add_argument("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes")
     parser.add_argument("--shard-size", type=int, default=500, help="pictures in one shard (default 500)")
     parser.add_argument("--size", default="320x256", help="height x width of a picture in pixels (default 320x256)")

@@ -51,13 +51,13 @@ def infer_variant(entries: Mapping[str, Any], path: Path) -> Variant:
         len({key.split(".")[2] for key in entries if key.startswith(stage)}) for stage in _STAGES
     )  # ("backbone", "stage0", "1", ...)
     weighting = any(".cross_resolution_weighting." in key for key in entries)
-    widths = [_shape_of(entries.get(_FIRST_BRANCH))[:1], _shape_of(entries.get(FINAL))[1:2]]
-    width = next((shape[0] for shape in widths if shape), None)
+    counts = [_shape_of(entries.get(_FIRST_BRANCH))[:1], _shape_of(entries.get(FINAL))[1:2]]
+    channels = next((shape[0] for shape in counts if shape), None)
     for variant in VARIANTS.values():
-        if (modules, weighting) == (variant.modules, variant.channel_weighting) and width == variant.channels[0]:
+        if (modules, weighting) == (variant.modules, variant.channel_weighting) and channels == variant.channels[0]:
             return variant
     kind = "channel weighting" if weighting else "shuffle blocks"
-    described = f"{'-'.join(map(str, modules))} modules, {kind}, {width or 'no'} channels in the first branch"
+    described = f"{'-'.join(map(str, modules))} modules, {kind}, {channels or 'no'} channels in the first branch"
     raise ValueError(f"{path} holds none of the variants {', '.join(VARIANTS)}: it has {described}")
 
 
@@ -150,7 +150,7 @@ def _wrong_values(key: str, value: Tensor, converted: Tensor) -> str:
     if key.endswith("running_var") and (wide < 0).any():
         return f"is a variance and reaches {float(wide.min()):.3g}, below zero"
     if key.endswith(_COUNTER) and (wide != wide.round()).any():
-        return f"is a counter and holds {float(wide.max()):.3g}, which is no whole number"
+        return f"is a counter and holds {float(wide.max()):.3g}, which is not a whole number"
     return ""
 
 

@@ -63,7 +63,7 @@ def read_file(path: Path) -> Contents:
         return Contents(_read_pickle(path, _protocol_in_archive(path)), {})
     if head.startswith(_OLDER_TORCH):
         return Contents(_read_pickle(path, head[1]), {})
-    raise ValueError(f"{path} is no checkpoint but {_described(path, head)}")
+    raise ValueError(f"{path} is not a checkpoint but {_described(path, head)}")
 
 
 # ----------------------------------------------------------------------------------------------------- kinds of file

@@ -81,7 +81,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
     try:
         metadata = dict(json.loads(header).get("__metadata__") or {})
     except (AttributeError, TypeError, ValueError, RecursionError) as error:  # no JSON, or JSON of another form
-        raise ValueError(f"{path} is no whole safetensors file: {error}") from error
+        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
     if not all(isinstance(value, str) for value in metadata.values()):
-        raise ValueError(f"{path} is no whole safetensors file: its metadata is not text")
+        raise ValueError(f"{path} is not a whole safetensors file: its metadata is not text")
     return metadata

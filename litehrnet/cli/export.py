@@ -35,7 +35,8 @@ def add_options(parser: types.Parser) -> None:
     add("--to", choices=tuple(SUFFIXES), help="the format (default: inferred from the ending of -o, else onnx); ncnn "
         "and openvino write two files, NAME.ncnn.param or NAME.xml and a .bin file")  # fmt: skip
     add("--model", metavar="NAME", help="the variant that the checkpoint must hold (default: any)")
-    add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: 256x192)")
+    add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: the size that the "
+        "weights were trained at, or 256x192 if that is unknown)")  # fmt: skip
     add("--dynamic", choices=("batch", "size"), help="accept any batch, or any batch and size (ONNX only)")
     add("--exporter", choices=("dynamo", "torchscript"), help="which of torch's exporters to use (default: dynamo); "
         "torchscript writes the same operators in a tenth of the time (ONNX only)")  # fmt: skip
@@ -78,21 +79,22 @@ def _format_of(output: Path) -> str:
 
 def run(args: argparse.Namespace) -> int:
     """Write a checkpoint as a file for a runtime, compare the two, and keep the file only if both compute the same."""
-    from ..runtimes.loading import DEFAULT_SIZE
     from ..sizes import check_size
     from .outputs import Output, check_outputs
 
     settle(args)
-    size = check_size(args.size or DEFAULT_SIZE)
+    if args.size is not None:
+        check_size(args.size)
     outputs = [Output(args.output, args.to)]
     if args.to in ("ncnn", "openvino"):
         outputs.append(Output(args.output.with_suffix(".bin"), args.to, beside=args.output))
     check_outputs(outputs, [args.checkpoint], args.overwrite)
-    return _write(args, size, outputs)
+    return _write(args, outputs)
 
 
-def _write(args: argparse.Namespace, size: tuple[int, int], outputs: Sequence[Output]) -> int:
+def _write(args: argparse.Namespace, outputs: Sequence[Output]) -> int:
     from ..export import check_parity, export
+    from ..export.onnx import export_size
     from ..model import set_pooling
     from ..runtimes import signature
     from .models import load_model
@@ -102,6 +104,7 @@ def _write(args: argparse.Namespace, size: tuple[int, int], outputs: Sequence[Ou
 
     exporter = (args.exporter or "dynamo") if args.to == "onnx" else None
     model = set_pooling(load_model(args.checkpoint, args.model), args.pooling)
+    size = export_size(model, args.size)
     with writing(outputs) as (temporary, *_):
         started = time.perf_counter()
         with spinner(f"{exporter or args.to} is exporting"):
@@ -123,7 +126,8 @@ def _write(args: argparse.Namespace, size: tuple[int, int], outputs: Sequence[Ou
             raise ValueError(f"the file does not compute what torch computes, so none was kept: {worst(rows)}")
         about = signature(temporary)
     kind = ", fused" if args.fused else ""
-    print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width)")
+    chosen = ", as trained" if args.size is None and model.trained_size is not None else ""
+    print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width{chosen})")
     made = "" if exporter is None else f", {exporter}"
     print(f"{facts(args.output, about)}, {args.weights} weights{made}, {seconds:.1f} s")
     print(takes(about))

@@ -159,7 +159,7 @@ def runner(
         ValueError, OSError, ImportError: as `litehrnet.runtimes.load`.
     """
     from ..files import existing_file
-    from ..runtimes.loading import load, runtime_of, usual_size
+    from ..runtimes.loading import load, runtime_of
     from ..sizes import check_size
 
     size = None if size is None else check_size(size)
@@ -168,8 +168,8 @@ def runner(
     runtime = runtime or runtime_of(model)
     if runtime == "torch":
         network = load_model(model)
-        size = size or network.trained_size or usual_size(model)
-        return Runner(load(network, runtime, threads, precision), size, network.joints)
+        run = load(network, runtime, threads, precision)
+        return Runner(run, size or run.size, network.joints)
     run = load(model, runtime, threads, precision, size if runtime == "ncnn" else None)
     return Runner(run, size or run.size, joints_in(run))
 
@@ -178,9 +178,13 @@ def joints_in(run: Run) -> JointSet | None:
     """The joints that an exported file describes, or None.
 
     Raises:
-        ValueError: its description is not one of joints.
+        ValueError: its description is not one of joints; the message names the file.
     """
     from ..checkpoints.joints import JointSet
 
-    described = None if run.signature is None else run.signature.metadata.get("joint_set")
-    return None if described is None else JointSet.from_dict(described)
+    if run.signature is None or "joint_set" not in run.signature.metadata:
+        return None
+    try:
+        return JointSet.from_dict(run.signature.metadata["joint_set"])
+    except ValueError as error:
+        raise ValueError(f"{run.signature.name} describes its joints wrongly: {error}") from error

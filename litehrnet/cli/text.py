@@ -95,10 +95,10 @@ def worst(rows: Sequence[Parity]) -> str:
     """The greatest difference of several comparisons."""
     row = max(rows, key=lambda row: (math.isnan(row.max_rel), row.max_rel))
     peaks = "same peaks" if all(row.same_peaks for row in rows) else "peaks move where torch's values are as high"
-    return (
-        f"relative difference at most {row.max_rel:.1e} over {len(rows)} inputs "
-        f"(at {row.size[0]}x{row.size[1]}, batch {row.batch}), {peaks}"
-    )
+    where = f"at {row.size[0]}x{row.size[1]}, batch {row.batch}"
+    if len(rows) == 1:
+        return f"relative difference {row.max_rel:.1e} ({where}), {peaks}"
+    return f"relative difference at most {row.max_rel:.1e} over {len(rows)} inputs ({where}), {peaks}"
 
 
 def sentence(error: BaseException) -> str:

@@ -27,11 +27,9 @@ from ..fusion.fold import fold_batch_norms
 from ..heatmaps import COCO_NAMES, MEAN, STD
 from ..model import LiteHRNet
 from ..runtimes.lhr import WEIGHTS, Header, pack
-from ..sizes import check_size
+from .onnx import export_size
 
 __all__ = ["branch_order", "export_c"]
-
-DEFAULT_SIZE = (256, 192)
 
 
 def export_c(
@@ -70,7 +68,7 @@ def export_c(
         raise ValueError(f"the C engine takes modules of 2 blocks, and {model.variant.name} has {model.variant.blocks}")
     if any(isinstance(module, TidyFuseStep) for module in model.modules()):
         raise ValueError("this network has the tidy fuse step, which is only for show: the C engine has the real one")
-    size = check_size(size or model.trained_size or DEFAULT_SIZE)
+    size = export_size(model, size)
     joints = model.joints
     if joints is None and model.num_joints == len(COCO_NAMES):
         joints = JOINT_SETS["coco"]

@@ -1,6 +1,6 @@
-"""What is done to an exported graph before it becomes a file: one form for both exporters, float16 storage.
+"""What is done to an exported graph before it becomes a file: one form for both exporters, float16 weights.
 
-Nothing here knows torch.
+Nothing here needs torch.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["clean", "half_storage"]
 
-_HALF_FROM = 64  # numbers in a tensor from which the node that widens it is worth its bytes
+_HALF_FROM = 64  # numbers in a tensor; in a smaller one the node that widens it would take more bytes than it saves
 _HALF_ERROR = 1e-3  # of the tensor's largest value; float16 rounds by 5e-4 at most where it does not under- or overflow
 
 
 def clean(graph: onnx.ModelProto, dynamic: str | None) -> onnx.ModelProto:
     """Bring the graphs of both exporters to one form.
 
-    Constants become initializers, identities and duplicates go, a mean over the whole map becomes GlobalAveragePool,
-    a channel shuffle written as an index becomes reshapes, the exporters' notes (which hold paths of this machine) go,
-    free dimensions get names, inner shapes are inferred.
+    Constants become initializers, a mean over the whole map becomes GlobalAveragePool, and a channel shuffle written as
+    an index becomes reshapes. Identities, duplicates and the exporters' notes (which hold paths of this machine) are
+    removed. Free dimensions get names, and inner shapes are inferred.
 
     Args:
         graph: as an exporter wrote it.
@@ -71,9 +71,9 @@ def _index_to_shuffle(graph: onnx.ModelProto) -> onnx.ModelProto:
     """A Gather that interleaves two halves of the channels becomes reshapes by constants, which ask for no shape.
 
     Where height and width are known: (N, 2, C / 2, H, W), transpose, back, a pattern that OpenVINO knows for a
-    shuffle. Where they are not: the halves are joined along the height instead of the channels; they then lie in
-    memory as (N, C / 2, 2, H, W), which is the shuffled (N, C, H, W) already. (Gather itself will not do: OpenVINO
-    2026.4 moves it through a following depthwise convolution wrongly, without a word.)
+    shuffle. Where they are not: the halves are joined along the height instead of the channels; in
+    memory that is (N, C / 2, 2, H, W), which is the shuffled (N, C, H, W) already. (Gather itself would not do:
+    OpenVINO 2026.4 moves it past a following depthwise convolution and then gives wrong values, without an error.)
     """
     import onnx
     from onnx.helper import make_node

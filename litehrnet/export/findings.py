@@ -1,4 +1,4 @@
-"""What is odd in an ONNX graph: what an exported Lite-HRNet should not hold, one sentence each. Torch-free."""
+"""Anything unusual in an ONNX graph: what an exported Lite-HRNet should not hold, one sentence each. Torch-free."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _of_node(node: onnx.NodeProto, fixed: bool) -> Iterator[str]:
 
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     if node.domain not in ("", "ai.onnx"):
-        yield f"{node.op_type} is no standard operator (domain {node.domain})"
+        yield f"{node.op_type} is not a standard operator (domain {node.domain})"
     if node.op_type in _TRAINING or (node.op_type == "BatchNormalization" and attributes.get("training_mode", 0)):
         yield f"{node.op_type} is left over from training"
     elif node.op_type == "BatchNormalization":

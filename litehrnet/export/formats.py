@@ -12,11 +12,9 @@ from torch import nn
 from ..checks import check_choice
 from ..fusion import fuse
 from ..model import LiteHRNet
-from ..runtimes.signature import DEFAULT_SIZE
-from ..sizes import check_size
 from .c import export_c
 from .ncnn import export_ncnn
-from .onnx import export_onnx
+from .onnx import export_onnx, export_size
 from .openvino import export_openvino
 
 __all__ = ["FORMATS", "Format", "export", "format_of"]
@@ -77,7 +75,7 @@ def export(
     path: str | Path,
     *,
     to: str | None = None,
-    size: Sequence[int] = DEFAULT_SIZE,
+    size: Sequence[int] | None = None,
     dynamic: str | None = None,
     weights: str = "float32",
     exporter: str | None = None,
@@ -90,7 +88,8 @@ def export(
         model: a `LiteHRNet`, or (without `fused`) the fast module that `litehrnet.fusion.fuse` makes of one.
         path: the file to write.
         to: the format, a key of `FORMATS`; None: inferred from how `path` ends.
-        size: (height, width) in pixels.
+        size: (height, width) in pixels; by default the size that the module was fused for, else the size that it was
+            trained at, else 256x192.
         dynamic: None, "batch" or "size", as in `export_onnx`; only for ONNX.
         weights: "float32", or "float16" for half the file.
         exporter: "dynamo" or "torchscript"; only for ONNX.
@@ -114,7 +113,7 @@ def export(
         if name not in row.options:
             takers = " and ".join(format for format, other in FORMATS.items() if name in other.options)
             raise ValueError(f"{name} is an option of {takers} files, not of {to} files")
-    size = check_size(size)
+    size = export_size(model, size)
     if fused:
         model = _fused(model, size, row, dynamic)
     written = row.write(model, path, size, weights=weights, **options)

@@ -102,8 +102,8 @@ def select_convs(graph: onnx.ModelProto, keep_float: Iterable[str] = KEEP_FLOAT)
         ValueError: `keep_float` names an unknown kind.
     """
     keep = set(keep_float)
-    if keep - set(KINDS):
-        raise ValueError(f"unknown kinds {sorted(keep - set(KINDS))}; the kinds are {', '.join(KINDS)}")
+    for kind in sorted(keep):
+        check_choice("kind", kind, KINDS)
     kinds = conv_kinds(graph)
     return (
         [name for name, kind in kinds.items() if kind not in keep],

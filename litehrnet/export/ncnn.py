@@ -15,9 +15,8 @@ from ..checks import check_choice, require
 from ..files import written_whole
 from ..model import eval_mode, zeros_like_input
 from ..runtimes.ncnn import CHECKSUM, HEIGHT, MAGIC, WIDTH, ncnn_layers
-from ..runtimes.signature import DEFAULT_SIZE, checksum
-from ..sizes import check_size
-from .onnx import WEIGHTS, check_exportable
+from ..runtimes.signature import checksum
+from .onnx import WEIGHTS, check_exportable, export_size
 
 __all__ = ["SUFFIX", "check_suffix", "export_ncnn", "ncnn_layers"]
 
@@ -25,7 +24,7 @@ SUFFIX = ".ncnn.param"
 
 
 def export_ncnn(
-    model: nn.Module, path: str | Path, size: Sequence[int] = DEFAULT_SIZE, weights: str = "float32"
+    model: nn.Module, path: str | Path, size: Sequence[int] | None = None, weights: str = "float32"
 ) -> list[Path]:
     """Convert a network for ncnn: NAME.ncnn.param (the graph, as text) and NAME.ncnn.bin (the weights).
 
@@ -37,7 +36,7 @@ def export_ncnn(
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
         path: the .ncnn.param file to write, beside which the .ncnn.bin file is put. (OpenVINO's weights end in .bin,
             too: hence the longer name.)
-        size: (height, width), the only one that the result runs at.
+        size: (height, width), the only one that the result runs at; the default is that of `export_onnx`.
         weights: "float32", or "float16" for half the file (values differ by about 4e-3 of the largest).
 
     Returns:
@@ -49,7 +48,7 @@ def export_ncnn(
             not end in .ncnn.param.
         RuntimeError: pnnx failed; the message holds its last line.
     """
-    size = check_size(size)
+    size = export_size(model, size)
     check_choice("weights", weights, WEIGHTS)
     path = check_suffix(path, SUFFIX)
     check_exportable(model, size)

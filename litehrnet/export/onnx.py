@@ -25,7 +25,7 @@ from ..runtimes.signature import DEFAULT_SIZE, METADATA_KEY
 from ..sizes import check_size
 from .torch_exporters import DEFAULT_OPSET, check_opset, run_exporter, write
 
-__all__ = ["DYNAMIC", "WEIGHTS", "Network", "check_exportable", "describe", "export_onnx"]
+__all__ = ["DYNAMIC", "WEIGHTS", "Network", "check_exportable", "describe", "export_onnx", "export_size"]
 
 Network: TypeAlias = LiteHRNet | FusedLiteHRNet
 DYNAMIC = (None, "batch", "size")
@@ -35,7 +35,7 @@ WEIGHTS = ("float32", "float16")  # what the exporters can store; int8 needs cal
 def export_onnx(
     model: nn.Module,
     path: str | Path,
-    size: Sequence[int] = DEFAULT_SIZE,
+    size: Sequence[int] | None = None,
     dynamic: str | None = None,
     exporter: str = "dynamo",
     opset: int = DEFAULT_OPSET,
@@ -48,7 +48,8 @@ def export_onnx(
     Args:
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
         path: the file to write; it appears when it is whole and has passed onnx's checker, never before.
-        size: (height, width) in pixels; what the network is traced at.
+        size: (height, width) in pixels, what the network is traced at; by default the size that the module was fused
+            for, else the size that it was trained at, else 256x192.
         dynamic: None, nothing may change; "batch", any batch size; "size", any batch and any size that the network can
             run (traced at `size`, which must then be of multiples of 32).
         exporter: "dynamo" or "torchscript".
@@ -66,7 +67,7 @@ def export_onnx(
             or choices that do not go together; the sentence says why and names the nearest way.
     """
     dynamic, weights = _first_edition(dynamic, weights, fp16)
-    size = check_size(size)
+    size = export_size(model, size)
     check_choice("dynamic", dynamic, DYNAMIC)
     check_choice("weights", weights, WEIGHTS)
     opset = check_opset(exporter, opset)
@@ -108,6 +109,18 @@ def describe(model: Network, size: tuple[int, int], dynamic: str | None, weights
         "weights": weights,
         **({} if joints is None else {"joint_set": joints.to_dict()}),
     }
+
+
+def export_size(model: nn.Module, size: Sequence[int] | None) -> tuple[int, int]:
+    """The (height, width) to export at: the given one, or what the module was fused for or trained at, or 256x192.
+
+    Raises:
+        ValueError: the network cannot run at the given size.
+    """
+    if size is not None:
+        return check_size(size)
+    known = _built_in_size(model) or model.trained_size if isinstance(model, LiteHRNet | FusedLiteHRNet) else None
+    return known or DEFAULT_SIZE
 
 
 def check_exportable(model: nn.Module, size: tuple[int, int]) -> Network:

@@ -11,10 +11,9 @@ from torch import nn
 
 from ..checks import check_choice, require
 from ..files import written_whole
-from ..runtimes.signature import DEFAULT_SIZE, METADATA_KEY, checksum
-from ..sizes import check_size
+from ..runtimes.signature import METADATA_KEY, checksum
 from .ncnn import check_suffix
-from .onnx import WEIGHTS, check_exportable, describe, export_onnx
+from .onnx import WEIGHTS, check_exportable, describe, export_onnx, export_size
 
 __all__ = ["SUFFIX", "export_openvino"]
 
@@ -22,7 +21,7 @@ SUFFIX = ".xml"
 
 
 def export_openvino(
-    model: nn.Module, path: str | Path, size: Sequence[int] = DEFAULT_SIZE, weights: str = "float32"
+    model: nn.Module, path: str | Path, size: Sequence[int] | None = None, weights: str = "float32"
 ) -> list[Path]:
     """Convert a network for OpenVINO: NAME.xml (the graph) and NAME.bin (the weights).
 
@@ -32,7 +31,7 @@ def export_openvino(
     Args:
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
         path: the .xml file to write, beside which the .bin file is put under the same name.
-        size: (height, width); the batch stays free.
+        size: (height, width), by default as in `export_onnx`; the batch stays free.
         weights: "float32", or "float16" for half the file.
 
     Returns:
@@ -43,7 +42,7 @@ def export_openvino(
         ValueError: an illegal size, an unknown choice, weights that are not float32 or not finite, or a path that does
             not end in .xml.
     """
-    size = check_size(size)
+    size = export_size(model, size)
     check_choice("weights", weights, WEIGHTS)
     path = check_suffix(path, SUFFIX)
     metadata = describe(check_exportable(model, size), size, "batch", weights)

@@ -20,9 +20,9 @@ class ExportableWeighting(nn.Module):
     """Takes the place of a public ``CrossResolutionWeighting``: its convolutions, computed pooling.
 
     Where every branch has half the side of the one before, as in all public models, kernel and stride are constants,
-    and so is the factor of the upsampling: the exported graph need not ask for a shape. Two cases are served besides,
-    with the values of the public code: a network that was changed so that the sides are no exact halves (there the
-    pooling is made of matrices), and ``torch.export`` with free sizes that it cannot divide (there it follows the
+    and so is the factor of the upsampling: the exported graph need not ask for a shape. Two other cases work too, with
+    the values of the public code: a network that was changed so that the sides are not exact halves (there the pooling
+    is made of matrices), and ``torch.export`` with free sizes that it cannot divide (there it follows the
     sizes, as the public code does).
     """
 
@@ -70,7 +70,7 @@ def make_exportable(module: nn.Module) -> list[str]:
         The names of the modules that were changed, in order; none where there was nothing to change.
 
     Raises:
-        ValueError: `module` is no Lite-HRNet and holds none, or it is a single cross-resolution weighting, which
+        ValueError: `module` is not a Lite-HRNet and holds none, or it is a single cross-resolution weighting, which
             cannot be replaced in place.
     """
     if _is_public(module):
@@ -96,7 +96,7 @@ def make_exportable(module: nn.Module) -> list[str]:
             if pools
             else ""
         )
-        raise ValueError(f"{type(module).__name__} is no Lite-HRNet and holds none{hint}")
+        raise ValueError(f"{type(module).__name__} is not a Lite-HRNet and holds none{hint}")
     return changed
 
 

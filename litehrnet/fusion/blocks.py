@@ -152,7 +152,7 @@ class FusedShuffleUnit(nn.Module):
         self.reduce = pointwise(first, half, inner)
         self.depthwise = depthwise(middle, inner)
         self.expand = pointwise(last, inner, half.scaled(1.0))
-        self.mask = nn.Conv2d(layout.width, layout.width, 1, groups=layout.width, bias=False)
+        self.mask = nn.Conv2d(layout.positions, layout.positions, 1, groups=layout.positions, bias=False)
         lower = [scale if number == DEAD else 0.0 for number, scale in zip(half.numbers, half.scales, strict=True)]
         self.mask.weight = nn.Parameter(torch.tensor(lower).to(first.weight).reshape(-1, 1, 1, 1), requires_grad=False)
         self.shuffle = nn.Identity() if recipe.follow else ChannelShuffle()

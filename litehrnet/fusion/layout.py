@@ -56,7 +56,7 @@ class Layout:
         return sum(number != DEAD for number in self.numbers)
 
     @property
-    def width(self) -> int:
+    def positions(self) -> int:
         """How many positions there are: channels of the tensor in memory."""
         return len(self.numbers)
 
@@ -85,7 +85,7 @@ class Layout:
 
     def scaled(self, scale: float) -> Layout:
         """The same positions, all of them holding the true values divided by `scale`."""
-        return replace(self, scales=(scale,) * self.width)
+        return replace(self, scales=(scale,) * self.positions)
 
 
 def joined(layouts: Sequence[Layout], counts: Sequence[int] | None = None) -> Layout:
@@ -145,7 +145,7 @@ def depthwise(conv: nn.Conv2d, layout: Layout, *, keep_others: bool = False) -> 
         dead = torch.tensor(layout.numbers, device=weight.device) == DEAD
         weight[dead, 0, weight.shape[2] // 2, weight.shape[3] // 2] = 1.0
     weight = weight * _along(layout.scales, weight, 0)
-    return _filled(conv, weight, _gathered(_bias(conv), layout.numbers, 0), groups=layout.width)
+    return _filled(conv, weight, _gathered(_bias(conv), layout.numbers, 0), groups=layout.positions)
 
 
 def _bias(conv: nn.Conv2d) -> Tensor:

@@ -61,7 +61,7 @@ class FusedLiteHRNet(nn.Module):
     """What a `LiteHRNet` computes, arranged for speed; build it with `fuse`.
 
     Attributes:
-        variant, num_joints, joints: those of the network it was built from.
+        variant, num_joints, joints, trained_size: those of the network it was built from.
         size: (height, width) that an exported file is tied to, or None where the recipe leaves every size open. In
             PyTorch every legal size runs.
         fused: True.
@@ -71,7 +71,8 @@ class FusedLiteHRNet(nn.Module):
 
     def __init__(self, model: LiteHRNet, size: tuple[int, int], recipe: Recipe) -> None:
         super().__init__()
-        self.variant, self.num_joints, self.joints = model.variant, model.num_joints, model.joints
+        self.variant, self.num_joints = model.variant, model.num_joints
+        self.joints, self.trained_size = model.joints, model.trained_size
         self.size = size if recipe.equal_shapes or recipe.by_rows else None
         self.recipe = recipe
         backbone = fold_batch_norms(model).backbone
@@ -131,8 +132,8 @@ def fuse(
     Args:
         model: a trained network, any variant.
         size: (height, width) that an exported file is meant for. In PyTorch the result takes every legal size.
-        target: the runtime to suit. "onnxruntime" pads every width to a multiple of `block` and multiplies equal shapes
-            only, which ties an exported file to `size`. "ncnn" does neither, but combines large maps with upsampled
+        target: the runtime to suit. "onnxruntime" pads the channels to a multiple of `block` and only multiplies equal
+            shapes, which ties an exported file to `size`. "ncnn" does neither, but combines large maps with upsampled
             ones row by row, which ties the file to `size` as well. "openvino" leaves the size open, and so does
             "torch", which runs in PyTorch with channels last in memory.
         block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from ..checks import check_choice
 from .rewrites import Combination, with_upsampled, with_upsampled_by_rows
 
 __all__ = ["REWRITES", "TARGETS", "Recipe", "recipe_for"]
@@ -21,7 +22,7 @@ class Recipe:
         delay: multiply spatial weights into small maps, and into the large ones once per module.
         pool_once: one pooling serves both weightings.
         sum_low: sum the fuse step at the small size, and upsample step by step.
-        block: every width is a multiple of this, filled up with dead channels; 1 adds none.
+        block: every number of channels is filled up to a multiple of this with dead channels; 1 adds none.
         equal_shapes: repeat a weight to the full map before a product, where broadcasting would do.
         by_rows: multiply and add upsampled maps row by row.
         channels_last: keep the channels of a map side by side in memory, the order that PyTorch's CPU kernels prefer.
@@ -57,12 +58,11 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
     >>> recipe.follow, recipe.delay, recipe.pool_once, recipe.sum_low, recipe.block, recipe.equal_shapes
     (True, False, False, False, 1, False)
     """
-    if target not in TARGETS:
-        raise ValueError(f"unknown target {target!r}; choose one of {', '.join(map(repr, TARGETS))}")
+    check_choice("target", target, TARGETS)
     if isinstance(block, bool) or not isinstance(block, int) or block < 1:
         raise ValueError(f"block must be an integer of at least 1 (16 for AVX-512, 8 for AVX2), got {block!r}")
-    if until is not None and until not in REWRITES:
-        raise ValueError(f"unknown rewrite {until!r}; choose one of {', '.join(map(repr, REWRITES))}")
+    if until is not None:
+        check_choice("rewrite", until, REWRITES)
     best = {
         "onnxruntime": Recipe(block=block, equal_shapes=True),
         "openvino": Recipe(),

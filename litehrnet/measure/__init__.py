@@ -6,7 +6,7 @@
 
 from .accuracy import Accuracy, evaluate
 from .compare import bench, compare
-from .machine import machine
+from .machine import machine, peak_memory
 from .report import Report, Row, stored_report
 from .statistics import median_interval, ratios
 from .timing import time_in_turn, time_sessions
@@ -20,6 +20,7 @@ __all__ = [
     "evaluate",
     "machine",
     "median_interval",
+    "peak_memory",
     "ratios",
     "stored_report",
     "time_in_turn",

@@ -340,7 +340,7 @@ def _similarity(joints: np.ndarray, person: Person, sigmas: Sequence[float]) -> 
     """OKS of every joint (K,), NaN without a label, and of the person."""
     labelled = person.joints[:, 2] > 0
     each = np.full(len(labelled), np.nan)
-    for k in np.flatnonzero(labelled):
+    for k in np.flatnonzero(labelled).tolist():
         each[k] = oks(joints[k : k + 1], person.joints[k : k + 1], person.area, sigmas[k : k + 1])
     return each, float(each[labelled].mean()) if labelled.any() else np.nan
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..runtimes import load, megabytes, runtime_of, usual_size
+from ..runtimes import Run, load, megabytes, runtime_of
 from ..sizes import check_size
 from .machine import machine
 from .report import Report, Row
@@ -19,11 +19,11 @@ from .timing import SESSIONS, SPIN_SECONDS, time_sessions
 
 __all__ = ["bench", "compare"]
 
-Run = Callable[[np.ndarray], np.ndarray]
+Network = Callable[[np.ndarray], np.ndarray]
 
 
 def compare(
-    loaders: Mapping[str, Callable[[], Run]],
+    loaders: Mapping[str, Callable[[], Network]],
     images: np.ndarray,
     expected: np.ndarray | None = None,
     *,
@@ -98,7 +98,7 @@ def bench(
         threads: threads within an operator.
         sessions: how many times every file is loaded; fewer than six give no 95 % interval.
         rounds: how many times it runs after each load.
-        size: (height, width) to run at; by default that of the first file (`litehrnet.runtimes.usual_size`).
+        size: (height, width) to run at; by default that of the first file.
 
     Raises:
         ValueError: no model, two of the same name, a file that does not take this size, or heatmaps of another shape.
@@ -113,7 +113,7 @@ def bench(
     chosen = {name: runtime or runtime_of(path) for name, path in paths.items()}
     loaders = {name: _loader(path, chosen[name], threads, precision, size) for name, path in paths.items()}
     runs = {name: load_one() for name, load_one in loaders.items()}
-    height, width = check_size(usual_size(next(iter(paths.values()))) if size is None else size)
+    height, width = check_size(next(iter(runs.values())).size if size is None else size)
     images = np.random.default_rng(0).standard_normal((1, 3, height, width)).astype(np.float32)
     shapes = {name: run_one(images).shape for name, run_one in runs.items()}
     if len(set(shapes.values())) > 1:

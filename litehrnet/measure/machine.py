@@ -1,4 +1,4 @@
-"""The machine and the versions that a measurement was made with."""
+"""The machine and the versions that a measurement was made with, and the memory that it took."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import platform
 from datetime import datetime, timezone
 from pathlib import Path
 
-__all__ = ["machine"]
+__all__ = ["machine", "peak_memory"]
 
 PACKAGES = ("torch", "onnxruntime", "openvino", "ncnn", "numpy")
 INSTRUCTIONS = ("avx512f", "avx2", "asimd")  # the widest first
@@ -28,6 +28,17 @@ def machine() -> dict[str, str]:
         **versions,
         "date": datetime.now(timezone.utc).date().isoformat(),
     }
+
+
+def peak_memory() -> float | None:
+    """The most memory that this process has held so far, in MB (2^20 bytes); None where the system does not say.
+
+    Linux only. Not `resource.getrusage`: its value outlives `exec`, so it would be the memory of whoever started this
+    process.
+    """
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def _processor() -> str:

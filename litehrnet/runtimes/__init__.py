@@ -6,7 +6,7 @@ without the `onnx` package.
 """
 
 from .graph import summary
-from .loading import DEFAULT_SIZE, PRECISIONS, RUNTIMES, Run, Runtime, load, runtime_of, usual_size
+from .loading import DEFAULT_SIZE, PRECISIONS, RUNTIMES, Run, Runtime, load, runtime_of
 from .signature import Port, Signature, megabytes, signature
 
 __all__ = [
@@ -22,5 +22,4 @@ __all__ = [
     "runtime_of",
     "signature",
     "summary",
-    "usual_size",
 ]

@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,12 +96,17 @@ _SCALES = (
 )
 
 
+def _reversed(scale: _Feeding, raw: np.ndarray) -> np.ndarray:
+    """BGR, prepared as RGB is at this scale; (N, 3, H, W)."""
+    return scale.prepare(raw)[:, ::-1]
+
+
 def _feedings() -> Iterator[_Feeding]:
     """The simplest explanations first; BGR both before and after the normalisation."""
     yield from _SCALES
     for scale in _SCALES:
         words = " and ".join(filter(None, ("takes BGR", scale.words)))
-        yield _Feeding(words, lambda raw, scale=scale: scale.prepare(raw)[:, ::-1])
+        yield _Feeding(words, partial(_reversed, scale))
     usual = _SCALES[0]
     yield _Feeding("takes BGR, normalised with the numbers of RGB", lambda raw: usual.prepare(raw[:, ::-1]))
 
@@ -212,9 +218,10 @@ def _search(model: nn.Module, session: Session, raw: np.ndarray, last: bool, tol
                 return Diagnosis(_sentences((*causes, f"gives {row.factor:.4g} times the values")), True, row, tried)
             if nearest is None or not row.max_rel >= nearest[1].max_rel:
                 nearest = causes, row
-        assert nearest is not None
+        assert nearest is not None  # there are feedings, so there are answers
         if nearest[1].max_rel <= TOLERANCES["float16"]:
             return Diagnosis(_sentences((*nearest[0], _COARSE)), True, nearest[1], tried)
+    assert nearest is not None  # the model as it is comes first among the changes
     return Diagnosis(_sentences(nearest[0]), False, nearest[1], tried)
 
 

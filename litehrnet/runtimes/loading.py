@@ -20,12 +20,11 @@ from ..files import existing_file
 from ..sizes import check_size
 from .session import Session, check_array, check_maps
 from .signature import DEFAULT_SIZE, KINDS, Signature, content_of, kind_of
-from .signature import signature as read_signature
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["PRECISIONS", "RUNTIMES", "Run", "Runtime", "load", "open_session", "runtime_of", "usual_size"]
+__all__ = ["PRECISIONS", "RUNTIMES", "Run", "Runtime", "load", "open_session", "runtime_of"]
 
 PRECISIONS = ("float32", "float16", "bfloat16")
 
@@ -69,12 +68,16 @@ class Run:
         self.runtime = runtime
         self.signature: Signature | None = session.signature
         self._run = session.run
+        self._size = (session.size or DEFAULT_SIZE) if session.signature is None else session.signature.size
         self._name = name
 
     @property
     def size(self) -> tuple[int, int]:
-        """The (height, width) to run at: the file's own; where it leaves a side free, the traced one, or 256x192."""
-        return DEFAULT_SIZE if self.signature is None else self.signature.size
+        """The (height, width) to run at: the file's own; where it leaves a side free, the traced one, or 256x192.
+
+        For a checkpoint or a module it is the size that the weights were trained at, or 256x192 if that is unknown.
+        """
+        return self._size
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         check_array(images, self.signature)
@@ -180,12 +183,3 @@ def runtime_of(model: str | Path) -> str:
     """
     kind = kind_of(model)
     return "torch" if kind is None else KINDS[kind].runtime
-
-
-def usual_size(model: str | Path) -> tuple[int, int]:
-    """The (height, width) to run a file at: its own; where it leaves a side free, the traced one, or 256x192.
-
-    Raises:
-        FileNotFoundError, ValueError, ImportError: as `litehrnet.runtimes.signature`.
-    """
-    return DEFAULT_SIZE if kind_of(model) is None else read_signature(model).size

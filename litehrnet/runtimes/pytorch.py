@@ -38,7 +38,7 @@ def open_session(model: Path | nn.Module, threads: int, precision: str, size: tu
         with _threads(threads):
             return run_module(module, arrays)
 
-    return Session(None, run)
+    return Session(None, run, getattr(module, "trained_size", None))
 
 
 def run_module(model: nn.Module, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:

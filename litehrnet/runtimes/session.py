@@ -20,10 +20,12 @@ class Session(NamedTuple):
         signature: what it takes and gives; None for a torch module, which does not say.
         run: from one array per input to one array per output, in the file's order and in the file's types. Several
             threads may call it at once.
+        size: the (height, width) that a torch module was trained at, if it says so.
     """
 
     signature: Signature | None
     run: Callable[[Sequence[np.ndarray]], list[np.ndarray]]
+    size: tuple[int, int] | None = None
 
 
 def check_array(images: np.ndarray, signature: Signature | None = None) -> None:

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..checks import check_choice
+
 __all__ = ["LOSSES", "heatmap_loss"]
 
 LOSSES = ("mse", "softmax", "both")
@@ -30,8 +32,7 @@ def heatmap_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor, kind: str =
     Raises:
         ValueError: the kind is unknown.
     """
-    if kind not in LOSSES:
-        raise ValueError(f"unknown loss {kind!r}; choose one of {', '.join(LOSSES)}")
+    check_choice("loss", kind, LOSSES)
     got, wanted = heatmaps.flatten(2), targets.flatten(2)  # (N, K, h * w)
     loss = torch.zeros_like(weights)
     if kind in ("softmax", "both"):

@@ -14,7 +14,7 @@ from .wardrobe import any_colour
 
 Image32 = NDArray[np.float32]  # (H, W, 3), 0..1
 
-# Pictures without people and with a free licence that two packages carry; data/renderings.md names their authors.
+# Pictures without people and with a free licence, which come with two packages; data/renderings.md names their authors.
 _SKIMAGE = (
     "coffee.png",
     "chelsea.png",
@@ -181,7 +181,7 @@ def _textured(rng: np.random.Generator, u: NDArray, v: NDArray, ground: bool) ->
 
 
 def place(rng: np.random.Generator, camera: Camera, ground: float, distance: float, height: int, width: int) -> Image32:
-    """A room or a landscape that agrees with the camera: ground, horizon or wall, and things on it.
+    """A room or a landscape that matches the camera: ground, horizon or wall, and things on it.
 
     Args:
         camera: where the picture is seen from, in pixels of the picture.
@@ -236,7 +236,7 @@ def place(rng: np.random.Generator, camera: Camera, ground: float, distance: flo
 def background(
     rng: np.random.Generator, camera: Camera, ground: float, distance: float, height: int, width: int
 ) -> tuple[Image32, bool]:
-    """A picture to stand behind the people (H, W, 3), and whether it has a ground on which shadows fall."""
+    """A picture to put behind the people (H, W, 3), and whether it has a ground on which shadows fall."""
     kind = rng.random()
     grounded = False
     if kind < 0.33:

@@ -1,7 +1,7 @@
 """The people's bodies: Anny's parametric mesh, posed by joint angles, with COCO's joints.
 
 Axes: x to the person's left, y backwards, z up; metres. Anny (code Apache-2.0, data CC0) gives shapes, skinning weights
-and the joints' places as weighted vertices; the kinematics are ours, so that clothes can be laid on before skinning.
+and the joints' places as weighted vertices; the kinematics are ours, so that clothes can be put on before skinning.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class BodyModel:
         )  # fmt: skip
         for prefix, value in prefixes:
             part[np.char.startswith(names, prefix)] = value
-        # The lips and the iris are told by their place on the average face.
+        # The lips and the iris are found by their place on the average face.
         x, y, z = self.canonical.T
         eye = part == 6
         for side in ("L", "R"):

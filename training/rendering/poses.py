@@ -1,5 +1,5 @@
 # ruff: noqa: E501 - a table reads better in long lines than in short ones
-"""Key poses from life, the noise around them, and the way from joint angles to the bones' rotations.
+"""Key poses from life, the noise around them, and the conversion of joint angles to rotations of the bones.
 
 A pose is a vector of degrees in the order of `ANGLES`. All angles are zero for a body that stands straight, arms hanging
 and palms towards the thighs. Left and right have the same signs, so a mirrored pose is a pose with the sides swapped and
@@ -29,7 +29,7 @@ ANGLES: tuple[str, ...] = (
 )  # fmt: skip
 
 # Limits and the spread of the noise around a key pose, degrees. The limits follow the ranges of motion that
-# physiotherapy's textbooks give for healthy adults, rounded inwards; the root may lie in any way.
+# physiotherapy textbooks give for healthy adults, rounded inwards; the root may have any orientation.
 _LIMITS: dict[str, tuple[float, float, float]] = {
     "root_pitch": (-110, 110, 5), "root_roll": (-110, 110, 3),
     "spine_bend": (-30, 60, 6), "spine_side": (-30, 30, 4), "spine_turn": (-45, 45, 6),
@@ -46,7 +46,7 @@ SPREAD: Array = np.array([_LIMITS[name][2] for name in _BARE], float)
 
 _HANG = (4, 9, 0, 14, 15, 5)
 _STRAIGHT = (0, 3, 8, 3, 0)
-_THIGH = (32, 8, -8, 58, 60, 0)  # a hand that rests on the thigh of somebody who sits
+_THIGH = (32, 8, -8, 58, 60, 0)  # a hand that rests on the thigh of a seated person
 
 # name: (family, weight, root, spine, neck, left arm, right arm, left leg, right leg)
 _TABLE: dict[str, tuple] = {
@@ -144,7 +144,7 @@ _LEFT_ARM = slice(_ARMS.start, _ARMS.start + len(_ARM))
 _RIGHT_ARM = slice(_LEFT_ARM.stop, _ARMS.stop)
 _LEFT_LEG = slice(_ARMS.stop, _ARMS.stop + len(_LEG))
 _RIGHT_LEG = slice(_LEFT_LEG.stop, len(ANGLES))
-# Whose hands may do something else without the pose falling over.
+# Families whose hands may do something else without making the pose impossible.
 _FREE_ARMS = ("upright", "walk", "sit", "crouch", "floor", "kick", "board")
 _SIDED = [ANGLES.index(name) for name in ("root_roll", "spine_side", "spine_turn", "neck_side", "neck_turn")]
 
@@ -173,8 +173,8 @@ def _draw(rng: np.random.Generator, families: tuple[str, ...] | None = None) -> 
 def sample_pose(rng: np.random.Generator) -> tuple[Array, str]:
     """Draw a pose within the joints' limits, in degrees, and the family it comes from.
 
-    One in twelve is drawn anywhere between the limits; the others stand on a key pose, often between two of one family,
-    sometimes with the arms of another, with noise that left and right share in part.
+    One in twelve is drawn anywhere between the limits; the others start from a key pose, often a mix of two of one family,
+    sometimes with the arms of another, plus noise that left and right partly share.
     """
     if rng.random() < 0.08:
         angles = LOW + (HIGH - LOW) * rng.beta(2.0, 2.2, len(ANGLES))
@@ -221,7 +221,7 @@ def _rotation_vector(vector: Array) -> Array:
 def _between(a: Array, b: Array) -> Array:
     """The smallest rotation that takes direction a to direction b."""
     a, b = a / np.linalg.norm(a), b / np.linalg.norm(b)
-    # By hand, for numpy's cross spends its time on checks.
+    # By hand, because numpy's cross spends most of its time on checks.
     axis = np.array([a[1] * b[2] - a[2] * b[1], a[2] * b[0] - a[0] * b[2], a[0] * b[1] - a[1] * b[0]])
     sine = np.linalg.norm(axis)
     return _rotation_vector(axis / max(sine, 1e-9) * np.arctan2(sine, a @ b))

@@ -15,7 +15,7 @@ def rasterise(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw triangles into a z-buffer.
 
-    A triangle with a corner at a depth of 0.05 or less is left out, for it crosses the camera's plane. Depth is
+    A triangle with a corner at a depth of 0.05 or less is left out, because it crosses the camera's plane. Depth is
     interpolated as 1 / depth, which is linear on the screen.
 
     Args:
@@ -189,8 +189,8 @@ def shade(
         fixed: (F,) the material's row of things that are not body, else -1.
         cuts: (P, 16) where each person's clothes end, see wardrobe.CUTS.
         materials: (P, M, 14), see `_fabric`; textures: (T, n, n, 3) floats in 0..1.
-        lights: (L, 7) direction to the light (3), colour (3), how far it reaches round; the first row is ambient light,
-            with the way up.
+        lights: (L, 7) direction to the light (3), colour (3), how far it wraps around; the first row is ambient light,
+            with the up direction.
         view: (3,) unit vector from the scene to the camera.
 
     Returns:

@@ -17,7 +17,7 @@ from .raster import rasterise, shade, vertex_normals
 from .things import Thing, things_for
 from .wardrobe import MATERIAL, Outfit, dress
 
-# How far under the visible skin or cloth a joint of COCO lies when it still counts as visible, metres at 1.65 m.
+# How far a COCO joint may be below the visible skin or cloth and still count as visible, metres at 1.65 m.
 _DEPTH = np.array(
     [0.035, 0.035, 0.035, 0.06, 0.06, 0.12, 0.12, 0.09, 0.09, 0.075, 0.075, 0.17, 0.17, 0.11, 0.11, 0.1, 0.1]
 )
@@ -32,8 +32,8 @@ class Rendering:
     image: NDArray[np.uint8]  # (H, W, 3)
     joints: NDArray[np.float32]  # (17, 3): x, y in pixels (integers are pixel centres), COCO's v
     own: NDArray[np.float32]  # (3, 3): the same for `body.OWN_JOINTS`
-    box: NDArray[np.float32]  # x, y, w, h around what can be seen of the person
-    area: float  # pixels that can be seen of the person
+    box: NDArray[np.float32]  # x, y, w, h around the visible part of the person
+    area: float  # visible pixels of the person
     family: str  # of the pose
 
 
@@ -82,7 +82,7 @@ def _heading(rng: np.random.Generator) -> float:
 
 
 def _look(rng: np.random.Generator, target: NDArray) -> tuple[NDArray, NDArray, float]:
-    """Where the camera stands (3,), its axes (3, 3) and its distance in metres from the target."""
+    """The camera's position (3,), its axes (3, 3) and its distance in metres from the target."""
     distance = float(np.exp(rng.uniform(np.log(1.8), np.log(14))))
     pitch = np.radians(np.clip(rng.normal(6, 11), -15, 40))
     roll = np.radians(rng.normal(0, 4))
@@ -231,7 +231,7 @@ def _try(rng: np.random.Generator, model: BodyModel, height: int, width: int) ->
     owner, counts = np.concatenate(mesh.owner), np.concatenate(mesh.counts)
 
     k = _OVERSAMPLE
-    # Pixel x of the picture covers k pixels of the buffer, whose centres lie around k * x + (k - 1) / 2.
+    # Pixel x of the picture covers k pixels of the buffer, whose centres are around k * x + (k - 1) / 2.
     screen = camera.project(world)
     buffer_points = screen.copy()
     buffer_points[:, :2] = screen[:, :2] * k + (k - 1) / 2
@@ -290,7 +290,7 @@ def _shrink(buffer: NDArray, k: int) -> NDArray[np.float32]:
 
 
 def _crevices(depth: NDArray) -> NDArray[np.float32]:
-    """Darken what lies behind its surroundings on the screen, as light does not reach there well; (H, W), 0..1."""
+    """Darken what is behind its surroundings on the screen, because less light reaches it; (H, W), 0..1."""
     drawn = np.isfinite(depth)
     if not drawn.any():
         return np.ones(depth.shape, np.float32)

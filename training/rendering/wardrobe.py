@@ -60,7 +60,7 @@ class Outfit:
 
 
 def any_colour(rng: np.random.Generator) -> Array:
-    """A colour as cloth and things have them: many dark, white and grey, some bright; sRGB 0..1."""
+    """A colour such as clothes and objects have: many dark, white and grey, some bright; sRGB 0..1."""
     kind = rng.random()
     if kind < 0.18:
         return np.clip(rng.uniform(0.03, 0.2) + rng.normal(0, 0.012, 3), 0, 1)
@@ -167,7 +167,7 @@ def dress(
     whole = rng.random() < (0.25 if cold or family == "board" else 0.06)  # overalls, wetsuits, uniforms
     if whole:
         materials[MATERIAL["bottom"]] = materials[MATERIAL["top"]]
-    elif rng.random() < 0.4:  # jeans and dark trousers are more frequent than chance has them
+    elif rng.random() < 0.4:  # jeans and dark trousers are more common than a uniform draw would make them
         tint = np.array([0.55, 0.75, 1.15]) if rng.random() < 0.6 else np.ones(3)
         materials[MATERIAL["bottom"]][0:3] = np.clip(rng.uniform(0.1, 0.5) * tint, 0, 1)
         materials[MATERIAL["bottom"]][6] = 0

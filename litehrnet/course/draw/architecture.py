@@ -322,9 +322,9 @@ def _path_text(path: nn.Module) -> str:
     if not convolutions:
         return "unchanged"
     upsamples = [layer for layer in path.modules() if isinstance(layer, nn.Upsample)]
-    widths = f"{convolutions[0].in_channels} → {convolutions[-1].out_channels}"
+    channels = f"{convolutions[0].in_channels} → {convolutions[-1].out_channels}"
     if upsamples:
-        return f"1×1, {widths}\nenlarge {upsamples[0].scale_factor:.0f}×"
+        return f"1×1, {channels}\nenlarge {upsamples[0].scale_factor:.0f}×"
     steps = sum(layer.stride == (2, 2) for layer in convolutions)
     times = {1: "", 2: ", in two steps", 3: ", in three steps"}.get(steps, f", in {steps} steps")
-    return f"3×3 stride 2, 1×1\n{widths}{times}"
+    return f"3×3 stride 2, 1×1\n{channels}{times}"

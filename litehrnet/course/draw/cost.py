@@ -19,7 +19,7 @@ __all__ = ["conventions", "costs_along", "fuse_costs", "part_bars", "pointwise_a
 
 _NAMES = {part: part.replace("_", "-") for part in PARTS}
 _VISIBLE = 0.002  # of the longest bar: what is shorter gets no entry in the legend, since nobody can find it
-_WIDTHS = (2, 4, 9, 20, 40, 80, 160, 320)  # channels at which live convolutions are counted
+_CHANNELS = (2, 4, 9, 20, 40, 80, 160, 320)  # at which live convolutions are counted
 
 
 def part_bars(
@@ -69,11 +69,11 @@ def _legend(axes: Axes, parts: Sequence[str]) -> None:
 
 
 def pointwise_and_depthwise() -> CourseFigure:
-    """MACs per pixel of a 1x1 and of a depthwise 3x3 convolution, against the width; they cross at 9 channels."""
+    """MACs per pixel of a 1x1 and of a depthwise 3x3 convolution, by channels; they cross at 9 channels."""
     figure, axes = new_figure(size=(8.4, 3.9))
-    line = np.geomspace(min(_WIDTHS), max(_WIDTHS), 100)
-    pointwise = [nn.Conv2d(c, c, 1) for c in _WIDTHS]
-    depthwise = [nn.Conv2d(c, c, 3, padding=1, groups=c) for c in _WIDTHS]
+    line = np.geomspace(min(_CHANNELS), max(_CHANNELS), 100)
+    pointwise = [nn.Conv2d(c, c, 1) for c in _CHANNELS]
+    depthwise = [nn.Conv2d(c, c, 3, padding=1, groups=c) for c in _CHANNELS]
     for name, part, values, layers in (
         ("1×1 convolution: C² per pixel", "pointwise", line**2, pointwise),
         ("3×3 depthwise convolution: 9 C per pixel", "depthwise", 9 * line, depthwise),
@@ -83,12 +83,12 @@ def pointwise_and_depthwise() -> CourseFigure:
             sum(count_module(layer, torch.zeros(1, layer.in_channels, 4, 4)).values()) / pixels for layer in layers
         ]
         axes.plot(line, values, color=PART_COLOURS[part], linewidth=2, label=name)
-        axes.plot(_WIDTHS, counted, "o", color=PART_COLOURS[part], markeredgecolor="white", markersize=7)
+        axes.plot(_CHANNELS, counted, "o", color=PART_COLOURS[part], markeredgecolor="white", markersize=7)
     axes.annotate(
         "equal at 9 channels", (9, 81), (11.5, 18), fontsize=9, arrowprops={"arrowstyle": "-|>", "color": MUTED}
     )
     axes.set(xscale="log", yscale="log", xlabel="channels C", ylabel="MACs per pixel")
-    axes.set_xticks(_WIDTHS, [str(c) for c in _WIDTHS])
+    axes.set_xticks(_CHANNELS, [str(c) for c in _CHANNELS])
     plain_log(axes.yaxis)
     axes.minorticks_off()
     axes.grid(True, linewidth=0.6)

@@ -77,7 +77,7 @@ def check_block_saving(answer: Callable[..., float]) -> Verdict:
     """Check `answer(channels, sizes, reduction)`: the share of a shuffle block's MACs that channel weighting saves.
 
     Both blocks as the network uses them, over all branches: half the channels are processed, the spatial weighting
-    reduces by 4, the cross-resolution weighting by `reduction`, hidden widths are rounded down.
+    reduces by 4, the cross-resolution weighting by `reduction`, hidden numbers of channels are rounded down.
     """
 
     def hint(case: tuple, expected: float, got: Any) -> str | None:
