@@ -77,9 +77,9 @@ def test_netron_draws_a_graph_without_a_window(browser_path, tmp_path):
 
 def test_every_picture_that_a_notebook_names_is_there_and_every_stored_picture_is_used():
     texts = [path.read_text() for path in [*(ROOT / "notebooks").glob("*.ipynb"), ROOT / "README.md"]]
-    used = {name for text in texts for name in re.findall(r"figures/([\w.-]+\.png)", text)}
+    used = {name for text in texts for name in re.findall(r"figures/([\w.-]+\.(?:png|svg))", text)}
     assert sorted(name for name in used if not (FIGURES / name).is_file()) == []
-    assert sorted({path.name for path in FIGURES.glob("*.png")} - used) == []
+    assert sorted({path.name for kind in ("*.png", "*.svg") for path in FIGURES.glob(kind)} - used) == []
 
 
 PARITIES = [Parity((256, 192), 1, 1e-3, 2e-6, True, True), Parity((96, 160), 3, 2.0, 0.9, False, False)]

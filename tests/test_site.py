@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -18,12 +19,13 @@ import outputs
 import pytest
 import run_notebooks
 from bs4 import BeautifulSoup
-from course import DETAILS, LIVE_ONLY, ROOT, card, numbered
+from course import DETAILS, LIVE_ONLY, PATHS, ROOT, card, longest, numbered, repository
 from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from website import maths
+from website import figures, maths, search
 from website.api import public_modules
 
+HEAVY = 600_000  # bytes: no page asks for more before a reader scrolls
 # The smallest picture there is: one white pixel.
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4//8/AAX+Av4N70a4AAAAAElFTkSuQmCC")
 OPENING = """# Learn to {verb}
@@ -122,7 +124,7 @@ def execute(root: Path) -> Done:
 
 def build(root: Path) -> Done:
     """Write a course's site, without the package's pages."""
-    return run(build_site.main, "--root", root, "--no-package")
+    return run(build_site.main, "--root", root, "--no-package", "--no-demo")
 
 
 @dataclass(frozen=True)
@@ -214,8 +216,9 @@ def test_pages_say_what_the_notebooks_say(once: Built) -> None:
     assert "$" not in walk.find("main").get_text()
     assert walk.select_one(".output pre").get_text().strip() in {"5", "walked"}
     assert "one\nwalked" in walk.get_text()  # the source holds no outputs: the page shows the executed copy's
-    assert walk.find("details", class_=False).find("strong").get_text() == "folded"
-    assert run.select_one(".output img")["width"] == "1"
+    assert walk.find("details").find("strong").get_text() == "folded"
+    picture = run.select_one(".output figure.drawn img")
+    assert (picture["width"], picture["src"]) == ("1", "figures/01_run-1.webp")
     assert run.find("iframe") is None
     assert [tag.get_text() for tag in run.select(".output pre")] == [LIVE_ONLY, "{'answer': 42}"]
     for image in (*walk("img"), *run("img")):
@@ -368,7 +371,7 @@ def test_card_reads_minutes_in_words_and_digits(tmp_path: Path, words: str, minu
 
 def test_the_course_builds_as_stored(tmp_path: Path) -> None:
     """The real notebooks, texts and package as a site, from the stored outputs: every link leads somewhere."""
-    built = run(build_site.main, "--build", tmp_path)
+    built = run(build_site.main, "--build", tmp_path, "--no-demo")
     assert built.code == 0, built.err
     site = tmp_path / "site"
     assert broken_links(site) == []
@@ -376,11 +379,32 @@ def test_the_course_builds_as_stored(tmp_path: Path) -> None:
         assert (site / "api" / f"{module.replace('.', '/')}.html").is_file()
     for page in site.rglob("*.html"):
         assert "<iframe" not in page.read_text()
+    assert {page.name: weight for page in site.rglob("*.html") if (weight := first_load(page)) > HEAVY} == {}
+    for page in [site / path.with_suffix(".html").name for path in numbered(ROOT / "notebooks")]:
+        soup = BeautifulSoup(page.read_text(), "html.parser")
+        assert "data:image" not in str(soup)
+        for image in soup("img"):
+            assert len(image["alt"]) > 10, page
+            assert image["width"].isdigit()
+            assert image["height"].isdigit()
+    found = json.loads((site / "assets/index.js").read_text().removeprefix(search.ASSIGNMENT).rstrip(";\n"))
+    links = {entry["link"] for entry in found}
+    assert {"glossary.html#heatmap", "api/litehrnet/pooling.html#pool_params", "04_fix_the_pooling.html#Quiz"} <= links
+    for entry in found:
+        assert (site / entry["link"].partition("#")[0]).is_file()
+
+
+def first_load(page: Path) -> int:
+    """Bytes fetched before a reader scrolls: the page, styles, scripts, and pictures that are not lazy."""
+    soup = BeautifulSoup(page.read_text(), "html.parser")
+    names = [tag.get("href") for tag in soup("link")] + [tag["src"] for tag in soup("script", src=True)]
+    names += [tag["src"] for tag in soup("img") if tag.get("loading") != "lazy"]
+    return page.stat().st_size + sum((page.parent / name).resolve().stat().st_size for name in names)
 
 
 def test_every_card_shows_a_part_of_its_picture() -> None:
-    """Fractions of the picture, left before right and top before bottom, for every notebook of the course."""
-    assert sorted(DETAILS) == [path.name[:2] for path in numbered(ROOT / "notebooks")]
+    """Fractions of the picture, left before right and top before bottom, of notebooks that there are."""
+    assert DETAILS.keys() <= {path.name[:2] for path in numbered(ROOT / "notebooks")}
     for left, top, right, bottom in DETAILS.values():
         assert 0 <= left < right <= 1
         assert 0 <= top < bottom <= 1
@@ -392,3 +416,120 @@ def test_the_font_of_formulas_can_draw_a_root(tmp_path: Path) -> None:
     drawn = TTFont(tmp_path / "m.woff").getBestCmap()
     assert {ord("x"), ord("\N{SQUARE ROOT}"), ord("\N{MINUS SIGN}")} <= drawn.keys()
     assert ord("\N{INTEGRAL}") not in drawn
+
+
+DRAWING = """<?xml version="1.0"?><!DOCTYPE svg>
+<svg xmlns="http://www.w3.org/2000/svg" width="300pt" height="150pt" viewBox="0 0 300 150">
+ <metadata>made in 2020</metadata>
+ <g id="patch_1"><path d="M 0 0" style="fill: #ffffff"/></g>
+ <g id="patch_2"><path d="M 1 1" style="fill: #FFFFFF; stroke: #767676"/></g>
+ <text style="font: 9px 'DejaVu Sans'">a word</text><text style="font-size: 12px; fill: #222222">two</text>
+</svg>"""
+
+
+def test_a_drawing_follows_the_theme_and_says_how_wide_its_text_needs_it() -> None:
+    """Its ground goes, ink and lines become the page's, and the smallest text sets the least width."""
+    picture = figures.from_svg(DRAWING, "drawing")
+    text = picture.content.decode()
+    assert text.startswith("<svg")
+    assert "2020" not in text
+    assert 'd="M 0 0" style="fill: none"' in text
+    assert 'd="M 1 1" style="fill: var(--page); stroke: var(--muted)"' in text
+    assert "prefers-color-scheme:dark" in text
+    assert (picture.width, picture.height) == (400, 200)
+    assert picture.least == round(400 * 11 / 12)  # 9 points are 12 CSS pixels at full width
+    with pytest.raises(ValueError, match="no viewBox"):
+        figures.from_svg("<svg></svg>", "bare")
+
+
+def test_a_card_shows_a_part_of_a_drawing_without_its_words() -> None:
+    """Nobody could read them there."""
+    picture = figures.thumbnail(DRAWING.encode(), "card", (0.5, 0.0, 1.0, 1.0))
+    assert b"a word" not in picture.content
+    assert b'viewBox="150.0 0.0 150.0 150.0"' in picture.content
+    assert (picture.width, picture.height) == (320, 320)
+
+
+def test_a_figure_takes_its_sentence_along() -> None:
+    """What `litehrnet.course.draw` hands to Jupyter becomes one figure: file, alternative text, caption, lazy."""
+    words = "Right & wrong are 3 < 4."
+    pictures = {"image/svg+xml": DRAWING, "image/png": base64.b64encode(PIXEL).decode(), "text/plain": words}
+    metadata = {"image/svg+xml": {"alt": words}}
+    caption = {"text/markdown": f"*{words}*", "text/plain": words}
+    cell = new_code_cell(
+        "draw()",
+        outputs=[
+            nbformat.v4.new_output("stream", text="before"),
+            nbformat.v4.new_output("display_data", pictures, metadata=metadata),
+            nbformat.v4.new_output("display_data", caption, metadata={"text/markdown": {"caption": True}}),
+            nbformat.v4.new_output("display_data", {"image/png": base64.b64encode(PIXEL).decode()}),
+        ],
+    )
+    notebook = new_notebook(cells=[cell])
+    made = figures.take_out(notebook, "lesson")
+    assert [picture.name for picture in made] == ["lesson-1.svg", "lesson-2.webp"]
+    assert len(cell.outputs) == 3
+    soup = BeautifulSoup(cell.outputs[1].data["text/html"], "html.parser")
+    assert soup.find("img")["alt"] == soup.find("figcaption").get_text() == words
+    assert soup.find("img")["loading"] == "lazy"
+    assert soup.find("a")["href"] == soup.find("img")["src"] == "figures/lesson-1.svg"
+
+
+def test_the_repository_is_named_in_one_place(course: Path) -> None:
+    """Without an address there is only the file; with one, Binder, Colab and the source lead to the notebook."""
+
+    def launch() -> dict[str, str]:
+        assert build(course).code == 0
+        soup = BeautifulSoup((course / "build/site/00_walk.html").read_text(), "html.parser")
+        return {link.get_text(): link["href"] for link in soup.select(".launch a")}
+
+    assert launch() == {"Download": "00_walk.ipynb"}
+    (course / "pyproject.toml").write_text('[project.urls]\nRepository = "https://github.com/some/one"\n')
+    assert repository(course) == "https://github.com/some/one"
+    rows = launch()
+    assert rows["Binder"] == "https://mybinder.org/v2/gh/some/one/HEAD?labpath=notebooks%2F00_walk.ipynb"
+    assert rows["Colab"] == "https://colab.research.google.com/github/some/one/blob/HEAD/notebooks/00_walk.ipynb"
+    assert rows["Source"] == "https://github.com/some/one/blob/HEAD/notebooks/00_walk.ipynb"
+
+
+def test_every_page_lists_the_lessons(once: Built) -> None:
+    """With their minutes, and the open one marked; its headings are below it."""
+    soup = BeautifulSoup((once.root / "build/site/01_run.html").read_text(), "html.parser")
+    lessons = soup.select(".lessons > ol > li > a")
+    assert [link["href"] for link in lessons] == ["00_walk.html", "01_run.html"]
+    assert [link.find("small").get_text() for link in lessons] == ["5 min", "3 min"]
+    assert [link.get("aria-current") for link in lessons] == [None, "page"]
+    assert soup.select_one(".lessons p small").get_text() == "8 min"
+    assert soup.select_one("meta[name=description]")["content"] == "Small numbers come first. Then more."
+    inner = BeautifulSoup((once.root / "build/site/solutions/00_walk.html").read_text(), "html.parser")
+    assert inner.select_one(".lessons > ol > li > a")["href"] == "../00_walk.html"
+
+
+def test_terms_bring_their_line_along(once: Built) -> None:
+    """A link into the glossary holds the line that a reader would find there."""
+    (once.root / "notebooks/glossary.md").write_text('# Glossary\n\n- <a id="word"></a>**Word**: what is *said*.\n')
+    assert build(once.root).code == 0
+    soup = BeautifulSoup((once.root / "build/site/00_walk.html").read_text(), "html.parser")
+    assert soup.find("a", href="glossary.html#word")["data-term"] == "Word: what is said."
+
+
+def test_search_finds_headings_terms_and_the_text_below() -> None:
+    """A heading with its anchor and text up to the next one; a term of the glossary by itself."""
+    soup = BeautifulSoup(
+        '<h1>Top<a class="anchor-link" href="#Top">#</a></h1><p>First words.</p><h2 id="b">Below</h2><pre>code()</pre>'
+        '<li><a id="t"></a><strong>Term</strong>: its line.</li>',
+        "html.parser",
+    )
+    assert search.entries(soup, "page.html", "Top") == [
+        search.Entry("page.html", "Top", "Top", "First words."),
+        search.Entry("page.html#t", "Top", "Term", "its line."),
+        search.Entry("page.html#b", "Top", "Below", "code()"),
+    ]
+
+
+def test_the_ways_through_the_course_name_its_lessons() -> None:
+    """Every number is a notebook's, in order, and a lesson's length is a number."""
+    numbers = [path.name[:2] for path in numbered(ROOT / "notebooks")]
+    for _, _, way in PATHS:
+        assert list(way) == [number for number in numbers if number in way]
+    assert (longest("2 to 3 minutes"), longest("45 minutes")) == (3, 45)

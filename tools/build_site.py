@@ -9,22 +9,25 @@ build. The pages make no request to another host. The old site stays until the n
 from __future__ import annotations
 
 import argparse
-import io
+import re
 import shutil
 import sys
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 import jinja2
-from bs4 import BeautifulSoup
-from course import DETAILS, ROOT, Card, card, numbered, read
-from PIL import Image
-from website import api, links, maths, pages
+from bs4 import BeautifulSoup, Tag
+from bs4.element import PreformattedString
+from course import DETAILS, PATHS, ROOT, Card, card, load_demo, longest, numbered, read, repository
+from website import api, figures, links, maths, pages, search
 
 TITLE = "Lite-HRNet, step by step"
 HERE = Path(__file__).parent / "website"
+SMALL = 320  # CSS pixels: a picture of the prose that asks for no more is shown small, and gets a small file
+LIVING = ("living.js",)  # modules of the pages that hold a figure with data-fig
 # What the first page lists besides the notebooks: file, title, sentence. Missing files are left out. The first three
 # are linked at the top of every page.
 MORE = (
@@ -39,12 +42,23 @@ MORE = (
 
 
 @dataclass(frozen=True)
-class Neighbours:
-    """A numbered notebook's place in the course: its minutes, and (title, link) before and after it."""
+class Place:
+    """A page's place in the course, for the frame around it.
 
+    Attributes:
+        number: of the lesson, or "" for other pages.
+        step: what the page says above its title.
+        before, after: title and link of the lessons beside it.
+        origin: the file that it was made from.
+        api: whether it shows the package's documentation.
+    """
+
+    number: str = ""
     step: str = ""
     before: tuple[str, str] | None = None
     after: tuple[str, str] | None = None
+    origin: str = ""
+    api: bool = False
 
 
 class Site:
@@ -55,10 +69,13 @@ class Site:
         executed: folder with the executed copies of the numbered notebooks.
         out: folder to write, empty.
         package: name of the package whose pages are made, or None.
+        demo: folder with the assembled browser demo, or None: then no page leads to one.
     """
 
-    def __init__(self, root: Path, executed: Path, out: Path, package: str | None = "litehrnet") -> None:
-        self.root, self.executed, self.out, self.package = root, executed, out, package
+    def __init__(
+        self, root: Path, executed: Path, out: Path, package: str | None = "litehrnet", demo: Path | None = None
+    ) -> None:
+        self.root, self.executed, self.out, self.package, self.demo = root, executed, out, package, demo
         self.map = links.SiteMap(root, api.public_modules(package) if package else set())
         self.templates = jinja2.Environment(
             loader=jinja2.FileSystemLoader(HERE / "templates"), trim_blocks=True, undefined=jinja2.StrictUndefined
@@ -68,31 +85,39 @@ class Site:
             for name, title, sentence in MORE
             if (root / name).exists() and (package or name != "litehrnet")
         ]
+        self.repository = repository(root) if (root / "pyproject.toml").is_file() else None
+        self.notebooks = numbered(root / "notebooks")
+        self.cards = [card(self._executed(path)) for path in self.notebooks]
+        self.lessons = [_lesson(one) for one in self.cards]
+        glossary = root / "notebooks" / "glossary.md"
+        self.terms = pages.terms(glossary) if glossary.is_file() else {}
         self.formula_characters: set[str] = set()
         self.copies: set[Path] = set()
+        self.found: list[search.Entry] = []
 
     def build(self) -> int:
         """Write all pages; returns how many."""
         shutil.copytree(HERE / "assets", self.out / "assets")
         (self.out / "assets" / "code.css").write_text(api.code_colours())
         if self.package:
-            api.write_pages(self.package, TITLE, self.out / "api")
-        notebooks = numbered(self.root / "notebooks")
-        cards = [card(self._executed(path)) for path in notebooks]
-        neighbours = dict(zip(notebooks, _neighbours(cards), strict=True))
+            self._write_api(self.package)
+        if self.demo:
+            shutil.copytree(self.demo, self.out / "demo")
+        places = dict(zip(self.notebooks, _places(self.cards), strict=True))
         texts = [self.root / name for name in ("LICENSE", "NOTICE", *(name for name, _, _ in MORE))]
-        waiting = {path for path in texts if path.exists() and self.map.module_of(path) is None} | set(notebooks)
+        waiting = {path for path in texts if path.exists() and self.map.module_of(path) is None} | set(self.notebooks)
         done: set[Path] = set()
         while waiting - done:
             for path in sorted(waiting - done):
-                waiting |= self._write_page(path, neighbours.get(path, Neighbours()))
+                waiting |= self._write_page(path, places.get(path, Place()))
                 done.add(path)
-        self._write_index(cards)
+        self._write_index()
         self._write_mathematics()
         for path in self.copies:
             target = self.out / self.map.copy_of(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+        (self.out / "assets" / "index.js").write_text(search.script(self.found))
         return len(list(self.out.rglob("*.html")))
 
     def _executed(self, path: Path) -> Path:
@@ -100,50 +125,137 @@ class Site:
         copy = self.executed / path.name
         return copy if path.parent == self.root / "notebooks" and copy.is_file() else path
 
-    def _write_page(self, path: Path, place: Neighbours) -> set[Path]:
+    def _write_page(self, path: Path, place: Place) -> set[Path]:
         """Write the page of one file; returns the files that its links lead to and that need a page too."""
         name = path.relative_to(self.root).as_posix()
+        where = self.map.page_of(path)
         if path.is_dir():
             page = pages.from_folder(path, name)
         elif path.suffix == ".ipynb":
-            page = pages.from_notebook(read(self._executed(path)))
+            notebook = read(self._executed(path))
+            figures.write(figures.take_out(notebook, path.stem), self.out / where.parent / "figures")
+            page = pages.from_notebook(notebook)
+            self._add_launch(page.soup, path, place.number)
         elif path.suffix == ".md":
             page = pages.from_markdown(path)
         else:
             page = pages.from_text(path, name)
-        where = self.map.page_of(path)
         # A folder's links are relative to the folder itself, a file's to the folder that contains it.
         base = path / "index" if path.is_dir() else path
         found, copies = links.rewrite(page.soup, base, where, self.map)
-        self.copies |= copies
-        self._write(where, page.title, page.soup, contents=page.contents, origin=name, place=place)
+        self._place_pictures(page.soup, where, copies)
+        self._explain_terms(page.soup)
+        if path.suffix in {".ipynb", ".md"}:
+            self.found += search.entries(page.soup, str(where), page.title)
+        self._write(where, page.title, page.soup, contents=page.contents, place=replace(place, origin=name))
         return {target for target in found if self.map.module_of(target) is None}
 
-    def _write_index(self, cards: list[Card]) -> None:
+    def _add_launch(self, soup: BeautifulSoup, path: Path, number: str) -> None:
+        """The row under a notebook's title: where to run it, its file, and the tick of a lesson that is done."""
+        launch = []
+        name = path.relative_to(self.root).as_posix()
+        if self.repository:
+            site, _, project = self.repository.partition("//")[2].partition("/")
+            if site == "github.com":
+                binder = f"https://mybinder.org/v2/gh/{project}/HEAD?labpath={quote(name, safe='')}"
+                colab = f"https://colab.research.google.com/github/{project}/blob/HEAD/{name}"
+                launch += [("Binder", binder, "Run it on mybinder.org"), ("Colab", colab, "Run it on Google Colab")]
+            launch.append(("Source", f"{self.repository}/blob/HEAD/{name}", "The notebook in the repository"))
+        target = self.out / self.map.copy_of(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+        launch.append(("Download", target.name, "The notebook as a file: run it with `make lab`"))
+        row = self.templates.get_template("launch.html.j2").render(launch=launch, number=number)
+        if (title := soup.find("h1")) is not None:
+            made = BeautifulSoup(row, "html.parser")
+            made.find("nav")["class"] = ["launch", "drawn"]  # its links are the site's already
+            title.insert_after(made)
+
+    def _place_pictures(self, soup: BeautifulSoup, where: PurePosixPath, copies: set[Path]) -> None:
+        """Give the pictures of the prose files of their own: in the page's colours, small, and with their size."""
+        made: dict[tuple[Path, int | None], figures.Picture] = {}
+        sources = {links.relative_link(where, self.map.copy_of(path)): path for path in copies}
+        for number, image in enumerate(image for image in soup("img") if not image.find_parent(class_="drawn")):
+            path = sources.get(image.get("src"))
+            if path is None or path.suffix not in {".svg", ".png", ".jpg"}:
+                continue
+            wish = int(image["width"]) if str(image.get("width", "")).isdigit() else None
+            shown = wish if wish and wish <= SMALL else None
+            picture = made.setdefault((path, shown), figures.from_file(path, shown=shown))
+            target = self.map.copy_of(path).with_name(picture.name)
+            figures.write([picture], self.out / target.parent)
+            image["src"] = links.relative_link(where, target)
+            if shown is not None:
+                image["width"], image["height"] = str(shown), str(round(shown * picture.height / picture.width))
+                continue
+            image["width"], image["height"] = str(picture.width), str(picture.height)
+            if number == 0:
+                image["fetchpriority"] = "high"
+                del image["loading"]
+            self._frame(soup, image, picture)
+        copies -= {path for path, _ in made}
+
+    @staticmethod
+    def _frame(soup: BeautifulSoup, image: Tag, picture: figures.Picture) -> None:
+        """A picture of the prose as a figure, like those that come out of cells."""
+        outer = image.parent if image.parent.name == "p" and not image.parent.get_text(strip=True) else image
+        figure = soup.new_tag("figure", attrs={"class": "drawn"})
+        scroll = soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0", "style": f"--least:{picture.least}px"})
+        link = soup.new_tag("a", attrs={"class": "full", "href": image["src"], "title": "Open the figure by itself"})
+        outer.replace_with(figure)
+        figure.append(scroll)
+        scroll.append(link)
+        link.append(image.extract())
+
+    def _explain_terms(self, soup: BeautifulSoup) -> None:
+        """Put the glossary's line beside each link to a term, for the pages' script to show."""
+        for tag in soup("a", href=True):
+            page, _, anchor = tag["href"].partition("#")
+            if page.endswith("glossary.html") and anchor in self.terms:
+                tag["data-term"] = self.terms[anchor]
+
+    def _write_api(self, package: str) -> None:
+        """The package's pages, in the same frame as all others."""
+        (self.out / "assets" / "api.css").write_text(api.style())
+        for module in api.pages(package):
+            where = PurePosixPath("api", *module.name.split(".")).with_suffix(".html")
+            inside = "".join(
+                f'<li><a href="{module.name.rpartition(".")[2]}/{name.rpartition(".")[2]}.html">{name}</a></li>'
+                for name in module.inside
+            )
+            modules = f"<section><h2>Modules</h2><ul>{inside}</ul></section>" if inside else ""
+            body = PreformattedString(f'<div class="pdoc">{module.body}{modules}</div>')  # parsing it takes long
+            contents = [(anchor, f"<code>{anchor}</code>", 2) for anchor, _ in module.members]
+            self.found.append(search.Entry(str(where), module.name, module.name, module.sentence))
+            self.found += [
+                search.Entry(f"{where}#{anchor}", module.name, anchor, sentence) for anchor, sentence in module.members
+            ]
+            soup = BeautifulSoup("", "html.parser")
+            soup.append(body)
+            self._write(where, module.name, soup, contents=contents, place=Place(api=True), words=module.sentence)
+
+    def _write_index(self) -> None:
         shown = []
-        for one in cards:
+        for one in self.cards:
             picture = None
             if one.picture is not None:
-                picture = f"assets/cards/{one.number}.png"
-                (self.out / picture).parent.mkdir(exist_ok=True)
-                self._detail(one).save(self.out / picture)
+                content = one.picture.read_bytes() if isinstance(one.picture, Path) else one.picture
+                made = figures.thumbnail(content, one.number, DETAILS.get(one.number, (0.0, 0.0, 1.0, 1.0)))
+                figures.write([made], self.out / "assets" / "cards")
+                picture = {"src": f"assets/cards/{made.name}", "width": made.width, "height": made.height}
             title, sentence = (_inline(text) for text in (one.title, one.sentence))
             link = f"{one.path.stem}.html"
             shown.append({"number": one.number, "minutes": one.minutes, "title": title, "sentence": sentence,
                           "link": link, "picture": picture})  # fmt: skip
+        paths = []
+        for name, purpose, numbers in PATHS:
+            chosen = [one for one in self.lessons if one["number"] in numbers or not numbers]
+            paths.append({"name": name, "purpose": purpose, "lessons": chosen, "total": _total(chosen)})
         body = self.templates.get_template("index.html.j2").render(
-            course=TITLE, cards=shown, lead=self._lead(), picture=self._picture(), more=self.more
-        )
+            course=TITLE, cards=shown, lead=self._lead(), picture=self._picture(), more=self.more, paths=paths,
+            demo=self.demo is not None,
+        )  # fmt: skip
         self._write(PurePosixPath("index.html"), TITLE, BeautifulSoup(body, "html.parser"))
-
-    @staticmethod
-    def _detail(one: Card) -> Image.Image:
-        """The part of a notebook's picture that its card shows."""
-        left, top, right, bottom = DETAILS.get(one.number, (0.0, 0.0, 1.0, 1.0))
-        picture = one.picture if isinstance(one.picture, Path) else io.BytesIO(one.picture)
-        with Image.open(picture) as image:
-            box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
-            return image.convert("RGB").crop(tuple(round(side) for side in box))
 
     def _lead(self) -> str:
         """The README's first paragraph: what the course is, in its own words."""
@@ -151,14 +263,16 @@ class Site:
         paragraphs = (tag for tag in soup("p") if not tag.find("img") and not tag.find_parent("blockquote"))
         return str(next(paragraphs, ""))
 
-    def _picture(self) -> str | None:
-        """The README's first picture: the result."""
+    def _picture(self) -> dict[str, str | int] | None:
+        """The part of the README's first picture that shows the result."""
         image = pages.from_markdown(self.root / "README.md").soup.find("img")
         if image is None:
             return None
         path = self.root / image["src"]
-        self.copies.add(path)
-        return str(self.map.copy_of(path))
+        part = DETAILS.get("00", (0.0, 0.0, 1.0, 1.0))
+        made = figures.thumbnail(path.read_bytes(), "result", part, shown=460)
+        figures.write([made], self.out / "assets")
+        return {"src": f"assets/{made.name}", "width": made.width, "height": made.height}
 
     def _write(
         self,
@@ -167,15 +281,19 @@ class Site:
         soup: BeautifulSoup,
         *,
         contents: list[tuple[str, str, int]] | None = None,
-        origin: str = "",
-        place: Neighbours | None = None,
+        place: Place | None = None,
+        words: str = "",
     ) -> None:
-        self.formula_characters |= {character for tag in soup("math") for character in tag.get_text()}
-        place = place or Neighbours()
+        formulas = soup("math")
+        self.formula_characters |= {character for tag in formulas for character in tag.get_text()}
+        place = place or Place()
         html = self.templates.get_template("page.html.j2").render(
-            title=title, course=TITLE, version=version("litehrnet"), up="../" * (len(where.parts) - 1), origin=origin,
-            top=self.more[:3],
-            contents=contents or [], body=str(soup), step=place.step, before=place.before, after=place.after,
+            title=title, course=TITLE, version=version("litehrnet"), up="../" * (len(where.parts) - 1),
+            origin=place.origin, top=self.more[:3], contents=contents or [], body=str(soup), step=place.step,
+            before=place.before, after=place.after, number=place.number, lessons=self.lessons,
+            total=_total(self.lessons), repository=self.repository, demo=self.demo is not None, api=place.api,
+            description=words or pages.description(soup), has_formulas=bool(formulas),
+            modules=[name for name in LIVING if soup.find(attrs={"data-fig": True})],
         )  # fmt: skip
         target = self.out / where
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -197,10 +315,22 @@ def _inline(text: str) -> str:
     return str(soup).strip()
 
 
-def _neighbours(cards: list[Card]) -> list[Neighbours]:
+def _lesson(one: Card) -> dict[str, str | int]:
+    """A lesson's entry in the list beside every page; its title's first half is enough there."""
+    short = _inline(re.split(r"[:,] ", one.title)[0])
+    return {"number": one.number, "short": short, "link": f"{one.path.stem}.html", "length": longest(one.minutes)}
+
+
+def _total(lessons: list[dict[str, str | int]]) -> str:
+    hours, minutes = divmod(sum(int(one["length"]) for one in lessons), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
+
+
+def _places(cards: list[Card]) -> list[Place]:
     entries = [(f"{one.number} · {_inline(one.title)}", f"{one.path.stem}.html") for one in cards]
     return [
-        Neighbours(
+        Place(
+            one.number,
             f"Notebook {one.number}, about {one.minutes}",
             entries[i - 1] if i else None,
             entries[i + 1] if i + 1 < len(cards) else None,
@@ -219,11 +349,21 @@ def replace_folder(new: Path, old: Path) -> None:
     shutil.rmtree(grave, ignore_errors=True)
 
 
+def assembled_demo(folder: Path) -> Path | None:
+    """The browser demo, put together in `folder`; None, and a line that says why, where no engine can be had."""
+    try:
+        return load_demo().assemble(folder)
+    except RuntimeError as error:
+        print(f"The site has no browser demo: {error}", file=sys.stderr)
+        return None
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout")
     parser.add_argument("--build", type=Path, help="the folder with notebooks/, gets site/ (default: ROOT/build)")
+    parser.add_argument("--no-demo", action="store_true", help="leave the browser demo out")
     parser.add_argument("--no-package", action="store_true", help="leave the API's pages out")
     options = parser.parse_args(arguments)
     root = options.root.resolve()
@@ -233,7 +373,9 @@ def main(arguments: list[str] | None = None) -> int:
         new = Path(folder) / "site"
         new.mkdir()
         try:
-            number = Site(root, build / "notebooks", new, None if options.no_package else "litehrnet").build()
+            demo = None if options.no_demo else assembled_demo(build / "demo")
+            package = None if options.no_package else "litehrnet"
+            number = Site(root, build / "notebooks", new, package, demo).build()
         except (links.BrokenLink, ValueError) as error:
             print(f"The site was not built: {error}", file=sys.stderr)
             return 1

@@ -6,9 +6,12 @@ The index page, the README's table and the tests all read it from here.
 from __future__ import annotations
 
 import base64
+import importlib.util
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from urllib.parse import unquote
 
 import nbformat
@@ -16,9 +19,16 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# Part of a notebook's picture that its card shows, as fractions (left, top, right, bottom): the whole is small there.
+# Ways through the course: name, for whom, numbers of the notebooks (none: all of them, in order).
+PATHS = (
+    ("For an engineer", "from a checkpoint to a device", ("00", "03", "04", "05", "08")),
+    ("For a student", "everything, in order", ()),
+)
+
+# Part of a notebook's picture that its card shows, as fractions (left, top, right, bottom); the whole where none is
+# given. Texts are left out there, since nobody could read them.
 DETAILS = {
-    "00": (0.0, 0.0, 0.54, 0.9),
+    "00": (0.0, 0.09, 0.53, 0.98),
     "01": (0.385, 0.0, 0.75, 0.62),
     "02": (0.0, 0.18, 1.0, 0.93),
     "03": (0.0, 0.0, 0.68, 0.83),
@@ -49,7 +59,7 @@ class Card:
         title: its first heading, as Markdown.
         sentence: the first sentence of its first paragraph, as Markdown.
         minutes: what it says it takes, such as "15 minutes" or "2 to 3 minutes".
-        picture: its first picture: the bytes of a PNG, or the path of an image file; None when it has none.
+        picture: its first picture: the bytes of an SVG or PNG, or the path of such a file; None when it has none.
     """
 
     path: Path
@@ -109,6 +119,27 @@ def card(path: Path) -> Card:
     )
 
 
+def longest(minutes: str) -> int:
+    """The minutes of a `Card` as a number; of a range, the larger one."""
+    return int(re.findall(r"\d+", minutes)[-1])
+
+
+def repository(root: Path = ROOT) -> str | None:
+    """The address of the public repository, which pyproject.toml alone names; None while it has none."""
+    found = re.search(r'^Repository = "(https://[^"]+?)/?"$', (root / "pyproject.toml").read_text(), re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def load_demo() -> ModuleType:
+    """examples/browser/serve.py as a module."""
+    spec = importlib.util.spec_from_file_location("serve_demo", ROOT / "examples" / "browser" / "serve.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
 def _digits(amount: str | None) -> str | None:
     return str(_WORDS.index(amount.lower())) if amount and amount.lower() in _WORDS else amount
 
@@ -137,6 +168,9 @@ def _picture(path: Path, notebook: NotebookNode) -> bytes | Path | None:
                 if (path.parent / source).is_file():
                     return path.parent / source
         for output in cell.get("outputs", ()):
-            if "image/png" in output.get("data", {}):
-                return base64.b64decode(output.data["image/png"])
+            data = output.get("data", {})
+            if "image/svg+xml" in data:
+                return data["image/svg+xml"].encode()
+            if "image/png" in data:
+                return base64.b64decode(data["image/png"])
     return None

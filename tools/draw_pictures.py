@@ -10,22 +10,18 @@ All show live networks, the bundled weights and the newest stored report; run it
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import io
 import json
-import sys
 import tempfile
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
 
 import matplotlib
 import numpy as np
 import torch
 from chromium import wanted_browser, window
-from course import ROOT
-from matplotlib.figure import Figure
+from course import ROOT, load_demo
 from PIL import Image
 
 import litehrnet
@@ -73,19 +69,19 @@ def rendering() -> tuple[np.ndarray, list[float]]:
 # One function per picture
 
 
-def two_runtimes() -> Figure:
+def two_runtimes() -> draw.CourseFigure:
     """The same heatmaps from PyTorch and from ONNX Runtime."""
     crop, _ = crop_person(read_image(data_path("astronaut.jpg")), BOX)
     model, images = litehrnet.load_pretrained("litehrnet18"), to_input(crop)
     return draw.two_runtimes(crop, heatmaps_of(model, images), heatmaps_of_file(model, images))
 
 
-def four_resolutions() -> Figure:
+def four_resolutions() -> draw.CourseFigure:
     """The network's branches."""
     return draw.four_resolutions(litehrnet.create_model("litehrnet18"), SIZE)
 
 
-def costs() -> Figure:
+def costs() -> draw.CourseFigure:
     """Where each variant's MACs are."""
     parts = {name: count(litehrnet.create_model(name), SIZE).by_part for name in litehrnet.VARIANTS}
     before = parts["wider_naive_litehrnet18"]["pointwise"] / 1e6
@@ -94,7 +90,7 @@ def costs() -> Figure:
     return draw.part_bars(parts, "MACs, millions, at 256×192", text)
 
 
-def right_and_wrong() -> Figure:
+def right_and_wrong() -> draw.CourseFigure:
     """A right file, and one whose fuse step is tidy."""
     crop, _ = crop_person(*rendering())
     model = litehrnet.set_pooling(litehrnet.load_pretrained("litehrnet18"), "computed")
@@ -103,7 +99,7 @@ def right_and_wrong() -> Figure:
     return draw.right_and_wrong(crop, heatmaps_of(model, images), *files)
 
 
-def photograph_to_joints() -> Figure:
+def photograph_to_joints() -> draw.CourseFigure:
     """From a photograph to its joints."""
     image = read_image(data_path("astronaut.jpg"))
     crop, to_crop = crop_person(image, BOX)
@@ -111,7 +107,7 @@ def photograph_to_joints() -> Figure:
     return draw.photograph_to_joints(image, BOX, crop, heatmaps, to_crop)
 
 
-def time_by_kind() -> Figure:
+def time_by_kind() -> draw.CourseFigure:
     """Where the time goes, before and after fusion."""
     report = stored_report()
     inside = report.notes["inside_onnxruntime"]
@@ -157,17 +153,7 @@ def browser_demo() -> Image.Image:
     return shown.resize((800, round(800 * shown.height / shown.width)), Image.Resampling.LANCZOS)
 
 
-def load_demo() -> ModuleType:
-    """examples/browser/serve.py as a module."""
-    spec = importlib.util.spec_from_file_location("serve_demo", ROOT / "examples" / "browser" / "serve.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-PICTURES: dict[str, Callable[[], Figure | Image.Image]] = {
+PICTURES: dict[str, Callable[[], draw.CourseFigure | Image.Image]] = {
     "00_start_here": two_runtimes,
     "01_meet_lite_hrnet": four_resolutions,
     "02_count_the_cost": costs,
@@ -184,19 +170,20 @@ PICTURES: dict[str, Callable[[], Figure | Image.Image]] = {
 def main(arguments: list[str] | None = None) -> None:
     """Write the pictures that were asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="of a picture, without .png (default: all)")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a picture, without its suffix (default: all)")
     parser.add_argument("--to", type=Path, default=FIGURES, metavar="FOLDER", help="where to write")
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in PICTURES]:
         parser.error(f"no picture {', '.join(unknown)}; there are: {', '.join(PICTURES)}")
     torch.set_num_threads(1)
     for name in options.names or PICTURES:
-        target = options.to / f"{name}.png"
         picture = PICTURES[name]()
-        if isinstance(picture, Figure):
-            picture.savefig(target)
-        else:
+        drawn = isinstance(picture, draw.CourseFigure) and not picture.of_pixels
+        target = options.to / f"{name}.{'svg' if drawn else 'png'}"
+        if isinstance(picture, Image.Image):
             picture.save(target, optimize=True)
+        else:
+            target.write_bytes(picture.svg().encode() if drawn else picture.png())
         print(f"{target.name}: {target.stat().st_size / 1000:.0f} kB", flush=True)
 
 

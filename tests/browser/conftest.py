@@ -61,7 +61,7 @@ def window(browser: Browser) -> Iterator[Visit]:
 def site(tmp_path_factory: pytest.TempPathFactory, browser_path: str) -> Path:
     """The course's site, from the stored outputs."""
     build = tmp_path_factory.mktemp("build")
-    assert build_site.main(["--build", str(build)]) == 0
+    assert build_site.main(["--build", str(build), "--no-demo"]) == 0
     return build / "site"
 
 

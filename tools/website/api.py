@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 from pygments.formatters import HtmlFormatter
 
-TEMPLATES = Path(__file__).parent / "templates" / "api"
+ASSETS = Path(__file__).parent / "assets"
 LIGHT_STYLE, DARK_STYLE = "xcode", "github-dark"
 
 
@@ -28,13 +30,30 @@ def public_modules(package: str) -> set[str]:
     return names
 
 
-def write_pages(package: str, title: str, folder: Path) -> None:
-    """Write `folder/PACKAGE.html` and one page per module below it, with a search box.
+@dataclass(frozen=True)
+class Module:
+    """One page of the package.
+
+    Attributes:
+        name: such as "litehrnet.pooling".
+        body: the page's `main` element, as HTML.
+        members: (anchor, first words) of its public functions and classes.
+        inside: names of the modules directly below it.
+        sentence: the first line of its docstring.
+    """
+
+    name: str
+    body: str
+    members: list[tuple[str, str]]
+    inside: list[str]
+    sentence: str
+
+
+def pages(package: str) -> list[Module]:
+    """The pages of a package and its public modules.
 
     Args:
         package: name of an importable package with docstrings in Google's form.
-        title: the course's title, for the way back.
-        folder: written to; made when it does not exist.
     """
     import pdoc.doc
     import pdoc.render
@@ -44,27 +63,54 @@ def write_pages(package: str, title: str, folder: Path) -> None:
     for module in map(importlib.import_module, names):
         for name in getattr(module, "__all__", ()):  # pdoc sees only what is there, not what comes on first use
             setattr(module, name, getattr(module, name))
-    pdoc.render.configure(docformat="google", template_directory=TEMPLATES, logo=title, show_source=True)
+    pdoc.render.configure(docformat="google", show_source=True)
     # One by one, because pdoc would leave out the modules that a package's __all__ does not name.
     modules = {name: pdoc.doc.Module.from_name(name) for name in names}
+    found = []
     for name, documented in modules.items():
-        page = folder / f"{name.replace('.', '/')}.html"
-        page.parent.mkdir(parents=True, exist_ok=True)
         with warnings.catch_warnings():
             # Types that are imported for type checkers only are not there; pdoc then shows their names.
             warnings.filterwarnings("ignore", message="Error parsing type annotation")
             html = pdoc.render.html_module(documented, modules)
-        page.write_text(html.replace(f"<p>{torch.nn.Module.__init__.__doc__}</p>", ""))  # every layer inherits it
-    (folder / "search.js").write_text(pdoc.render.search_index(modules))
+        html = html.replace(f"<p>{torch.nn.Module.__init__.__doc__}</p>", "")  # every layer inherits it
+        body = html[html.index('<main class="pdoc">') : html.index("</main>")].partition(">")[2]
+        members = [
+            (member.qualname, member.docstring.strip().partition("\n")[0])
+            for member in documented.members.values()
+            if f'id="{member.qualname}"' in body
+        ]
+        inside = [other for other in names if other.rpartition(".")[0] == name]
+        found.append(Module(name, body, members, inside, documented.docstring.strip().partition("\n")[0]))
+    return found
+
+
+def style() -> str:
+    """CSS for pdoc's markup: its own, without its pictures, and the colours of the other pages."""
+    import pdoc
+
+    own = (Path(pdoc.__file__).parent / "templates" / "content.css").read_text()
+    return re.sub(r"^.*\{%.*$\n", "", own, flags=re.MULTILINE) + (ASSETS / "api.css").read_text()
 
 
 def code_colours() -> str:
     """CSS for highlighted code, light and dark, by the system's wish or by the reader's."""
-    parts = []
-    for theme, other, style in (("light", "dark", LIGHT_STYLE), ("dark", "light", DARK_STYLE)):
-        formatter = HtmlFormatter(style=style, nobackground=True)
-        blocks = [".highlight", ".pdoc-code"]
-        by_system = formatter.get_style_defs([f':root:not([data-theme="{other}"]) {block}' for block in blocks])
-        by_reader = formatter.get_style_defs([f':root[data-theme="{theme}"] {block}' for block in blocks])
-        parts += [f"@media (prefers-color-scheme: {theme}) {{\n{by_system}\n}}", by_reader]
-    return "\n".join(parts) + "\n"
+    light, dark = (HtmlFormatter(style=name, nobackground=True) for name in (LIGHT_STYLE, DARK_STYLE))
+    blocks = (".highlight", ".pdoc-code")
+    by_system = [f':root:not([data-theme="light"]) {block}' for block in blocks]
+    by_reader = [f':root[data-theme="dark"] {block}' for block in blocks]
+    # Light everywhere, print included; dark on a screen whose reader or whose system wants it.
+    return "\n".join(
+        (
+            light.get_style_defs(list(blocks)),
+            f"@media screen and (prefers-color-scheme: dark) {{\n{_forgetting(light, by_system)}",
+            f"{dark.get_style_defs(by_system)}\n}}",
+            f"@media screen {{\n{_forgetting(light, by_reader)}",
+            f"{dark.get_style_defs(by_reader)}\n}}\n",
+        )
+    )
+
+
+def _forgetting(formatter: HtmlFormatter, blocks: list[str]) -> str:
+    """CSS that takes the colours of one style back, for what the other does not colour."""
+    names = [rule.split(" {")[0] for rule in formatter.get_style_defs([""]).splitlines() if rule.startswith(" .")]
+    return "\n".join(f"{block}{name} {{ color: inherit; font-weight: inherit }}" for name in names for block in blocks)

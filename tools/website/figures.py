@@ -85,15 +85,61 @@ def from_svg(svg: str, name: str) -> Picture:
     return Picture(f"{name}.svg", themed(svg).encode(), width, height, round(least))
 
 
-def from_pixels(picture: bytes, name: str) -> Picture:
-    """The file of a PNG or JPEG, as WebP; one pixel is one CSS pixel."""
+def from_pixels(picture: bytes, name: str, *, shown: int | None = None) -> Picture:
+    """The file of a PNG or JPEG, as WebP.
+
+    Args:
+        picture: the file's content.
+        name: of the new file, without its suffix.
+        shown: the width in CSS pixels at which the page shows it: the file is made small, twice as wide as that.
+            Without it, the picture's own resolution (96 dots per inch if it gives none) says how large it is.
+    """
     with Image.open(io.BytesIO(picture)) as image:
-        small = io.BytesIO()
+        scale = 96 / image.info.get("dpi", (96, 96))[0]
+        width, height = (round(scale * side) for side in image.size)
         kind = "RGBA" if image.mode in {"RGBA", "LA", "P"} else "RGB"
-        image.convert(kind).save(small, "WEBP", quality=QUALITY, method=6)
-        width, height = image.size
+        pixels = image.convert(kind)
+        if shown is not None:
+            width, height = shown, round(shown * image.height / image.width)
+            pixels.thumbnail((2 * width, 2 * height), Image.Resampling.LANCZOS)
+        small = io.BytesIO()
+        pixels.save(small, "WEBP", quality=QUALITY, method=6)
     least = width * SMALLEST_TEXT / (PIXELS_PER_POINT * PHOTO_TEXT)
     return Picture(f"{name}.webp", small.getvalue(), width, height, round(least))
+
+
+def from_file(path: Path, *, shown: int | None = None) -> Picture:
+    """The file of the site for a picture of the repository: SVGs get the page's colours, all else becomes WebP."""
+    if path.suffix == ".svg":
+        return from_svg(path.read_text(), path.stem)
+    small = path.stem if shown is None else f"{path.stem}-{shown}"
+    return from_pixels(path.read_bytes(), small, shown=shown)
+
+
+def thumbnail(picture: bytes, name: str, part: tuple[float, float, float, float], *, shown: int = 320) -> Picture:
+    """A part of a picture without its texts, for a card.
+
+    Args:
+        picture: an SVG or a file of pixels.
+        name: of the new file, without its suffix.
+        part: what is shown, as fractions of the picture: left, top, right, bottom.
+        shown: its width in CSS pixels.
+    """
+    left, top, right, bottom = part
+    if b"<svg" in picture[:1000]:
+        svg = re.sub(r"<text\b.*?</text>", "", picture.decode(), flags=re.DOTALL)
+        whole = from_svg(svg, name)
+        width, height = (float(number) for number in _SIZE.search(svg).groups())
+        box = f"{left * width:.1f} {top * height:.1f} {(right - left) * width:.1f} {(bottom - top) * height:.1f}"
+        content = re.sub(rb'viewBox="[^"]*"', f'viewBox="{box}"'.encode(), whole.content, count=1)
+        content = re.sub(rb'(<svg\b[^>]*?) width="[^"]*"', rb"\1", content, count=1)
+        content = re.sub(rb'(<svg\b[^>]*?) height="[^"]*"', rb"\1", content, count=1)
+        return Picture(whole.name, content, shown, round(shown * (bottom - top) * height / ((right - left) * width)), 0)
+    with Image.open(io.BytesIO(picture)) as image:
+        box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+        cut = io.BytesIO()
+        image.crop(tuple(round(side) for side in box)).save(cut, "PNG")
+    return from_pixels(cut.getvalue(), name, shown=shown)
 
 
 def take_out(notebook: NotebookNode, name: str) -> list[Picture]:

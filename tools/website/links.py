@@ -74,8 +74,8 @@ def rewrite(soup: BeautifulSoup, source: Path, page: PurePosixPath, site: SiteMa
     copies: set[Path] = set()
     for tag, attribute in [(tag, "href") for tag in soup("a", href=True)] + [(tag, "src") for tag in soup("img")]:
         address = urlsplit(tag[attribute])
-        if address.scheme or address.netloc or not address.path:
-            continue
+        if address.scheme or address.netloc or not address.path or tag.find_parent(class_="drawn"):
+            continue  # elsewhere, on this page, or a figure that the site made
         path = Path(os.path.normpath(source.parent / unquote(address.path)))
         if not path.is_relative_to(site.root) or not path.exists():
             raise BrokenLink(f"{source.relative_to(site.root)}: the link {tag[attribute]} leads nowhere")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass, field
 from html import escape
@@ -24,6 +23,7 @@ from pygments.util import ClassNotFound
 from .maths import MathRenderer
 
 TEMPLATES = Path(__file__).parent / "templates"
+_BAR = '<div class="bar"><span></span><button class="copy" type="button">Copy</button></div>'
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
 
@@ -104,12 +104,15 @@ def from_folder(path: Path, name: str) -> Page:
 def _finish(body: str, title: str | None = None) -> Page:
     soup = BeautifulSoup(body, "html.parser")
     for table in soup("table"):
-        table.wrap(soup.new_tag("div", attrs={"class": "scroll"}))
+        table.wrap(soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0"}))
+    for formula in soup("math", display="block"):
+        formula.wrap(soup.new_tag("div", attrs={"class": "scroll formula"}))
     for number, image in enumerate(soup("img"), 1):
-        # A figure out of a cell has no words of its own; the sentence under it is part of the picture.
-        image["alt"] = image.get("alt") or f"Figure {number} of this page"
+        image["alt"] = image.get("alt") or f"Figure {number} of this page"  # what matplotlib alone made has no words
         image["loading"] = "lazy"
-        _give_size(image)
+    for block in soup(class_="highlight"):
+        if block.find("pre") and not block.find_parent(class_="input"):
+            block.insert(0, BeautifulSoup(_BAR, "html.parser"))
     for tag in soup(["h1", "h2", "h3", "h4"], id=True):
         tag["id"] = unquote(tag["id"])  # nbconvert quotes it like a link
     heading = soup.find("h1")
@@ -117,12 +120,20 @@ def _finish(body: str, title: str | None = None) -> Page:
     return Page(title or (_text(heading) if heading else "Untitled"), soup, contents)
 
 
-def _give_size(image: Tag) -> None:
-    """Width and height of an embedded PNG, so that the page does not jump while it loads."""
-    prefix = "data:image/png;base64,"
-    if image.get("src", "").startswith(prefix) and not image.get("width"):
-        header = base64.b64decode(image["src"][len(prefix) : len(prefix) + 64])
-        image["width"], image["height"] = (str(int.from_bytes(header[i : i + 4], "big")) for i in (16, 20))
+def description(soup: BeautifulSoup) -> str:
+    """The first paragraph in plain words, for search engines and previews; at most 200 characters."""
+    for paragraph in soup("p"):
+        text = " ".join(paragraph.get_text().split())
+        if len(text) > 30:
+            return text if len(text) <= 200 else f"{text[:199].rsplit(' ', 1)[0]} …"
+    return ""
+
+
+def terms(glossary: Path) -> dict[str, str]:
+    """Anchor of each term of the glossary, and its line in plain words."""
+    soup = BeautifulSoup(markdown(glossary.read_text()), "html.parser")
+    found = ((item.find("a", id=True), item) for item in soup("li"))
+    return {anchor["id"]: " ".join(item.get_text().split()) for anchor, item in found if anchor is not None}
 
 
 def _text(tag: Tag) -> str:

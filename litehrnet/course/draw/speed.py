@@ -56,7 +56,7 @@ KIND_COLOURS = {
     "other": MUTED,
 }
 # Beside the colours, because seven of them cannot all be told apart without red and green.
-KIND_HATCHES = {"reorder": "////", "weights and sums": "....", "upsampling": "\\\\\\\\", "other": "xxxx"}
+KIND_HATCHES = {"reorder": "////", "weights and sums": "||||", "upsampling": "\\\\\\\\", "other": "xxxx"}
 GRAPH_COLOURS = {"public graph": GRID, "plain export": MUTED, "fused": BLUE, "fused, blocks of 8": ORANGE}
 
 

@@ -97,7 +97,7 @@ _RC: Any = {  # matplotlib's types know each key by name
 }
 
 
-PHOTO_DPI = 96  # photographs make large PNGs, and a notebook stores them all
+PHOTO_DPI = 80  # photographs make large PNGs, and a notebook stores them all
 _SVG_DPI = 150  # of what is made of pixels inside an SVG
 _PAD = 0.1  # inches around everything that is drawn, so that no title touches the edge
 

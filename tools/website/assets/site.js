@@ -1,25 +1,32 @@
-// Dark mode, code that can be copied, and the heading that is being read. No library, no request to anybody.
+// Dark mode, ticks, search, terms, code that can be copied, the heading that is being read. No library, no other host.
 "use strict";
 
-const remembered = (() => {
-  try {
-    return localStorage.getItem("theme");
-  } catch {
-    return null; // pages opened from disk may have no storage
-  }
-})();
-if (remembered) document.documentElement.dataset.theme = remembered;
+const memory = {
+  get(name) {
+    try {
+      return localStorage.getItem(name);
+    } catch {
+      return null; // pages opened from disk may have no storage
+    }
+  },
+  set(name, value) {
+    try {
+      localStorage.setItem(name, value);
+    } catch {
+      /* lasts for this page only */
+    }
+  },
+};
+
+const root = document.documentElement;
+root.classList.add("js");
+if (memory.get("theme")) root.dataset.theme = memory.get("theme");
 
 function toggleTheme() {
-  const root = document.documentElement;
   const systemDark = matchMedia("(prefers-color-scheme: dark)").matches;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : systemDark;
   root.dataset.theme = dark ? "light" : "dark";
-  try {
-    localStorage.setItem("theme", root.dataset.theme);
-  } catch {
-    /* lasts for this page only */
-  }
+  memory.set("theme", root.dataset.theme);
 }
 
 async function copyText(text) {
@@ -35,44 +42,160 @@ async function copyText(text) {
   }
 }
 
-function addCopyButton(block) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "copy";
-  button.textContent = "Copy";
-  button.addEventListener("click", async () => {
-    await copyText(block.querySelector("pre").innerText.replace(/\n$/, ""));
-    button.textContent = "Copied";
-    setTimeout(() => (button.textContent = "Copy"), 1500);
-  });
-  block.append(button);
+async function copyBlock(button) {
+  await copyText(button.closest(".bar").parentElement.querySelector("pre").innerText.replace(/\n$/, ""));
+  button.textContent = "Copied";
+  setTimeout(() => (button.textContent = "Copy"), 1500);
 }
 
+// The last heading above a line near the top is the one that is being read, whichever way the page is scrolled.
 function followHeadings() {
-  const links = new Map(
-    [...document.querySelectorAll(".contents a")].map((link) => [decodeURIComponent(link.hash.slice(1)), link]),
-  );
-  const observer = new IntersectionObserver(
-    (entries) => {
-      const seen = entries.find((entry) => entry.isIntersecting);
-      if (!seen) return;
-      links.forEach((link) => link.classList.remove("here"));
-      links.get(seen.target.id)?.classList.add("here");
-    },
-    { rootMargin: "0px 0px -75% 0px" },
-  );
-  links.forEach((_, id) => {
-    const heading = document.getElementById(id);
-    if (heading) observer.observe(heading);
+  const links = [...document.querySelectorAll(".contents a")];
+  const headings = links.map((link) => document.getElementById(decodeURIComponent(link.hash.slice(1))));
+  let waiting = false;
+  const mark = () => {
+    waiting = false;
+    const line = innerHeight / 4;
+    let last = -1;
+    headings.forEach((heading, k) => heading && heading.getBoundingClientRect().top <= line && (last = k));
+    links.forEach((link, k) => link.classList.toggle("here", k === last));
+  };
+  addEventListener("scroll", () => waiting || ((waiting = true), requestAnimationFrame(mark)), { passive: true });
+  mark();
+}
+
+// Lessons that are done: by the tick under the title, or by going on to the next one.
+function keepTicks() {
+  const done = new Set(JSON.parse(memory.get("done") ?? "[]"));
+  const show = () =>
+    document.querySelectorAll("[data-lesson]").forEach((one) => {
+      if (one !== root) one.classList.toggle("done", done.has(one.dataset.lesson));
+    });
+  const here = root.dataset.lesson;
+  const box = document.querySelector(".launch .done");
+  const set = (value) => {
+    value ? done.add(here) : done.delete(here);
+    memory.set("done", JSON.stringify([...done]));
+    if (box) box.checked = value;
+    show();
+  };
+  if (box) {
+    box.checked = done.has(here);
+    box.addEventListener("change", () => set(box.checked));
+  }
+  if (here) document.querySelector(".turn a[rel=next]")?.addEventListener("click", () => set(true));
+  show();
+}
+
+// The glossary's line beside a term, on hover and on focus.
+function explainTerms() {
+  const tip = Object.assign(document.createElement("div"), { className: "tip", id: "tip", hidden: true });
+  tip.setAttribute("role", "tooltip");
+  document.body.append(tip);
+  const show = (link) => {
+    tip.textContent = link.dataset.term;
+    tip.hidden = false;
+    const place = link.getBoundingClientRect();
+    const left = Math.min(place.left, root.clientWidth - tip.offsetWidth - 12);
+    const below = place.bottom + tip.offsetHeight + 12 < innerHeight;
+    tip.style.left = `${Math.max(8, left) + scrollX}px`;
+    tip.style.top = `${(below ? place.bottom + 6 : place.top - tip.offsetHeight - 6) + scrollY}px`;
+    link.setAttribute("aria-describedby", "tip");
+  };
+  const hide = () => (tip.hidden = true);
+  for (const link of document.querySelectorAll("a[data-term]")) {
+    link.addEventListener("mouseenter", () => show(link));
+    link.addEventListener("focus", () => show(link));
+    link.addEventListener("mouseleave", hide);
+    link.addEventListener("blur", hide);
+  }
+  addEventListener("keydown", (event) => event.key === "Escape" && hide());
+}
+
+// Every word must begin a word of the entry; words in headings count more, exact headings most.
+function rank(entries, query) {
+  const fold = (text) => text.toLowerCase();
+  const words = fold(query).split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
+  if (!words.length) return [];
+  const starts = words.map((word) => new RegExp(`(?<![\\p{L}\\p{N}])${word}`, "u"));
+  const found = [];
+  for (const entry of entries) {
+    const [heading, page, text] = [entry.heading, entry.page, entry.text].map(fold);
+    let score = heading === fold(query).trim() ? 50 : 0;
+    for (const start of starts) {
+      const value = (start.test(heading) && 10) || (start.test(page) && 3) || (start.test(text) && 1) || 0;
+      score = value && score >= 0 ? score + value : -Infinity;
+    }
+    if (score > 0) found.push([score, entry]);
+  }
+  return found.sort((a, b) => b[0] - a[0]).map(([, entry]) => entry);
+}
+
+function search() {
+  const dialog = document.querySelector("dialog.search");
+  const field = dialog.querySelector("input");
+  const list = dialog.querySelector("ol");
+  const status = dialog.querySelector("[role=status]");
+  const show = () => {
+    const found = rank(window.COURSE_INDEX ?? [], field.value);
+    status.textContent = field.value.trim() && window.COURSE_INDEX ? `${found.length || "Nothing"} found` : "";
+    list.replaceChildren(
+      ...found.slice(0, 25).map(({ link, page, heading, text }) => {
+        const anchor = Object.assign(document.createElement("a"), { href: root.dataset.root + link });
+        const small = Object.assign(document.createElement("small"), { textContent: text.slice(0, 120) });
+        const from = heading === page ? "" : ` · ${page}`;
+        anchor.append(Object.assign(document.createElement("b"), { textContent: heading }), from, small);
+        anchor.addEventListener("click", () => dialog.close());
+        const item = document.createElement("li");
+        item.append(anchor);
+        return item;
+      }),
+    );
+  };
+  const open = () => {
+    dialog.showModal();
+    field.focus();
+    if (window.COURSE_INDEX || document.getElementById("index")) return;
+    const script = Object.assign(document.createElement("script"), { id: "index", onload: show });
+    script.src = `${root.dataset.root}assets/index.js`;
+    document.head.append(script);
+  };
+  document.querySelector(".find").addEventListener("click", open);
+  field.addEventListener("input", show);
+  dialog.querySelector("form").addEventListener("submit", (event) => {
+    const first = list.querySelector("a");
+    if (event.submitter?.ariaLabel === "Close" && document.activeElement !== field) return;
+    event.preventDefault();
+    if (first && field.value.trim()) first.click();
+    else dialog.close();
+  });
+  dialog.addEventListener("keydown", (event) => {
+    if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+    const stops = [field, ...list.querySelectorAll("a")];
+    const next = stops.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1);
+    stops[Math.max(0, Math.min(stops.length - 1, next))].focus();
+    event.preventDefault();
+  });
+  addEventListener("keydown", (event) => {
+    if (event.key === "/" && !event.target.closest("input, textarea, [contenteditable]")) {
+      event.preventDefault();
+      open();
+    }
   });
 }
 
 document.addEventListener("DOMContentLoaded", () => {
-  document.querySelector(".theme")?.addEventListener("click", toggleTheme);
-  document.querySelectorAll(".input, .prose .highlight, main > .highlight").forEach((block) => {
-    if (block.querySelector("pre")) addCopyButton(block);
+  document.querySelector(".theme").addEventListener("click", toggleTheme);
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest(".copy");
+    if (button) copyBlock(button);
   });
-  const contents = document.querySelector(".contents");
-  if (contents && matchMedia("(max-width: 62rem)").matches) contents.open = false;
+  document.querySelector(".side .contents")?.addEventListener("click", () => {
+    document.getElementById("menu").checked = false; // on a phone the list covers the text
+  });
+  keepTicks();
+  explainTerms();
+  search();
   followHeadings();
+  addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
 });
