@@ -27,7 +27,6 @@ from website import api, figures, links, maths, pages, search
 TITLE = "Lite-HRNet, step by step"
 HERE = Path(__file__).parent / "website"
 SMALL = 320  # CSS pixels: a picture of the prose that asks for no more is shown small, and gets a small file
-LIVING = ("living.js",)  # modules of the pages that hold a figure with data-fig
 # What the first page lists besides the notebooks: file, title, sentence. Missing files are left out. The first three
 # are linked at the top of every page.
 MORE = (
@@ -293,7 +292,6 @@ class Site:
             before=place.before, after=place.after, number=place.number, lessons=self.lessons,
             total=_total(self.lessons), repository=self.repository, demo=self.demo is not None, api=place.api,
             description=words or pages.description(soup), has_formulas=bool(formulas),
-            modules=[name for name in LIVING if soup.find(attrs={"data-fig": True})],
         )  # fmt: skip
         target = self.out / where
         target.parent.mkdir(parents=True, exist_ok=True)

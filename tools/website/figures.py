@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import re
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
 from PIL import Image
@@ -166,22 +168,33 @@ def take_out(notebook: NotebookNode, name: str) -> list[Picture]:
                 content = data[kind]
                 made = from_svg(content, label) if "svg" in kind else from_pixels(base64.b64decode(content), label)
                 pictures.append(made)
-                words = output.get("metadata", {}).get(kind, {}).get("alt", "")
-                output["data"] = NotebookNode({"text/html": figure(made, words)})
+                told = output.get("metadata", {}).get(kind, {})
+                output["data"] = NotebookNode({"text/html": figure(made, told.get("alt", ""), told.get("living"))})
             kept.append(output)
         if "outputs" in cell:
             cell.outputs = kept
     return pictures
 
 
-def figure(picture: Picture, alt: str) -> str:
-    """The HTML of a figure: it scrolls where the screen is too narrow for its text, and leads to its file."""
+def figure(picture: Picture, alt: str, living: dict[str, Any] | None = None) -> str:
+    """The HTML of a figure: it scrolls where the screen is too narrow for its text, and leads to its file.
+
+    Args:
+        picture: its file.
+        alt: its alternative text.
+        living: what `litehrnet.course.draw.style.enliven` was given, if the figure can move.
+    """
+    moves = ""
+    if living:
+        numbers = {key: value for key, value in living.items() if key != "kind"}
+        moves = f' data-fig="{escape(living["kind"])}" data-numbers="{escape(json.dumps(numbers))}"'
+
     image = (
         f'<img src="figures/{picture.name}" width="{picture.width}" height="{picture.height}" alt="{escape(alt)}" '
         f'loading="lazy" decoding="async">'
     )
     return (
-        f'<figure class="drawn"><div class="scroll" tabindex="0" style="--least:{picture.least}px">'
+        f'<figure class="drawn"{moves}><div class="scroll" tabindex="0" style="--least:{picture.least}px">'
         f'<a class="full" href="figures/{picture.name}" title="Open the figure by itself">{image}</a></div></figure>'
     )
 

@@ -32,7 +32,7 @@ class Entry:
 def entries(soup: BeautifulSoup, link: str, page: str) -> list[Entry]:
     """A page's headings of level 1 to 3 and its terms, each with the text up to the next."""
     found: list[Entry] = []
-    anchor, heading, words = "", page, ""
+    anchor, heading, words = "", "", ""
 
     def close() -> None:
         if heading:

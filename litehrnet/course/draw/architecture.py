@@ -24,10 +24,19 @@ from .style import (
     arrow,
     box,
     caption,
+    enliven,
     new_figure,
 )
 
-__all__ = ["block_pair", "branch_maps", "four_resolutions", "fuse_paths", "number_maps", "shuffled_channels"]
+__all__ = [
+    "block_pair",
+    "branch_maps",
+    "four_resolutions",
+    "fuse_paths",
+    "number_maps",
+    "shuffled_channels",
+    "tidy_and_real",
+]
 
 _SMALL = 8  # points; nothing in a figure is smaller
 _ROWS = (3.2, 1.98, 1.1, 0.46)  # of the four branches, in inches from below
@@ -208,6 +217,22 @@ def number_maps(maps: Sequence[Tensor], titles: Sequence[str], text: str) -> Cou
         axes.axis("off")
         axes.set_title(title, fontsize=9.5, loc="center")
     caption(figure, text)
+    return figure
+
+
+def tidy_and_real(
+    branches: tuple[Tensor, Tensor], tidy: tuple[Tensor, Tensor], real: tuple[Tensor, Tensor]
+) -> CourseFigure:
+    """Two tiny branches, and what the tidy fuse step and the real one make of them.
+
+    Args:
+        branches: (1, 1, 2, 2) and (1, 1, 1, 1).
+        tidy, real: both results, of the same shapes.
+    """
+    titles = ["branch 0", "branch 1", "tidy 0", "tidy 1", "real 0", "real 1"]
+    text = "From the same two branches: the tidy sums, and the ones that the trained weights expect."
+    figure = number_maps([*branches, *tidy, *real], titles, text)
+    enliven(figure, "fuse", x0=branches[0].flatten().tolist(), x1=branches[1].item())
     return figure
 
 

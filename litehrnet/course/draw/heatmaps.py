@@ -28,6 +28,7 @@ from .style import (
     CourseFigure,
     arrow,
     caption,
+    enliven,
     new_figure,
     plain_log,
 )
@@ -273,6 +274,7 @@ def peak_values(heatmap: np.ndarray, name: str) -> CourseFigure:
         arrow(ax, (x, y - 0.16), (end_x, end_y - 0.16), colour=VERMILION, linewidth=3, mutation_scale=20)
     ax.set(title=f"{name}: the peak at x = {x}, y = {y}", xlabel="x, heatmap pixels", ylabel="y, heatmap pixels")
     ax.set(xticks=list(columns), yticks=list(rows))
+    enliven(figure, "quarter", sigma=2.0)
     caption(figure, "Dot: the largest value. Arrow: a quarter of a pixel\ntowards the larger neighbour, in x and in y.")
     return figure
 

@@ -11,7 +11,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.patches import Patch, Rectangle
 
 from ...pooling import adaptive_windows, averaging_matrix, computed_windows, is_exact, pool_params
-from .style import GRID, INK, MUTED, PLAIN_COLOURS, CourseFigure, caption, new_figure
+from .style import GRID, INK, MUTED, PLAIN_COLOURS, CourseFigure, caption, enliven, new_figure
 
 __all__ = ["exactness_map", "pooling_matrices", "pooling_windows", "window_gallery"]
 
@@ -75,6 +75,7 @@ def pooling_windows(input_size: int, output_size: int) -> CourseFigure:
         else f"{differing} of {output_size} windows (outlined) are not adaptive pooling's."
     )
     caption(figure, f"A bar is one output: the average of the pixels below it, whose number is in the bar. {verdict}")
+    enliven(figure, "windows", input=input_size, output=output_size)
     return figure
 
 
@@ -134,6 +135,8 @@ def exactness_map(
         handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncol=len(handles), frameon=False,
         fontsize=9, columnspacing=1.2, handletextpad=0.5,
     )  # fmt: skip
+    pairs = [list(pair) for pair in marked]
+    enliven(figure, "exactness", maxInput=max_input, maxOutput=max_output, marked=pairs, label=label)
     caption(figure, "Every green ray is a ratio that divides (remainder 0) or leaves one pixel over (remainder 1).")
     return figure
 

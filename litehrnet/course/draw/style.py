@@ -41,6 +41,7 @@ __all__ = [
     "arrow",
     "box",
     "caption",
+    "enliven",
     "figure_style",
     "new_figure",
     "plain_log",
@@ -108,10 +109,12 @@ class CourseFigure(Figure):
     Attributes:
         sentence: the caption, which is the alternative text as well.
         of_pixels: whether it shows photographs, and is therefore a PNG alone, with a transparent ground.
+        living: what moves in its place on the site, and from which numbers; see `enliven`.
     """
 
     sentence: str = ""
     of_pixels: bool = False
+    living: dict[str, Any] | None = None
 
     def svg(self) -> str:
         """The figure as an SVG, byte for byte the same at every run."""
@@ -140,9 +143,10 @@ class CourseFigure(Figure):
         pictures = {"image/png": base64.b64encode(self.png()).decode()}
         if not self.of_pixels:
             pictures = {"image/svg+xml": self.svg(), **pictures}
+        told = {"living": self.living} if self.living else {}
         display(
             {**pictures, "text/plain": self.sentence or repr(self)},
-            metadata={kind: {"alt": self.sentence} for kind in pictures},
+            metadata={kind: {"alt": self.sentence} | told for kind in pictures},
             raw=True,
         )
         if self.sentence:
@@ -257,6 +261,17 @@ def new_figure(
 def caption(figure: CourseFigure, text: str) -> None:
     """Give a figure its one sentence that says what to see: its caption, and its alternative text."""
     figure.sentence = " ".join(text.split())
+
+
+def enliven(figure: CourseFigure, kind: str, **numbers: object) -> None:
+    """Let a figure move on the site.
+
+    Args:
+        figure: the picture that stays where there is no script: in a notebook, in print.
+        kind: name of a module in `tools/website/assets/living`.
+        numbers: what the module starts from; JSON's types only.
+    """
+    figure.living = {"kind": kind, **numbers}
 
 
 def plain_log(*axes: Axis) -> None:

@@ -197,5 +197,7 @@ document.addEventListener("DOMContentLoaded", () => {
   explainTerms();
   search();
   followHeadings();
+  const living = document.querySelectorAll("figure[data-fig]");
+  if (living.length && location.protocol !== "file:") import("./living/start.js").then(({ start }) => start(living));
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));
 });

@@ -1,0 +1,249 @@
+"""The living figures in a real browser: moved by hand, keys and touch, and their numbers compared with Python's."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Browser, Locator, Page
+from torch.nn import functional
+
+from litehrnet.heatmaps import decode
+from litehrnet.pooling import adaptive_windows, computed_windows, is_exact, pool_params
+
+from .browser_tools import open_window
+from .test_pages import Quiet
+
+pytestmark = pytest.mark.browser
+
+ASSETS = Path(__file__).resolve().parents[2] / "tools" / "website" / "assets"
+FIGURES = {
+    "windows": {"input": 11, "output": 4},
+    "exactness": {"maxInput": 30, "maxOutput": 15, "marked": [[16, 8], [24, 6]], "label": "pairs in Lite-HRNet"},
+    "quarter": {"sigma": 2.0},
+    "fuse": {"x0": [1.0, 2.0, 3.0, 4.0], "x1": 10.0},
+}
+FRAME = """<!doctype html><html lang="en" data-root=""><meta charset="utf-8"><title>figures</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
+<link rel="stylesheet" href="assets/style.css"><main>{figures}</main>
+<script type="module">
+import {{ start }} from "./assets/living/start.js";
+await start(document.querySelectorAll("figure[data-fig]"));
+document.body.classList.add("started");
+</script></html>"""
+FIGURE = """<figure class="drawn" id="{kind}" data-fig="{kind}" data-numbers='{numbers}'>
+<div class="scroll"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACwAAAAAAQABAAA=" alt="the picture"></div>
+<figcaption>What to see.</figcaption></figure>"""
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A page with one figure of each kind, served on this machine."""
+    folder = tmp_path_factory.mktemp("figures")
+    (folder / "assets").symlink_to(ASSETS)
+    shown = [FIGURE.format(kind=kind, numbers=json.dumps(numbers)) for kind, numbers in FIGURES.items()]
+    (folder / "index.html").write_text(FRAME.format(figures="\n".join(shown)))
+    server = http.server.ThreadingHTTPServer(("localhost", 0), partial(Quiet, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://localhost:{server.server_port}/"
+    server.shutdown()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page, on a screen of a phone's width, once all figures live."""
+    visit = open_window(browser, viewport={"width": 390, "height": 844}, has_touch=True)
+    visit.page.goto(address)
+    visit.page.locator("body.started").wait_for()
+    yield visit.page
+    assert visit.complaints == []
+    assert visit.elsewhere == []
+    visit.context.close()
+
+
+def figure(page: Page, kind: str) -> Locator:
+    """One figure."""
+    return page.locator(f"#{kind}")
+
+
+def says(page: Page, kind: str) -> str:
+    """The sentence below a figure."""
+    return figure(page, kind).locator(".living-says").last.inner_text()
+
+
+def drawn_windows(shown: Locator) -> list[tuple[int, int]]:
+    """The windows that a panel's bars show."""
+    return [tuple(map(int, bar.split("-"))) for bar in shown.locator(".bars rect").evaluate_all(
+        "bars => bars.map((bar) => bar.dataset.window)")]  # fmt: skip
+
+
+def test_every_picture_gives_way_on_the_screen_and_comes_back_in_print(page: Page) -> None:
+    """Nothing is wider than a phone; in print, the pictures and not the figures are there."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for kind in FIGURES:
+        assert figure(page, kind).locator(".living").first.is_visible()
+        assert not figure(page, kind).locator("img").is_visible()
+        assert figure(page, kind).locator("figcaption").first.is_visible()
+    small = page.evaluate(
+        """() => [...document.querySelectorAll(".living *")]
+            .filter((one) => one.getClientRects().length && one.textContent.trim() && !one.children.length)
+            .map((one) => parseFloat(getComputedStyle(one).fontSize) * (one.getScreenCTM?.().a ?? 1))
+            .filter((size) => size < 11)"""
+    )
+    assert small == []
+    page.emulate_media(media="print")
+    for kind in FIGURES:
+        assert not figure(page, kind).locator(".living").first.is_visible()
+        assert figure(page, kind).locator("img").is_visible()
+
+
+def test_without_script_the_pictures_stay(browser: Browser, address: str) -> None:
+    """The page as it is delivered."""
+    visit = open_window(browser, java_script_enabled=False)
+    visit.page.goto(address)
+    assert visit.page.locator("img").count() == len(FIGURES)
+    assert all(image.is_visible() for image in visit.page.locator("img").all())
+    visit.context.close()
+
+
+def test_pooling_is_the_packages_for_every_pair(page: Page) -> None:
+    """Kernel, stride, both kinds of windows and exactness, up to the sizes of the lesson's largest map."""
+    pairs = [(n, m) for n in range(1, 97) for m in range(1, min(n, 40) + 1)]
+    told = page.evaluate(
+        """async (pairs) => {
+            const pooling = await import("./assets/living/pooling.js");
+            return pairs.map(([n, m]) => [pooling.poolParams(n, m), pooling.isExact(n, m),
+                pooling.adaptiveWindows(n, m), pooling.computedWindows(n, m), pooling.differing(n, m)]);
+        }""",
+        pairs,
+    )
+    for (n, m), (params, exact, adaptive, computed, differing) in zip(pairs, told, strict=True):
+        assert tuple(params) == pool_params(n, m)
+        assert exact == is_exact(n, m)
+        assert [tuple(window) for window in adaptive] == adaptive_windows(n, m)
+        assert [tuple(window) for window in computed] == computed_windows(n, m)
+        assert differing == sum(a != c for a, c in zip(adaptive, computed, strict=True))
+
+
+@pytest.mark.parametrize(("n", "m"), [(10, 3), (7, 5), (33, 16)])
+def test_sliders_move_the_windows(page: Page, n: int, m: int) -> None:
+    """Both panels, the outlines and the sentence follow; m never exceeds n."""
+    shown = figure(page, "windows")
+    for name, value in (("pixels n", n), ("outputs m", m)):
+        shown.get_by_label(name).fill(str(value))
+    adaptive, computed = adaptive_windows(n, m), computed_windows(n, m)
+    assert drawn_windows(shown.locator(".windows.adaptive")) == adaptive
+    assert drawn_windows(shown.locator(".windows.computed")) == computed
+    other = sum(a != c for a, c in zip(adaptive, computed, strict=True))
+    assert shown.locator(".bars .other").count() == other
+    kernel, stride = pool_params(n, m)
+    assert f"kernel {kernel}, stride {stride}" in shown.inner_text()
+    assert f"remainder {n % m}" in says(page, "windows")
+    assert ("All windows are the same" in says(page, "windows")) == is_exact(n, m)
+    shown.get_by_label("pixels n").fill("2")
+    assert shown.get_by_label("outputs m").input_value() == str(min(m, 2))
+
+
+def test_a_slider_moves_by_arrow_key(page: Page) -> None:
+    """One step for each press, and the value is said."""
+    field = figure(page, "windows").get_by_label("pixels n")
+    field.focus()
+    page.keyboard.press("ArrowRight")
+    assert field.get_attribute("aria-valuetext") == "12"
+    assert says(page, "windows").startswith("12 = 4 × 3 + 0: remainder 0. All windows are the same.")
+
+
+def test_the_map_names_pairs_by_touch_and_by_keys(page: Page) -> None:
+    """A tap chooses a pair, arrows go on from there, and the windows of that pair are drawn below."""
+    shown = figure(page, "exactness")
+    grid = shown.locator(".exactness")
+    for n, m in ((24, 6), (17, 7), (30, 15)):
+        frame = grid.bounding_box()
+        x, y = (n - 0.5) / 30 * frame["width"], (15 - m + 0.5) / 15 * frame["height"]
+        grid.tap(position={"x": x, "y": y})
+        kernel, stride = pool_params(n, m)
+        assert says(page, "exactness").startswith(f"{n} to {m}: kernel {kernel}, stride {stride}, remainder {n % m}:")
+        assert ("exact." in says(page, "exactness")) == is_exact(n, m)
+        assert ("pairs in Lite-HRNet" in says(page, "exactness")) == ([n, m] in FIGURES["exactness"]["marked"])
+        assert drawn_windows(shown.locator(".windows.computed")) == computed_windows(n, m)
+    grid.focus()
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowDown"):
+        page.keyboard.press(key)
+    assert says(page, "exactness").startswith("28 to 14:")
+    drawn = {kind: shown.locator(f".exactness .{kind}").count() for kind in ("exact", "inexact")}
+    pairs = [is_exact(n, m) for n in range(1, 31) for m in range(1, min(n, 15) + 1)]
+    assert drawn == {"exact": sum(pairs), "inexact": len(pairs) - sum(pairs)}
+    shown.get_by_label("pairs in Lite-HRNet").uncheck()
+    assert not shown.locator(".rings").is_visible()
+
+
+def test_the_quarter_step_is_the_packages(page: Page) -> None:
+    """The joint that the figure reads is `decode`'s, wherever the true joint is put, on the border too."""
+    shown = figure(page, "quarter")
+    rows, columns = np.mgrid[:9, :9]
+    for x, y in ((17.2, 15.4), (5.1, 20.0), (12.9, 13.1), (0.3, 30.9), (32.0, 4.0)):
+        shown.get_by_label("true x").fill(str(x))
+        shown.get_by_label("true y").fill(str(y))
+        heatmap = np.exp(-((columns - x / 4) ** 2 + (rows - y / 4) ** 2) / (2 * 2.0**2))
+        expected = decode(heatmap[None, None])[0][0, 0]
+        told = shown.locator(".living").get_attribute("data-joint")
+        assert [float(number) for number in told.split(",")] == expected.tolist()
+        error = float(np.hypot(*(expected - (x, y))))
+        assert f"{error:.2f} off" in says(page, "quarter").rpartition("With the quarter step")[2]
+
+
+def test_the_true_joint_can_be_dragged(page: Page) -> None:
+    """From one pixel of the map to another; the sliders follow."""
+    shown = figure(page, "quarter")
+    drawing = shown.locator("svg")
+    drawing.scroll_into_view_if_needed()
+    frame = drawing.bounding_box()
+    page.mouse.move(frame["x"] + frame["width"] * 0.5, frame["y"] + frame["height"] * 0.5)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] * 2.5 / 9, frame["y"] + frame["height"] * 6.5 / 9, steps=4)
+    page.mouse.up()
+    assert abs(float(shown.get_by_label("true x").input_value()) - 8) < 0.3
+    assert abs(float(shown.get_by_label("true y").input_value()) - 24) < 0.3
+    assert shown.locator(".living").get_attribute("data-peak") == "2,6"
+
+
+@pytest.mark.parametrize(("x0", "x1"), [([1, 2, 3, 4], 10), ([0.5, -2, 0, 8], -3.25)])
+def test_the_fuse_steps_are_torchs(page: Page, x0: list[float], x1: float) -> None:
+    """Line after line as torch runs the public code's, and the tidy sums beside them."""
+    shown = figure(page, "fuse")
+    for k, value in enumerate(x0):
+        shown.get_by_label(f"x0[{k // 2}, {k % 2}]").fill(str(value))
+    shown.get_by_label("x1", exact=True).fill(str(x1))
+    first, second = torch.tensor(x0, dtype=torch.float32).reshape(1, 1, 2, 2), torch.tensor([[[[float(x1)]]]])
+    out = [first.clone(), second.clone()]
+    y0 = out[0]
+    expected = [(y0.clone(), None)]
+    y0 += out[0]
+    expected.append((y0.clone(), None))
+    y0 += functional.interpolate(out[1], scale_factor=2)
+    expected.append((y0.clone(), None))
+    y1 = functional.avg_pool2d(out[0], 2)
+    expected.append((y0.clone(), y1.clone()))
+    y1 = y1 + functional.avg_pool2d(out[0], 2)
+    expected.append((y0.clone(), y1.clone()))
+    y1 = y1 + out[1]
+    expected.append((y0.clone(), y1.clone()))
+    for number, (large, small) in enumerate(expected, 1):
+        stage = shown.locator(".living")
+        assert says(page, "fuse").startswith(f"Line {number} of 6.")
+        assert [float(value) for value in stage.get_attribute("data-y0").split(",")] == large.flatten().tolist()
+        assert stage.get_attribute("data-y1") == ("" if small is None else f"{small.item():g}")
+        if number < len(expected):
+            shown.get_by_role("button", name="Next line").click()
+    tidy = (first + second).flatten().tolist(), (functional.avg_pool2d(first, 2) + second).item()
+    told = shown.locator("figure.small").evaluate_all("all => all.map((one) => one.innerText)")
+    assert [float(value) for value in told[3].split("\n")[:4]] == [round(value, 2) for value in tidy[0]]
+    assert float(told[4].split("\n")[0]) == pytest.approx(tidy[1], abs=0.005)
+    assert shown.get_by_role("button", name="Next line").is_disabled()

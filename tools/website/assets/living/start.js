@@ -1,0 +1,15 @@
+// Figures that live: each takes the place of a picture once it is ready. Without it the picture stays.
+export async function start(figures) {
+  await Promise.all(
+    [...figures].map(async (figure) => {
+      const module = await import(`./${figure.dataset.fig}.js`);
+      const stage = document.createElement("div");
+      stage.className = "living";
+      const picture = figure.querySelector(".scroll");
+      figure.insertBefore(stage, picture);
+      module.live(stage, JSON.parse(figure.dataset.numbers));
+      picture.classList.add("replaced");
+      figure.classList.add("alive");
+    }),
+  );
+}
