@@ -166,11 +166,13 @@ def shown(monkeypatch):
 
 
 def test_a_drawing_shows_itself_as_svg_with_a_png_beside_it_and_its_sentence_below(shown):
-    figure = draw.exactness_map(12, 5)
+    figure = draw.exactness_map(12, 5, marked=[(8, 4)])
     figure._ipython_display_()
     (pictures, words), (caption, marks) = shown
     assert list(pictures) == ["image/svg+xml", "image/png", "text/plain"]
-    assert words == {kind: {"alt": figure.sentence} for kind in ("image/svg+xml", "image/png")}
+    numbers = {"kind": "exactness", "maxInput": 12, "maxOutput": 5, "marked": [[8, 4]], "label": "marked pairs"}
+    for kind in ("image/svg+xml", "image/png"):
+        assert words[kind] == {"alt": figure.sentence, "living": numbers}
     assert caption == {"text/markdown": f"*{figure.sentence}*", "text/plain": figure.sentence}
     assert marks == {"text/markdown": {"caption": True}}
     assert figure.sentence not in pictures["image/svg+xml"]
