@@ -48,22 +48,24 @@
 
 /* ---------------------------------------------------------------------------------------------------- 1. vectors */
 
-/* V floats that the machine treats as one; and the register tile of the product, TILE pixels by up to 3 vectors. With
- * AVX-512 or 64-bit ARM there are 32 registers: 8 x 3 sums, 3 weights and a pixel fit. With 16 registers 4 x 3 do. */
+/* V floats that the machine treats as one; and the register tile of the product: ROWS(wide) pixels by `wide` vectors.
+ * With AVX-512 or 64-bit ARM there are 32 registers: 8 x 3 sums, 3 weights and a pixel fit. With 16 registers 4 x 3 do.
+ * A narrower tile has more rows, because a multiply-add takes four cycles or so and two can start in each: fewer than
+ * eight independent sums would wait for each other. */
 #if defined(__AVX512F__)
 #define V 16
-#define TILE 8
 #elif defined(__AVX__)
 #define V 8
-#define TILE 4
-#elif defined(__aarch64__)
-#define V 4
-#define TILE 8
 #else
 #define V 4
-#define TILE 4
 #endif
 #define WIDEST 3
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define MOST_ROWS 16
+#else
+#define MOST_ROWS 8
+#endif
+#define ROWS(wide) ((wide) == 3 ? MOST_ROWS / 2 : (wide) == 2 ? MOST_ROWS * 3 / 4 : MOST_ROWS)
 
 typedef float vf __attribute__((vector_size(V * 4)));
 typedef int32_t vi __attribute__((vector_size(V * 4)));
@@ -75,7 +77,7 @@ typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_ali
 #if defined(__clang__)
 #define UNROLL _Pragma("clang loop unroll(full)")
 #else
-#define UNROLL _Pragma("GCC unroll 8")
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 
 /* JOIN: the lower half of one vector and the upper half of another; SWAP: a vector's halves in the other order. */
@@ -182,9 +184,10 @@ INLINE int tile_width(int vectors) { return vectors == 4 ? 2 : vectors < WIDEST 
 /* `rows` pixels by `wide` vectors of a product, all sums in registers; two pixels share the last vector if `shared`.
  * Inlined with constants for these three. */
 INLINE void tile(const int rows, const int wide, const int shared, const struct source *in, int sources, size_t pixel,
-                 const float *w, const float *bias, const struct target *out, int lane)
+                 const float *w, const float *bias, const struct target *to, int lane)
 {
-    vf sum[TILE][WIDEST], pair[TILE / 2];
+    const struct target out = *to; /* a copy, which no STORE can change */
+    vf sum[MOST_ROWS][WIDEST], pair[MOST_ROWS / 2];
     const int full = wide - shared;
     UNROLL for (int i = 0; i < rows; i++)
         UNROLL for (int j = 0; j < full; j++) sum[i][j] = LOAD(bias + j * V);
@@ -193,7 +196,7 @@ INLINE void tile(const int rows, const int wide, const int shared, const struct 
         const int step = in[s].step, count = in[s].count;
         const float *x = in[s].at + pixel * step;
         for (int k = 0; k < count; k++, w += wide * V) {
-            vf weight[WIDEST], value[TILE];
+            vf weight[WIDEST], value[MOST_ROWS];
             UNROLL for (int j = 0; j < wide; j++) weight[j] = LOAD(w + j * V);
             UNROLL for (int i = 0; i < rows; i++) {
                 value[i] = all(x[i * step + k]);
@@ -203,23 +206,19 @@ INLINE void tile(const int rows, const int wide, const int shared, const struct 
         }
     }
     if (shared) UNROLL for (int i = 0; i < rows; i++) sum[i][full] = i % 2 ? SWAP(pair[i / 2]) : pair[i / 2];
-    const size_t first = pixel * out->step + lane;
-    if (out->add) {
-        UNROLL for (int i = 0; i < rows; i++)
+    UNROLL for (int i = 0; i < rows; i++) {
+        const size_t at = (pixel + i) * out.step + lane;
+        if (out.add)
             UNROLL for (int j = 0; j < wide; j++) {
-                vf more = LOAD(out->add + first + i * out->step + j * V);
-                sum[i][j] += out->keep ? more * LOAD(out->keep + lane + j * V) : more;
+                vf more = LOAD(out.add + at + j * V);
+                sum[i][j] += out.keep ? more * LOAD(out.keep + lane + j * V) : more;
             }
-    }
-    if (out->up) {
-        UNROLL for (int i = 0; i < rows; i++) {
-            const float *up = out->up + (size_t)out->parent[pixel + i] * out->up_step + lane;
+        if (out.up) {
+            const float *up = out.up + (size_t)out.parent[pixel + i] * out.up_step + lane;
             UNROLL for (int j = 0; j < wide; j++) sum[i][j] += LOAD(up + j * V);
         }
+        UNROLL for (int j = 0; j < wide; j++) STORE(out.at + at + j * V, out.relu ? relu(sum[i][j]) : sum[i][j]);
     }
-    UNROLL for (int i = 0; i < rows; i++)
-        UNROLL for (int j = 0; j < wide; j++)
-            STORE(out->at + first + i * out->step + j * V, out->relu ? relu(sum[i][j]) : sum[i][j]);
 }
 
 /* All pixels of a product. Where the last tile is not full it is moved back: some pixels are then computed twice, to
@@ -231,19 +230,20 @@ static void multiply(const struct product *p, const struct source *in, int sourc
     for (int lane = 0, wide; lane < p->lanes; w += (size_t)p->inputs * wide * V, lane += wide * V) {
         wide = tile_width((p->lanes - lane) / V);
         const float *bias = p->bias + lane;
-        const int shared = p->shared && lane + wide * V == p->lanes;
-#define TILES(rows, m) \
-    if (wide == 3 && shared && rows > 1) tile(rows, 3, rows > 1, in, sources, m, w, bias, out, lane); \
-    else if (wide == 3) tile(rows, 3, 0, in, sources, m, w, bias, out, lane); \
-    else if (wide == 2 && shared && rows > 1) tile(rows, 2, rows > 1, in, sources, m, w, bias, out, lane); \
-    else if (wide == 2) tile(rows, 2, 0, in, sources, m, w, bias, out, lane); \
-    else tile(rows, 1, 0, in, sources, m, w, bias, out, lane);
-        for (int m = 0; pixels < TILE && m < pixels; m++) { TILES(1, m) }
-        for (int next = 0; pixels >= TILE && next < pixels; next += TILE) {
-            const int m = next + TILE > pixels ? pixels - TILE : next;
-            TILES(TILE, m)
+        const int shared = p->shared && lane + wide * V == p->lanes, most = ROWS(wide), rows = pixels < most ? 1 : most;
+        for (int next = 0; next < pixels; next += rows) {
+            const int m = next + rows > pixels ? pixels - rows : next;
+#define TILE(rows, wide, shared) tile(rows, wide, shared, in, sources, m, w, bias, out, lane)
+            if (rows == 1 && wide == 3) TILE(1, 3, 0);
+            else if (rows == 1 && wide == 2) TILE(1, 2, 0);
+            else if (rows == 1) TILE(1, 1, 0);
+            else if (wide == 3 && shared) TILE(ROWS(3), 3, 1);
+            else if (wide == 3) TILE(ROWS(3), 3, 0);
+            else if (wide == 2 && shared) TILE(ROWS(2), 2, 1);
+            else if (wide == 2) TILE(ROWS(2), 2, 0);
+            else TILE(ROWS(1), 1, 0);
+#undef TILE
         }
-#undef TILES
     }
 }
 
@@ -324,6 +324,12 @@ static void weighted_row(const float *x, int step, const float *weight, int lane
         const float *w = weight + (size_t)(at >> shift) * lanes;
         for (int lane = 0; lane < lanes; lane += V) STORE(out + lane, LOAD(x + lane) * LOAD(w + lane));
     }
+}
+
+/* out = x * scale * factor, channel by channel: exactly `count` of them, for what lies side by side without padding. */
+static void scaled(const float *restrict x, const float *restrict scale, float factor, int count, float *restrict out)
+{
+    for (int k = 0; k < count; k++) out[k] = x[k] * scale[k] * factor;
 }
 
 /* Add each run of `ratio` pixels of a row to one pixel of `pool`. */
@@ -1142,9 +1148,8 @@ static void weights_stage(struct worker *w, int first, int last)
         const int start = block_start(net->channels[i], c->k);
         const float mean = 1.0f / (float)(ratio * ratio);
         for (int m = from; m < from + pixels; m++)
-            for (int k = 0; k < net->channels[i] / 2; k++)
-                c->joined[(size_t)m * joined + column + k] =
-                    pool[(size_t)m * lanes + start + k] * c->scale[i][start + k] * mean;
+            scaled(pool + (size_t)m * lanes + start, c->scale[i] + start, mean, net->channels[i] / 2,
+                   c->joined + (size_t)m * joined + column);
     }
     multiply_one(&b->squeeze, c->joined + (size_t)from * joined, joined, pixels, c->squeezed + (size_t)from * squeezed,
                  squeezed, 1);
@@ -1199,10 +1204,14 @@ static void spatial_weights(struct lhr_context *c)
     for (int i = 0; i < n; i++) {
         const int step = c->net->lanes[i], half = c->net->channels[i] / 2, start = block_start(c->net->channels[i], c->k);
         float *mean = c->worker[0].rows, *hidden = c->worker[0].hidden, *scale = hidden + MAX_CHANNELS;
+        const float share = 1.0f / ((float)c->h[i] * (float)c->w[i]);
         for (int k = 0; k < half; k += V) {
-            vf sum = (vf){0};
-            for (int m = 0; m < pixels; m++) sum += LOAD(c->pool[i] + (size_t)m * step + start + k);
-            STORE(mean + k, sum * (1.0f / ((float)c->h[i] * (float)c->w[i])));
+            const float *pool = c->pool[i] + start + k;
+            vf sum = (vf){0}, other = (vf){0}; /* two, because an addition takes longer than a load */
+            int m = 0;
+            for (; m + 1 < pixels; m += 2, pool += 2 * step) sum += LOAD(pool), other += LOAD(pool + step);
+            if (m < pixels) sum += LOAD(pool);
+            STORE(mean + k, (sum + other) * share);
         }
         multiply_one(&b->down[i], mean, 0, 1, hidden, 0, 1);
         multiply_one(&b->up[i], hidden, 0, 1, scale, 0, 0);
