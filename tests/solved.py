@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+
+from litehrnet.course.exercises.core import Verdict
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
@@ -21,3 +24,10 @@ def solutions(name: str) -> dict[str, object]:
 def stub(*_: object) -> object:
     """An exercise that nobody has solved."""
     raise NotImplementedError
+
+
+def assert_wrong(check: Callable[..., Verdict], answer: Callable[..., object], reason: str) -> None:
+    """The check calls this answer wrong, and says why."""
+    verdict = check(answer)
+    assert verdict.state == "wrong", f"{verdict.state}: {verdict}"
+    assert reason in verdict.message, f"{reason!r} is not in {verdict.message!r}"

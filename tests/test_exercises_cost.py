@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from solved import assert_wrong
 
 from litehrnet.course.exercises import check_block_saving, check_conv_macs, check_fuse_macs
 
@@ -47,9 +48,7 @@ def solve_fuse(channels, size, up_size=lambda i, j: j, twice=False):
     ],
 )
 def test_wrong_macs(answer, reason):
-    verdict = check_conv_macs(answer)
-    assert verdict.state == "wrong"
-    assert reason in verdict.message
+    assert_wrong(check_conv_macs, answer, reason)
 
 
 @pytest.mark.parametrize(
@@ -62,9 +61,7 @@ def test_wrong_macs(answer, reason):
     ],
 )
 def test_wrong_savings(answer, reason):
-    verdict = check_block_saving(answer)
-    assert verdict.state == "wrong"
-    assert reason in verdict.message
+    assert_wrong(check_block_saving, answer, reason)
 
 
 @pytest.mark.parametrize(
@@ -81,6 +78,4 @@ def test_wrong_savings(answer, reason):
     ],
 )
 def test_wrong_fuse_steps(answer, reason):
-    verdict = check_fuse_macs(answer)
-    assert verdict.state == "wrong"
-    assert reason in verdict.message
+    assert_wrong(check_fuse_macs, answer, reason)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from solved import assert_wrong
 
 from litehrnet.course.exercises import check_choose, check_round_trip, check_shift_in_photo
 
@@ -46,6 +47,4 @@ def eight_bits(x: np.ndarray, low: float, high: float, clip: bool = True, zero: 
     ],
 )
 def test_wrong_answers_are_told_why(check, answer, reason):
-    verdict = check(answer)
-    assert verdict.state == "wrong"
-    assert reason in verdict.message
+    assert_wrong(check, answer, reason)

@@ -12,6 +12,7 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from solved import assert_wrong
 
 from litehrnet.cli.parser import build_parser
 from litehrnet.course import draw
@@ -81,9 +82,7 @@ def squares(heatmaps: torch.Tensor, targets: torch.Tensor, visible: torch.Tensor
     ],
 )
 def test_mistakes_are_wrong_and_named(check: Callable, answer: Callable, hint: str) -> None:
-    verdict = check(answer)
-    assert verdict.state == "wrong"
-    assert hint in verdict.message
+    assert_wrong(check, answer, hint)
 
 
 def swapped(maps: np.ndarray, pairs: tuple) -> np.ndarray:

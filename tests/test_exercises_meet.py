@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from solved import assert_wrong
 
 from litehrnet.course.exercises import check_block_parameters, check_fuse_two, check_shuffle_order
 
@@ -56,9 +57,7 @@ def without_biases(channels):
     ],
 )
 def test_wrong_parameters(answer, reason):
-    verdict = check_block_parameters(answer)
-    assert verdict.state == "wrong"
-    assert reason in verdict.message
+    assert_wrong(check_block_parameters, answer, reason)
 
 
 def fuse_rows(first, second):
@@ -80,9 +79,7 @@ def fuse_rows(first, second):
     ],
 )
 def test_wrong_fuse_steps(answer, reason):
-    verdict = check_fuse_two(answer)
-    assert verdict.state == "wrong"
-    assert reason in verdict.message
+    assert_wrong(check_fuse_two, answer, reason)
 
 
 def test_an_answer_that_works_in_place_is_right():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from solved import assert_wrong
 
 from litehrnet.course.exercises import check_fold_norm, check_follow_shuffles, check_least_time
 
@@ -38,6 +39,4 @@ def where_each_number_lies(channels, blocks):
     ],
 )
 def test_wrong_answers_get_their_hint(check, answer, hint):
-    verdict = check(answer)
-    assert verdict.state == "wrong"
-    assert hint in verdict.message
+    assert_wrong(check, answer, hint)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from solved import solutions
+from solved import assert_wrong, solutions
 
 from litehrnet.course.exercises import check_same_peaks, check_untested
 
@@ -39,6 +39,4 @@ def test_numpy_truth_is_truth(solved):
     ],
 )
 def test_wrong_answers_are_told_why(check, answer, reason):
-    verdict = check(answer)
-    assert verdict.state == "wrong"
-    assert reason in verdict.message
+    assert_wrong(check, answer, reason)

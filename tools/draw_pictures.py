@@ -4,7 +4,8 @@
     python tools/draw_pictures.py 04_fix_the_pooling  some
     python tools/draw_pictures.py --to FOLDER         elsewhere, to look at them first
 
-All show live networks, the bundled weights and the newest stored report; run it again when those change.
+All show live networks, the bundled weights and the newest stored report; run it again when those change. The right
+panel of 00_start_here shows rounding itself, so its pixels differ from processor to processor; nothing else does.
 """
 
 from __future__ import annotations
