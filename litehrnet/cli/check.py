@@ -20,8 +20,13 @@ EXAMPLES = """
     litehrnet check my.onnx --checkpoint my.pth                  # the same values as in torch?
     litehrnet check my.onnx --checkpoint my.pth --size 384x288   # ... and at this size?
     litehrnet check my.ncnn.param --checkpoint my.pth            # any format
+    litehrnet check my.onnx --for rknn                           # what would this compiler refuse?
     litehrnet check theirs.onnx --checkpoint my.pth              # if it differs: BGR? 0..255? another variant?
 """
+
+
+# The same as in `litehrnet.export.wishes.TARGETS`, which would import onnx.
+COMPILERS = ("rknn", "tflite", "armnn")
 
 
 def add_options(parser: types.Parser) -> None:
@@ -33,6 +38,8 @@ def add_options(parser: types.Parser) -> None:
     add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; can be repeated")
     add("--tolerance", type=types.positive, metavar="T", help="largest relative difference to accept (default: "
         "1e-4, or 2e-2 for float16 weights)")  # fmt: skip
+    add("--for", choices=COMPILERS, dest="compiler", help="name what this compiler refuses in an ONNX file, and the "
+        "way round")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:
@@ -57,7 +64,11 @@ def run(args: argparse.Namespace) -> int:
     ours = {"version", "variant"} <= made.keys()
     print(f"made by litehrnet {made['version']}: {made['variant']}" if ours else "made by another tool")
     print(f"{takes(about)}; input {about.input!r}, output {about.output!r}")
+    if args.compiler and about.kind != "onnx":
+        raise ValueError(f"--for reads ONNX files, and {file} is another format")
     ok = _look_at_graph(file) if about.kind == "onnx" else True
+    if args.compiler:
+        ok = _grants(file, args.compiler) and ok
     if args.checkpoint is None:
         print("not compared: add --checkpoint to compare the file with the weights it was made from")
         return 0 if ok else 1
@@ -95,6 +106,20 @@ def _look_at_graph(file: Path) -> bool:
     for note in findings(read_graph(file)):
         print(f"note: {note}")
     return valid
+
+
+def _grants(file: Path, compiler: str) -> bool:
+    """Print what a compiler refuses in an ONNX file, and return whether the table knows of nothing."""
+    from ..export.wishes import TARGETS, wishes_of
+    from ..runtimes.graph import read_graph
+
+    found = wishes_of(read_graph(file), compiler)
+    verdict = "nothing known that it refuses" if not found else "refused, or left to the CPU:"
+    print(f"{TARGETS[compiler].what}: {verdict}")
+    for finding in found:
+        print(f"  {finding}")
+    print(f"  source: {TARGETS[compiler].source}")
+    return not found
 
 
 def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:

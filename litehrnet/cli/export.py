@@ -23,7 +23,7 @@ EXAMPLES = """
 """
 # The same as in `litehrnet.export.FORMATS`, which would import torch.
 SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr"}
-ONNX_ONLY = ("dynamic", "exporter", "opset")
+ONNX_ONLY = ("dynamic", "exporter", "opset", "input", "decode")
 
 
 def add_options(parser: types.Parser) -> None:
@@ -41,6 +41,9 @@ def add_options(parser: types.Parser) -> None:
     add("--exporter", choices=("dynamo", "torchscript"), help="which of torch's exporters to use (default: dynamo); "
         "torchscript writes the same operators in a tenth of the time (ONNX only)")  # fmt: skip
     add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18; ONNX only)")
+    add("--input", choices=("float32", "uint8"), help="what the file takes: normalised images (default), or RGB "
+        "pixels with channels last, which the graph normalises (ONNX only)")  # fmt: skip
+    add("--decode", action="store_true", default=None, help="give joints and scores beside the heatmaps (ONNX only)")
     add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="pooling of the "
         "cross-resolution weighting; all three give the same values (default: computed)")  # fmt: skip
     add("--weights", choices=("float32", "float16"), default="float32", help="type of the stored weights; float16 "
@@ -117,6 +120,8 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output]) -> int:
                 weights=args.weights,
                 exporter=exporter,
                 opset=args.opset,
+                inputs=args.input,
+                decode=args.decode,
                 fused=args.fused,
             )
         seconds = time.perf_counter() - started

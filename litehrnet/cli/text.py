@@ -82,8 +82,10 @@ def facts(path: Path, about: Signature) -> str:
 def takes(about: Signature) -> str:
     """Which batches and sizes a file accepts."""
     batch = "any batch" if about.batch is None else f"batch {about.batch} only"
+    if about.pixels:
+        batch = f"RGB pixels (uint8, channels last), {batch}"
     shape = about.inputs[0].shape
-    if shape is not None and len(shape) == 4 and shape[3] == 3 and shape[1] != 3:
+    if shape is not None and len(shape) == 4 and shape[3] == 3 and shape[1] != 3 and not about.pixels:
         return f"takes {batch}, {shape[1] or 'any height'}x{shape[2] or 'any width'} only, channels last"
     if about.height and about.width:
         return f"takes {batch}, {about.height}x{about.width} only"

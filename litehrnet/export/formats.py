@@ -46,7 +46,7 @@ class Format:
 
 
 FORMATS: dict[str, Format] = {
-    "onnx": Format(".onnx", export_onnx, ("dynamic", "exporter", "opset"), fused_for="onnxruntime"),
+    "onnx": Format(".onnx", export_onnx, ("dynamic", "exporter", "opset", "inputs", "decode"), fused_for="onnxruntime"),
     "ncnn": Format(".ncnn.param", export_ncnn, others=(".bin",), fused_for="ncnn"),
     "openvino": Format(".xml", export_openvino, others=(".bin",), fused_for="openvino"),
     "c": Format(".lhr", export_c, any_size=True),
@@ -80,6 +80,8 @@ def export(
     weights: str = "float32",
     exporter: str | None = None,
     opset: int | None = None,
+    inputs: str | None = None,
+    decode: bool | None = None,
     fused: bool = False,
 ) -> list[Path]:
     """Write a network in any of the formats.
@@ -94,6 +96,8 @@ def export(
         weights: "float32", or "float16" for half the file.
         exporter: "dynamo" or "torchscript"; only for ONNX.
         opset: version of ONNX's operator set; only for ONNX.
+        inputs: "float32" or "uint8", as in `export_onnx`; only for ONNX.
+        decode: whether the file gives joints beside the heatmaps; only for ONNX.
         fused: write the fast graph, which `litehrnet.fusion.fuse` makes for the format's own runtime.
 
     Returns:
@@ -107,7 +111,7 @@ def export(
     to = format_of(path) if to is None else to
     check_choice("format", to, FORMATS)
     row = FORMATS[to]
-    given = {"dynamic": dynamic, "exporter": exporter, "opset": opset}
+    given = {"dynamic": dynamic, "exporter": exporter, "opset": opset, "inputs": inputs, "decode": decode}
     options = {name: value for name, value in given.items() if value is not None}
     for name in options:
         if name not in row.options:

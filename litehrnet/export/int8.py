@@ -181,6 +181,11 @@ def _check_source(source: Path, images: Sequence[np.ndarray]) -> Signature:
     if not images:
         raise ValueError("int8 needs calibration images, and there are none")
     taken = signature(source)
+    if taken.pixels or taken.decoded:
+        raise ValueError(
+            f"{source.name} normalises its input or decodes its heatmaps in the graph, which int8 would round; make "
+            "int8 of a file that does neither"
+        )
     stored = weights_of(source)
     if stored != "float32":
         raise ValueError(f"{source.name} holds {stored} weights; int8 is made from the float32 file")

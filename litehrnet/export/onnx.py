@@ -23,6 +23,7 @@ from ..heatmaps import MEAN, STD
 from ..model import LiteHRNet, check_finite, pooling_of
 from ..runtimes.signature import DEFAULT_SIZE, METADATA_KEY
 from ..sizes import check_size
+from .ends import DECODE_OPSET, INPUTS, give_joints, take_pixels
 from .torch_exporters import DEFAULT_OPSET, check_opset, run_exporter, write
 
 __all__ = ["DYNAMIC", "WEIGHTS", "Network", "check_exportable", "describe", "export_onnx", "export_size"]
@@ -41,6 +42,8 @@ def export_onnx(
     opset: int = DEFAULT_OPSET,
     weights: str = "float32",
     *,
+    inputs: str = "float32",
+    decode: bool = False,
     fp16: bool | None = None,
 ) -> Path:
     """Write a network as one self-contained ONNX file, with input "image" and output "heatmaps".
@@ -56,11 +59,15 @@ def export_onnx(
         opset: version of ONNX's operator set, one of `opsets(exporter)`; it is the one in the file.
         weights: "float32", or "float16" for half the file; input, output and arithmetic stay float32. Heatmaps then
             differ by a few thousandths of their largest value.
+        inputs: "float32", normalised images (N, 3, H, W); or "uint8", RGB pixels (N, H, W, 3), which the graph
+            normalises exactly as `litehrnet.heatmaps.to_input` does. The input is then called "pixels".
+        decode: add the outputs "joints", (N, K, 2), x before y in input pixels, and "scores", (N, K), beside the
+            heatmaps: what `litehrnet.decode` makes of them.
         fp16: deprecated; True is `weights="float16"`.
 
     Returns:
         The path of the file. Its metadata key "litehrnet" holds JSON: variant, size, dynamic, joints, mean, std,
-        pooling, fused, version, weights; and joint_set, if the model knows the names of its joints.
+        pooling, fused, version, weights, input, decoded; and joint_set, if the model knows the names of its joints.
 
     Raises:
         ValueError: a size that the network cannot run, weights that are not float32 or not finite, an unknown choice,
@@ -70,13 +77,17 @@ def export_onnx(
     size = export_size(model, size)
     check_choice("dynamic", dynamic, DYNAMIC)
     check_choice("weights", weights, WEIGHTS)
+    check_choice("inputs", inputs, INPUTS)
     opset = check_opset(exporter, opset)
+    if decode and opset < DECODE_OPSET:
+        raise ValueError(f"decoding in the graph needs opset {DECODE_OPSET} or later, got {opset}")
     network = check_exportable(model, size)
     _check_together(network, size, dynamic, exporter)
-    metadata = describe(network, size, dynamic, weights)
+    metadata = describe(network, size, dynamic, weights) | {"input": inputs, "decoded": decode}
     with written_whole(path) as temporary:
         graph = run_exporter(model, (3, *size), dynamic, exporter, opset, "heatmaps")
-        write(graph, temporary, opset, dynamic, {METADATA_KEY: json.dumps(metadata)}, weights == "float16")
+        ends = [take_pixels] * (inputs == "uint8") + [give_joints] * decode
+        write(graph, temporary, opset, dynamic, {METADATA_KEY: json.dumps(metadata)}, weights == "float16", ends)
     return Path(path)
 
 

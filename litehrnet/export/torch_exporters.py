@@ -11,7 +11,7 @@ import importlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,9 +104,15 @@ def run_exporter(
 
 
 def write(
-    graph: onnx.ModelProto, path: Path, opset: int, dynamic: str | None, metadata: dict[str, str], half: bool = False
+    graph: onnx.ModelProto,
+    path: Path,
+    opset: int,
+    dynamic: str | None,
+    metadata: dict[str, str],
+    half: bool = False,
+    ends: Sequence[Callable[[onnx.ModelProto], None]] = (),
 ) -> None:
-    """Clean, check and write what an exporter gave.
+    """Clean, check and write what an exporter gave; `ends` change what the clean graph takes and gives.
 
     Raises:
         ValueError: the opset is not the one that was asked for.
@@ -122,6 +128,8 @@ def write(
     wrong = findings(graph)
     if wrong:
         raise RuntimeError(f"the exported graph is not correct: {'; '.join(wrong)}")
+    for end in ends:
+        end(graph)
     if half:
         graph = cleaning.half_storage(graph)
     onnx.helper.set_model_props(graph, metadata)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..runtimes import Run, load, megabytes, runtime_of
+from ..runtimes.session import example_images
 from ..sizes import check_size
 from .machine import machine
 from .report import Report, Row
@@ -114,7 +115,7 @@ def bench(
     loaders = {name: _loader(path, chosen[name], threads, precision, size) for name, path in paths.items()}
     runs = {name: load_one() for name, load_one in loaders.items()}
     height, width = check_size(next(iter(runs.values())).size if size is None else size)
-    images = np.random.default_rng(0).standard_normal((1, 3, height, width)).astype(np.float32)
+    images = _images(runs, (height, width))
     shapes = {name: run_one(images).shape for name, run_one in runs.items()}
     if len(set(shapes.values())) > 1:
         raise ValueError(f"these models give heatmaps of different shapes: {shapes}")
@@ -123,6 +124,13 @@ def bench(
         loaders, images, runtime="", threads=threads, precision=precision, sessions=sessions, rounds=rounds, files=paths
     )
     return Report(machine(), [replace(row, runtime=chosen[row.name]) for row in rows], sessions=sessions)
+
+
+def _images(runs: Mapping[str, Run], size: tuple[int, int]) -> np.ndarray:
+    """One image (1, 3, H, W) that all of these take: of pixels, if one of them takes pixels."""
+    signatures = [getattr(run, "signature", None) for run in runs.values()]
+    picky = next((each for each in signatures if each is not None and each.metadata.get("input") == "uint8"), None)
+    return example_images(picky, 1, size, np.random.default_rng(0))
 
 
 def _loader(path: Path, runtime: str, threads: int, precision: str, size: Sequence[int] | None) -> Callable[[], Run]:

@@ -18,7 +18,7 @@ import numpy as np
 from ..checks import check_choice, check_threads
 from ..files import existing_file
 from ..sizes import check_size
-from .session import Session, check_array, check_maps
+from .session import Session, check_array, check_maps, from_normalised
 from .signature import DEFAULT_SIZE, KINDS, Signature, content_of, kind_of
 
 if TYPE_CHECKING:
@@ -148,12 +148,13 @@ def open_session(
             raise ValueError(f"{runtime} takes a file, not a torch module; export it first (litehrnet export)")
         _check_kind(existing_file(file), runtime)
     opener = importlib.import_module(f".{row.module}", __package__).open_session
-    return runtime, opener(
+    session: Session = opener(
         model if file is None else Path(file),
         check_threads(threads),
         precision,
         None if size is None else check_size(size),
     )
+    return runtime, from_normalised(session)
 
 
 def is_module(model: object) -> bool:

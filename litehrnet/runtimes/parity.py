@@ -17,8 +17,8 @@ import numpy as np
 from ..checks import check_whole
 from ..sizes import check_size
 from .loading import open_session
-from .session import Session, check_maps, check_taken
-from .signature import KINDS, Signature, kind_of
+from .session import Session, check_maps, check_taken, example_images
+from .signature import JOINTS, KINDS, SCORES, Signature, kind_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -174,9 +174,12 @@ def check_parity(
     generator = np.random.default_rng(SEED)
     results = []
     for size, batch in tried:
-        images = generator.standard_normal((batch, 3, *size), dtype=np.float32)
-        (theirs,) = _run(session, [images])[signature.output_index : signature.output_index + 1]
+        images = example_images(signature, batch, size, generator)
+        outputs = _run(session, [images])
+        theirs = outputs[signature.output_index]
         check_maps(theirs, images.shape, signature.name)
+        if signature.decoded:
+            _check_decoded(signature, theirs, outputs)
         ours = heatmaps_of(model, images)
         if ours.shape != theirs.shape:
             _check_same_network(model, signature)
@@ -185,6 +188,17 @@ def check_parity(
             _check_same_network(model, signature)
         results.append(row)
     return results
+
+
+def _check_decoded(signature: Signature, heatmaps: np.ndarray, outputs: Sequence[np.ndarray]) -> None:
+    """Refuse a file whose joints and scores are not exactly what its own heatmaps decode to."""
+    from ..heatmaps import decode
+
+    found = dict(zip((port.name for port in signature.outputs), outputs, strict=True))
+    joints, scores = decode(heatmaps)
+    apart = np.abs(found[JOINTS] - joints).max() if found[JOINTS].shape == joints.shape else math.inf
+    if apart or not np.array_equal(found[SCORES], scores):
+        raise ValueError(f"{signature.name} decodes its heatmaps otherwise than litehrnet.decode: {apart:g} pixels off")
 
 
 def _check_same_network(model: nn.Module, signature: Signature) -> None:

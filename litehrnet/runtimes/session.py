@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..sizes import check_size
-from .signature import Signature
+from .signature import Port, Signature
 
-__all__ = ["Session", "check_array", "check_maps"]
+__all__ = ["Session", "check_array", "check_maps", "example_images", "from_normalised"]
+
+NOT_WHOLE = 0.01  # of a pixel's 255 steps: what float32 arithmetic leaves of normalising and undoing it is 1e-4
 
 
 class Session(NamedTuple):
@@ -26,6 +29,54 @@ class Session(NamedTuple):
     signature: Signature | None
     run: Callable[[Sequence[np.ndarray]], list[np.ndarray]]
     size: tuple[int, int] | None = None
+
+
+def from_normalised(session: Session) -> Session:
+    """A session that takes pixels as one that takes normalised images, as every other file does.
+
+    `litehrnet.heatmaps.to_input` is undone before each run; what was a pixel becomes the same pixel again.
+    """
+    signature = session.signature
+    if signature is None or not signature.pixels:
+        return session
+    shape = (signature.batch, 3, signature.height, signature.width)
+    port = Port(signature.input, "float32", None if signature.inputs[0].shape is None else shape)
+    name = signature.name
+
+    def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return session.run([_pixels(array, name) for array in arrays])
+
+    return Session(dataclasses.replace(signature, inputs=(port,)), run)
+
+
+def _pixels(images: np.ndarray, name: str) -> np.ndarray:
+    """Normalised images (N, 3, H, W) as the pixels they were, (N, H, W, 3) uint8.
+
+    Raises:
+        ValueError: they were no pixels.
+    """
+    from ..heatmaps import MEAN, STD
+
+    values = images.transpose(0, 2, 3, 1) * np.array(STD, np.float32) + np.array(MEAN, np.float32)  # (N, H, W, 3)
+    whole = np.rint(values)
+    if np.abs(values - whole).max() > NOT_WHOLE or whole.min() < 0 or whole.max() > 255:
+        raise ValueError(
+            f"{name} takes pixels, whole numbers in 0..255, and normalises them itself; these images are not "
+            "normalised pixels (litehrnet.heatmaps.to_input makes such images of a crop)"
+        )
+    return np.ascontiguousarray(whole.astype(np.uint8))
+
+
+def example_images(
+    signature: Signature | None, batch: int, size: Sequence[int], generator: np.random.Generator
+) -> np.ndarray:
+    """Random images (batch, 3, H, W) that a file takes: normalised pixels if it takes pixels, otherwise any numbers."""
+    if signature is None or signature.metadata.get("input") != "uint8":
+        return generator.standard_normal((batch, 3, *size), dtype=np.float32)
+    from ..heatmaps import to_input
+
+    pixels = generator.integers(0, 256, (batch, *size, 3), dtype=np.uint8)
+    return np.concatenate([to_input(one) for one in pixels])
 
 
 def check_array(images: np.ndarray, signature: Signature | None = None) -> None:

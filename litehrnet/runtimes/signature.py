@@ -18,8 +18,11 @@ from ..files import existing_file
 
 __all__ = [
     "DEFAULT_SIZE",
+    "JOINTS",
     "KINDS",
     "METADATA_KEY",
+    "PIXELS",
+    "SCORES",
     "FileKind",
     "Port",
     "Signature",
@@ -36,6 +39,8 @@ METADATA_KEY = "litehrnet"
 DEFAULT_SIZE = (256, 192)
 LONGEST_NAME = 100
 HEATMAPS = "heatmaps"  # the name of the output in our own files
+PIXELS = "pixels"  # of the input that takes pixels, (N, H, W, 3) uint8, and normalises them in the graph
+JOINTS, SCORES = "joints", "scores"  # of the outputs of a file that decodes its heatmaps, too
 
 
 @dataclass(frozen=True)
@@ -127,8 +132,20 @@ class Signature:
         """The place of `output` among the outputs."""
         return next((place for place, port in enumerate(self.outputs) if port.name == HEATMAPS), 0)
 
+    @property
+    def pixels(self) -> bool:
+        """Whether the file takes RGB pixels, (N, H, W, 3) uint8, and normalises them itself."""
+        return self.inputs[0].name == PIXELS and self.inputs[0].dtype == "uint8"
+
+    @property
+    def decoded(self) -> bool:
+        """Whether the file gives joints and scores beside the heatmaps."""
+        return {JOINTS, SCORES} <= {port.name for port in self.outputs}
+
     def _side(self, axis: int) -> int | None:
+        """A side of the input, whose axes are (N, C, H, W) or, where it takes pixels, (N, H, W, C)."""
         shape = self.inputs[0].shape
+        axis = (0, 3, 1, 2)[axis] if self.pixels else axis
         return shape[axis] if shape is not None and len(shape) > axis else None
 
     @property
@@ -301,6 +318,8 @@ def _size(value: object) -> bool:
 # What each known entry must be; others may be anything.
 _ENTRIES: dict[str, tuple[str, Callable[[object], bool]]] = {
     "variant": ("a name", _name),
+    "input": ('"float32" or "uint8"', lambda value: value in ("float32", "uint8")),
+    "decoded": ("true or false", lambda value: isinstance(value, bool)),
     "size": ("[height, width] in pixels", _size),
     "dynamic": ('null, "batch" or "size"', lambda value: value in (None, "batch", "size")),
     "joints": ("a number of joints", _count),
