@@ -81,9 +81,9 @@ class Person:
 
 def people(annotations: Path, photos: Path, size: tuple[int, int]) -> Iterator[Person]:
     """The people of a COCO-form file who have annotated joints."""
-    told = json.loads(annotations.read_text())
-    names = {image["id"]: image["file_name"] for image in told["images"]}
-    for person in told["annotations"]:
+    held = json.loads(annotations.read_text())
+    names = {image["id"]: image["file_name"] for image in held["images"]}
+    for person in held["annotations"]:
         joints = np.array(person["keypoints"], float).reshape(-1, 3)
         if (joints[:, 2] > 0).any():
             crop, to_crop = crop_person(read_image(photos / names[person["image_id"]]), person["bbox"], size)
@@ -254,24 +254,24 @@ def line(row: dict[str, object], sets: list[str]) -> str:
         f"x {row['two_threads']:.2f}", f"{row['mb']:.2f}", peak, f"{row['max_rel']:.0e}",
     ]  # fmt: skip
     for name in sets:
-        told = row[name]
-        cells += [f"{told['shift']:.2f}", f"{told['moved']:.0%}", f"{told['oks']:.3f}"]
+        shown = row[name]
+        cells += [f"{shown['shift']:.2f}", f"{shown['moved']:.0%}", f"{shown['oks']:.3f}"]
     return f"| {' | '.join(cells)} |"
 
 
 def page(report: dict[str, object], name: str) -> str:
     """The report as Markdown."""
-    told, network, sets = report["machine"], report["network"], list(report["people"])
-    versions = ", ".join(f"{key} {value}" for key, value in told.items() if key not in ("processor", "system", "date"))
+    host, network, sets = report["machine"], report["network"], list(report["people"])
+    versions = ", ".join(f"{key} {value}" for key, value in host.items() if key not in ("processor", "system", "date"))
     head = [*HEAD, *(f"{what}, {each}" for each in sets for what in ("mean shift px", "moved over 2 px", "OKS"))]
     counts = " and ".join(f"{count} {each}" for each, count in report["people"].items())
     ncnn, low, high = report["ncnn_fused_ratio"]
     return "\n".join(
         [
-            f"# What each runtime costs, {told['date']}",
+            f"# What each runtime costs, {host['date']}",
             "",
             f"{network['variant']} at {network['size'][0]}x{network['size'][1]} (height x width), weights",
-            f"{network['weights']} ({network['sha256'][:8]}). {told['processor']}, {told['system']}; {versions}.",
+            f"{network['weights']} ({network['sha256'][:8]}). {host['processor']}, {host['system']}; {versions}.",
             "",
             HOW.format(
                 sessions=report["sessions"],

@@ -191,14 +191,14 @@ class Bench:
     def inside(self, variant: str, size: tuple[int, int]) -> dict[str, object]:
         """Kernel times, layout reorders, memory and the roofline, of the public and the fused graph."""
         peaks = measure_peaks()
-        told: dict[str, object] = {"peaks": vars(peaks)}
+        found: dict[str, object] = {"peaks": vars(peaks)}
         for graph in (PUBLIC, PLAIN, FUSED):
             path = self.file(variant, size, graph)
             kernels = profile(path, runs=max(10, 2 * self.sessions * self.rounds))
             memory = subprocess.run(
                 [sys.executable, str(HERE / "memory.py"), str(path)], capture_output=True, text=True, check=True
             )
-            told[graph] = {
+            found[graph] = {
                 **reorders(path),
                 "kernel_ms": sum(kernel.microseconds for kernel in kernels) / 1000,
                 "by_kind_ms": {kind: milliseconds for kind, (_, milliseconds) in by_kind(kernels).items()},
@@ -207,7 +207,7 @@ class Bench:
                 "least_ms": sum(peaks.least(kernel) for kernel in kernels) / 1000,
                 "peak_memory_mb": float(memory.stdout),
             }
-        return told
+        return found
 
 
 def main() -> None:
@@ -253,13 +253,13 @@ def write(report: Report, folder: Path, name: str) -> None:
 
 def page(report: Report, name: str) -> str:
     """The report as Markdown."""
-    told = report.machine
+    host = report.machine
     inside = report.notes["inside_onnxruntime"]
-    versions = ", ".join(f"{key} {value}" for key, value in told.items() if key not in ("processor", "system", "date"))
+    versions = ", ".join(f"{key} {value}" for key, value in host.items() if key not in ("processor", "system", "date"))
     lines = [
-        f"# Speed, {told['date']}",
+        f"# Speed, {host['date']}",
         "",
-        f"{told['processor']}, {told['system']}; {versions}. One run of `make bench`: graphs run in turn, in",
+        f"{host['processor']}, {host['system']}; {versions}. One run of `make bench`: graphs run in turn, in",
         f"{report.sessions} sessions, because where a graph lands in memory changes its speed by a few per cent. A",
         "ratio is the median over the sessions, each with the median of its rounds' ratios; in parentheses is its",
         f"{interval_name(report.sessions)}. Each file's heatmaps are compared with PyTorch's. The baseline is the",

@@ -111,11 +111,11 @@ def in_a_process(plan: dict[str, object], size: str) -> dict[str, object]:
 
 def markdown(report: dict) -> str:
     """The report as a page."""
-    told = report["machine"]
+    host = report["machine"]
     lines = [
         "# Every way to export",
         "",
-        f"{told['date']}, {told['processor']}, torch {told['torch']}, ONNX Runtime {told['onnxruntime']}; one thread, "
+        f"{host['date']}, {host['processor']}, torch {host['torch']}, ONNX Runtime {host['onnxruntime']}; one thread, "
         f"{report['size']} (height x width). Made by `tools/export_table.py`.",
         "",
         "Seconds (of the processor, one thread) and memory (beyond torch and the model) are one run's. Parity is the "
@@ -163,8 +163,8 @@ def main() -> int:
     rows = []
     for plan in plans(args.tables):
         rows.append(in_a_process(plan, args.size))
-        told = rows[-1].get("refused") or f"{rows[-1]['nodes']} nodes, {rows[-1]['seconds']} s, ok: {rows[-1]['ok']}"
-        print(*(plan[key] for key in ("variant", "pooling", "exporter", "dynamic", "opset")), told[:80], flush=True)
+        result = rows[-1].get("refused") or f"{rows[-1]['nodes']} nodes, {rows[-1]['seconds']} s, ok: {rows[-1]['ok']}"
+        print(*(plan[key] for key in ("variant", "pooling", "exporter", "dynamic", "opset")), result[:80], flush=True)
     report = {"machine": machine(), "size": args.size, "rows": rows}
     args.output.mkdir(parents=True, exist_ok=True)
     stored = args.output / f"{report['machine']['date']}.json"

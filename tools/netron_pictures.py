@@ -161,9 +161,9 @@ def main(folder: Path, width: int = 1400) -> None:
             draw(path, target, browser)
             shrink(target, width)
             model = onnx.load_model(path)
-        told = {"shows": picture.shows, "nodes": len(model.graph.node), "fingerprint": fingerprint(model)}
-        (folder / f"{picture.name}.json").write_text(json.dumps(told, indent=2) + "\n")
-        print(f"{target.name}: {told['nodes']} nodes, {target.stat().st_size / 1000:.0f} kB")
+        facts = {"shows": picture.shows, "nodes": len(model.graph.node), "fingerprint": fingerprint(model)}
+        (folder / f"{picture.name}.json").write_text(json.dumps(facts, indent=2) + "\n")
+        print(f"{target.name}: {facts['nodes']} nodes, {target.stat().st_size / 1000:.0f} kB")
 
 
 if __name__ == "__main__":

@@ -152,9 +152,9 @@ def write_coco(
         renderings.append(rendering)
     found = OWN if own else {"keypoints": NAMES, "skeleton": SKELETON}
     category = {"id": 1, "name": "person", "supercategory": "person", **found}
-    told = f"--seed {seed} --count {count}{' --own' if own else ''}"
+    options = f"--seed {seed} --count {count}{' --own' if own else ''}"
     info = {
-        "description": f"Rendered people, training/render_people.py {told}",
+        "description": f"Rendered people, training/render_people.py {options}",
         "versions": _versions(),
     }
     people = {"info": info, "images": images, "annotations": annotations, "categories": [category]}

@@ -110,8 +110,8 @@ def library(folder: Path | None = None, processor: str = "native", profile: bool
     version = subprocess.run([*command, "--version"], capture_output=True, text=True, check=False).stdout
     options = (*OPTIONS, "-DLHR_PROFILE") if profile else OPTIONS
     files = [sources() / name for name in ("litehrnet.c", "litehrnet.h", "litehrnet_profile.h")]
-    told = (*command, *options, version, processor, _processor())
-    parts = [*(file.read_bytes() for file in files), *map(str.encode, told)]
+    settings = (*command, *options, version, processor, _processor())
+    parts = [*(file.read_bytes() for file in files), *map(str.encode, settings)]
     key = hashlib.sha256(b"\0".join(parts)).hexdigest()[:20]
     target = folder / f"engine-{key}.so"
     if not target.is_file():
@@ -137,8 +137,8 @@ def _processor() -> str:
     """What the options for this processor stand for: another one, with the same cache folder, needs its own library."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text().splitlines() if listing.is_file() else []
-    told = [line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))]
-    return "\n".join([platform.machine(), platform.processor(), *sorted(set(told))])
+    described = [line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))]
+    return "\n".join([platform.machine(), platform.processor(), *sorted(set(described))])
 
 
 @functools.cache

@@ -171,8 +171,8 @@ class Trainer:
         old, new = state["recipe"], asdict(self.recipe)
         changed = [name for name in new if name != "images" and old.get(name) != new[name]]
         if changed:
-            told = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in changed)
-            raise ValueError(f"{path} was made with another recipe ({told}); give another folder to start again")
+            changes = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in changed)
+            raise ValueError(f"{path} was made with another recipe ({changes}); give another folder to start again")
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -253,8 +253,8 @@ class Trainer:
         if score <= self.best:
             return False
         self.best = score
-        told = {"trained": "yes", "images": str(self.seen), **metadata}
-        save_weights(self.average, self.folder / "best.safetensors", **told)
+        described = {"trained": "yes", "images": str(self.seen), **metadata}
+        save_weights(self.average, self.folder / "best.safetensors", **described)
         return True
 
     def log(self, **values: float | str) -> None:

@@ -168,8 +168,10 @@ def take_out(notebook: NotebookNode, name: str) -> list[Picture]:
                 content = data[kind]
                 made = from_svg(content, label) if "svg" in kind else from_pixels(base64.b64decode(content), label)
                 pictures.append(made)
-                told = output.get("metadata", {}).get(kind, {})
-                output["data"] = NotebookNode({"text/html": figure(made, told.get("alt", ""), told.get("living"))})
+                metadata = output.get("metadata", {}).get(kind, {})
+                output["data"] = NotebookNode(
+                    {"text/html": figure(made, metadata.get("alt", ""), metadata.get("living"))}
+                )
             kept.append(output)
         if "outputs" in cell:
             cell.outputs = kept

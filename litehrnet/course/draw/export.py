@@ -81,11 +81,11 @@ def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> 
     columns = list(dict.fromkeys(exporter for _, cells in rows for exporter in cells))
     body: list[list[str | tuple[str, str]]] = []
     for request, cells in rows:
-        told: list[str | tuple[str, str]] = [request]
+        line: list[str | tuple[str, str]] = [request]
         for exporter in columns:
             outcome, word = cells.get(exporter, ("", "not tried"))
-            told.append((f"{outcome}: {word}" if outcome else word, OUTCOME_KINDS.get(outcome, "none")))
-        body.append(told)
+            line.append((f"{outcome}: {word}" if outcome else word, OUTCOME_KINDS.get(outcome, "none")))
+        body.append(line)
     seen = {outcome for _, cells in rows for outcome, _ in cells.values()}
     words = " ".join(f"{outcome.capitalize()}: {words}." for outcome, words in OUTCOME_WORDS.items() if outcome in seen)
     return Table(["request", *columns], body, words)
@@ -106,10 +106,10 @@ def export_kinds(rows: Sequence[Mapping[str, Any]]) -> Table:
     for row in rows:
         request = f"{row['pooling']} pooling, {KINDS[row['dynamic']]}"
         if "refused" in row:
-            told = ("refused", "with a reason")
+            cell = ("refused", "with a reason")
         else:
-            told = ("works" if row["ok"] else "wrong", f"{row['nodes']:,} nodes, {row['seconds']:.0f} s")
-        cells.setdefault(request, {})[str(row["exporter"])] = told
+            cell = ("works" if row["ok"] else "wrong", f"{row['nodes']:,} nodes, {row['seconds']:.0f} s")
+        cells.setdefault(request, {})[str(row["exporter"])] = cell
     return outcome_table(list(cells.items()))
 
 

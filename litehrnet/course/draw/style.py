@@ -143,10 +143,10 @@ class CourseFigure(Figure):
         pictures = {"image/png": base64.b64encode(self.png()).decode()}
         if not self.of_pixels:
             pictures = {"image/svg+xml": self.svg(), **pictures}
-        told = {"living": self.living} if self.living else {}
+        living = {"living": self.living} if self.living else {}
         display(
             {**pictures, "text/plain": self.sentence or repr(self)},
-            metadata={kind: {"alt": self.sentence} | told for kind in pictures},
+            metadata={kind: {"alt": self.sentence} | living for kind in pictures},
             raw=True,
         )
         if self.sentence:
