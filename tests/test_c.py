@@ -125,8 +125,8 @@ def test_it_computes_what_torch_computes(
 @pytest.mark.numeric
 @pytest.mark.parametrize("channels", [(8, 8, 8, 8), (8, 12, 20, 24), (34, 38, 66, 130), (62, 94, 18, 14)])
 @pytest.mark.parametrize("weighting", [True, False])
-def test_any_even_width(cc: list[str], tmp_path: Path, channels: tuple[int, ...], weighting: bool) -> None:
-    """Widths at which halves and quarters are odd, and vectors end in the middle of them."""
+def test_any_even_number_of_channels(cc: list[str], tmp_path: Path, channels: tuple[int, ...], weighting: bool) -> None:
+    """Channels of which halves and quarters are odd numbers, and vectors end in the middle of them."""
     model = small_model(Variant("odd", (2, 1, 1), channels, weighting))
     images = reference_input((61, 96), 2)
     maps = Engine(export_c(model, tmp_path / "odd.lhr"), threads=2)(images.numpy())
