@@ -139,7 +139,7 @@ def write(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress exactly these messages of torch's exporters, on which no reader can act; errors are raised as ever.
+    """Suppress exactly these messages of torch's exporters, on which no reader can act; errors are raised as usual.
 
     - log lines that begin with "torchvision is not installed" (one per operator of torchvision; none is used here),
     - DeprecationWarning "You are using the legacy TorchScript-based ONNX export" (that is what the caller asked for),

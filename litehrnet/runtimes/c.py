@@ -230,11 +230,11 @@ class Engine:
     Args:
         path: the .lhr file.
         threads: threads that share one image.
-        processor: see `library`; another one than "native" is for measuring.
+        processor: see `library`; any other than "native" is for measuring.
         profile: see `library`.
 
     Attributes:
-        header: what the file says of itself.
+        header: what the file says about itself.
 
     Raises:
         FileNotFoundError: there is no such file.

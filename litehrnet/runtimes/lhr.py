@@ -38,7 +38,7 @@ _FIXED = struct.Struct("<2I3I4I4I3f3f32s2I")
 
 @dataclass(frozen=True)
 class Header:
-    """What a .lhr file says of itself.
+    """What a .lhr file says about itself.
 
     Attributes:
         variant: its name.
@@ -104,7 +104,7 @@ def pack(header: Header, numbers: np.ndarray) -> bytes:
 
 
 def read_header(path: str | Path) -> Header:
-    """What a file says of itself. Its weights are not looked at: the engine checks them when it loads the file.
+    """What a file says about itself. Its weights are not looked at: the engine checks them when it loads the file.
 
     Raises:
         FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.

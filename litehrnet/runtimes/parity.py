@@ -238,7 +238,7 @@ def weights_of(path: str | Path) -> str:
 
 
 def check_reference(model: nn.Module) -> None:
-    """Refuse a reference that is itself less exact than what it should judge."""
+    """Refuse a reference that is less exact than the file that it is meant to judge."""
     kinds = {str(value.dtype).removeprefix("torch.") for value in model.parameters() if value.is_floating_point()}
     wrong = kinds - {"float32", "float64"}
     if wrong:

@@ -53,7 +53,7 @@ def _pixels(images: np.ndarray, name: str) -> np.ndarray:
     """Normalised images (N, 3, H, W) as the pixels they were, (N, H, W, 3) uint8.
 
     Raises:
-        ValueError: they were no pixels.
+        ValueError: they were not pixels.
     """
     from ..heatmaps import MEAN, STD
 
