@@ -23,7 +23,7 @@ EXAMPLES = """
 """
 # The same as in `litehrnet.export.FORMATS`, which would import torch.
 SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr"}
-ONNX_ONLY = ("dynamic", "exporter", "opset", "input", "decode")
+ONNX_ONLY = ("dynamic", "exporter", "opset", "inputs", "decode")
 
 
 def add_options(parser: types.Parser) -> None:
@@ -41,7 +41,7 @@ def add_options(parser: types.Parser) -> None:
     add("--exporter", choices=("dynamo", "torchscript"), help="which of torch's exporters to use (default: dynamo); "
         "torchscript writes the same operators in a tenth of the time (ONNX only)")  # fmt: skip
     add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18; ONNX only)")
-    add("--input", choices=("float32", "uint8"), help="what the file takes: normalised images (default), or RGB "
+    add("--input", dest="inputs", choices=("float32", "uint8"), help="what the file takes: normalised images (default), or RGB "
         "pixels with channels last, which the graph normalises (ONNX only)")  # fmt: skip
     add("--decode", action="store_true", default=None, help="give joints and scores beside the heatmaps (ONNX only)")
     add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="pooling of the "
@@ -65,7 +65,7 @@ def settle(args: argparse.Namespace) -> None:
         raise ValueError(
             f"cannot write {args.output}: a file for {args.to} must end in {suffix}, such as model{suffix}"
         )
-    given = [f"--{name}" for name in ONNX_ONLY if getattr(args, name) is not None]
+    given = [f"--{name}".replace("inputs", "input") for name in ONNX_ONLY if getattr(args, name) is not None]
     if args.to != "onnx" and given:
         raise ValueError(f"{', '.join(given)} belong to ONNX files, not to --to {args.to}")
 
@@ -120,7 +120,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output]) -> int:
                 weights=args.weights,
                 exporter=exporter,
                 opset=args.opset,
-                inputs=args.input,
+                inputs=args.inputs,
                 decode=args.decode,
                 fused=args.fused,
             )
