@@ -165,6 +165,7 @@ PICTURES: dict[str, Callable[[], draw.CourseFigure | Image.Image]] = {
     "07_make_it_fast": time_by_kind,
     "08_take_it_to_devices": draw.roads,
     "08_browser_demo": browser_demo,
+    "09_one_c_file": draw.register_tile,
 }
 
 

@@ -8,6 +8,7 @@ from .cost import *
 from .devices import *
 from .export import *
 from .heatmaps import *
+from .one_c_file import *
 from .pooling import *
 from .speed import *
 from .style import *

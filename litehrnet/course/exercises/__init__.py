@@ -10,6 +10,7 @@ from .devices import *
 from .export import *
 from .heatmaps import *
 from .meet import *
+from .one_c_file import *
 from .pooling import *
 from .speed import *
 from .start import *
