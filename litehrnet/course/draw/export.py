@@ -11,6 +11,7 @@ from ..stored import stored_run
 from .heatmaps import _overlay, _scale
 from .style import (
     GREEN,
+    INK,
     MUTED,
     PLAIN_COLOURS,
     VERMILION,
@@ -34,6 +35,7 @@ __all__ = [
     "parity_chart",
     "right_and_wrong",
     "stored_exports",
+    "traced_example",
     "two_maps",
 ]
 
@@ -219,4 +221,29 @@ def right_and_wrong(crop: np.ndarray, expected: np.ndarray, right: np.ndarray, w
         ax.text(0.5, 0.5, sign, ha="center", va="center", fontsize=36, color=colour)
         ax.set_axis_off()
     caption(figure, "The number is the largest difference from PyTorch, relative to the largest value.")
+    return figure
+
+
+def traced_example(lines: Sequence[tuple[str, str | None]], example: str) -> CourseFigure:
+    """What tracing writes down: the lines of a function on the left, the nodes that one example leaves on the right.
+
+    Args:
+        lines: for every line of code, the node that it leaves, or None if the example leaves nothing of it.
+        example: what was traced, such as "64 pixels".
+    """
+    figure, axes = new_figure(size=(6.4, 0.6 + 0.42 * len(lines)))
+    axes.set(xlim=(0, 6.4), ylim=(-0.15, 0.42 * len(lines) + 0.35))
+    axes.axis("off")
+    top = 0.42 * len(lines)
+    axes.text(0.05, top + 0.05, f"the code, run once on {example}", fontsize=9.5, fontweight="bold")
+    axes.text(4.4, top + 0.05, "the file", fontsize=9.5, fontweight="bold")
+    for number, (line, node) in enumerate(lines):
+        y = top - 0.42 * (number + 1) + 0.1
+        code = axes.text(0.05, y + 0.15, line, fontsize=9, family="monospace", va="center", color=MUTED)
+        if node is None:
+            continue
+        code.set_color(INK)
+        box(axes, (4.4, y), (1.9, 0.3), node, PLAIN_COLOURS["onnx"], fontsize=8.5)
+        arrow(axes, (3.3, y + 0.15), (4.35, y + 0.15))
+    caption(figure, "Only what the example did is in the file. A grey line left nothing: the file cannot decide again.")
     return figure
