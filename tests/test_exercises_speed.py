@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from solved import assert_wrong
 
-from litehrnet.course.exercises import check_fold_norm, check_follow_shuffles, check_least_time
+from litehrnet.course.exercises import check_fold_norm, check_follow_shuffles
 
 
 def bias_forgotten(weight, bias, mean, variance, slope, shift):
@@ -34,8 +34,6 @@ def where_each_number_lies(channels, blocks):
         (check_fold_norm, factor_on_columns, "row"),
         (check_fold_norm, lambda weight, *_: weight, "two arrays"),
         (check_follow_shuffles, where_each_number_lies, "at each position"),
-        (check_least_time, lambda m, b, g, w: (m / g + b / w) / 1000, "longer one"),
-        (check_least_time, lambda m, b, g, w: max(m / g, b / w), "unit"),
     ],
 )
 def test_wrong_answers_get_their_hint(check, answer, hint):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "constants_wanted",
     "export_kinds",
+    "joined_along_height",
     "operators_before_after",
     "outcome_table",
     "parity_chart",
@@ -246,4 +247,36 @@ def traced_example(lines: Sequence[tuple[str, str | None]], example: str) -> Cou
         box(axes, (4.4, y), (1.9, 0.3), node, PLAIN_COLOURS["onnx"], fontsize=8.5)
         arrow(axes, (3.3, y + 0.15), (4.35, y + 0.15))
     caption(figure, "Only what the example did is in the file. A grey line left nothing: the file cannot decide again.")
+    return figure
+
+
+def joined_along_height() -> CourseFigure:
+    """Two halves of three channels, joined along the channels and along the height, and both in memory order."""
+    figure, axes = new_figure(size=(9.0, 3.5))
+    axes.set(xlim=(0, 9.0), ylim=(0.1, 3.6))
+    axes.axis("off")
+    cells = {name: PLAIN_COLOURS["adaptive"] for name in "abc"} | {name: PLAIN_COLOURS["computed"] for name in "xyz"}
+
+    def draw_map(name: str, x: float, y: float) -> None:
+        box(axes, (x, y), (0.62, 0.42), name, cells[name], fontsize=10)
+
+    def memory(names: str, x: float) -> None:
+        axes.text(x, 0.98, "in memory:", fontsize=9, color=MUTED)
+        for number, name in enumerate(names):
+            box(axes, (x + 0.6 * number, 0.42), (0.6, 0.4), name, cells[name], fontsize=10)
+
+    axes.text(0.1, 3.35, "joined along the channels", fontsize=10, fontweight="bold")
+    for number, name in enumerate("abcxyz"):
+        draw_map(name, 0.1 + 0.66 * number, 2.3)
+    memory("abcxyz", 0.1)
+    axes.text(0.1, 1.6, "six channels; the shuffle still has to move them", fontsize=9)
+    axes.text(5.0, 3.35, "joined along the height", fontsize=10, fontweight="bold")
+    for number, (upper, lower) in enumerate(zip("abc", "xyz", strict=True)):
+        draw_map(upper, 5.0 + 0.8 * number, 2.55)
+        draw_map(lower, 5.0 + 0.8 * number, 2.1)
+    memory("axbycz", 5.0)
+    axes.text(5.0, 1.6, "three channels, twice as high: already shuffled", fontsize=9)
+    caption(
+        figure, "Each letter is one channel's map. Joined along the height, the maps are interleaved in memory at once."
+    )
     return figure

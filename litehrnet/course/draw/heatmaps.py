@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Polygon, Rectangle
 
-from ...heatmaps import COCO_NAMES, COCO_SKELETON, HEATMAP_STRIDE, decode, to_image
+from ...heatmaps import COCO_NAMES, COCO_SKELETON, HEATMAP_STRIDE, MEAN, STD, decode, to_image
 from .style import (
     BLUE,
     LEFT_COLOUR,
@@ -44,6 +44,7 @@ __all__ = [
     "pose_on",
     "poses",
     "score_scatter",
+    "seen_inputs",
     "two_runtimes",
 ]
 
@@ -331,4 +332,28 @@ def loss_curves(curves: Mapping[str, Sequence[float]]) -> CourseFigure:
     plain_log(ax.yaxis)
     ax.legend()
     caption(figure, "Where the curves part, the head begins to learn its own images by heart.")
+    return figure
+
+
+def seen_inputs(inputs: Mapping[str, np.ndarray], maps: np.ndarray, joint: str) -> CourseFigure:
+    """What the network receives when its input is made in several ways, and one joint's heatmap for each.
+
+    Args:
+        inputs: arrays (3, H, W) as they go into the network, by name. They are drawn as the network understands them:
+            multiplied by the standard deviation, plus the mean, and cut off at 0 and 255.
+        maps: one heatmap each, (number of inputs, h, w).
+        joint: whose heatmaps they are.
+    """
+    figure, grid = new_figure(2, len(inputs), size=(2.0 * len(inputs) + 0.8, 5.2), photographs=True)
+    norm = Normalize(0, max(float(maps.max()), 1e-6))
+    for (name, values), heatmap, (above, below) in zip(inputs.items(), maps, grid.T, strict=True):
+        picture = values.transpose(1, 2, 0) * np.array(STD) + np.array(MEAN)  # (H, W, 3)
+        above.imshow(np.clip(picture, 0, 255).astype(np.uint8))
+        above.set_title(name, fontsize=10)
+        below.imshow(heatmap, cmap=HEAT, norm=norm)
+        below.set_title(f"peak {heatmap.max():.2f}", fontsize=9.5)
+        above.set_axis_off()
+        below.set_axis_off()
+    figure.colorbar(plt.cm.ScalarMappable(norm, HEAT), ax=grid[1, :], shrink=0.8, label="heatmap value")
+    caption(figure, f"Above, one person as the network receives it; below, the heatmap of the {joint}.")
     return figure

@@ -8,7 +8,9 @@ from .core import *
 from .cost import *
 from .devices import *
 from .export import *
+from .fewer_bits import *
 from .heatmaps import *
+from .limits import *
 from .meet import *
 from .one_c_file import *
 from .pooling import *

@@ -9,7 +9,7 @@ import numpy as np
 
 from .core import Verdict, check_cases, listed
 
-__all__ = ["check_fold_norm", "check_follow_shuffles", "check_least_time"]
+__all__ = ["check_fold_norm", "check_follow_shuffles"]
 
 EPS = 1e-5
 
@@ -78,40 +78,3 @@ def check_follow_shuffles(answer: Callable[[int, int], Sequence[int]]) -> Verdic
 
     cases = [(4, 0), (4, 1), (8, 1), (8, 2), (10, 3), (40, 2), (6, 5)]
     return check_cases(lambda *case: listed(answer(*case)), spec, cases, hints=hints)
-
-
-def check_least_time(answer: Callable[[float, float, float, float], float]) -> Verdict:
-    """Check `least_time(macs, moved, gmacs, gigabytes)`: the least time of a kernel by the roofline, in microseconds.
-
-    Args:
-        answer: takes MACs, bytes moved, 10^9 MACs per second and 10^9 bytes per second.
-
-    >>> check_least_time(lambda macs, moved, gmacs, gigabytes: max(macs / gmacs, moved / gigabytes) / 1000)
-    Right: all 5 cases agree.
-    """
-
-    def spec(macs: float, moved: float, gmacs: float, gigabytes: float) -> float:
-        return max(macs / (gmacs * 1e9), moved / (gigabytes * 1e9)) * 1e6
-
-    def hints(case: tuple, expected: float, got: Any) -> str | None:
-        macs, moved, gmacs, gigabytes = case
-        if not _is_number(got):
-            return "Return one number."
-        if np.isclose(float(got), (macs / gmacs + moved / gigabytes) / 1000):
-            return "You add both times; arithmetic and memory work at the same time, so the longer one is the limit."
-        if any(np.isclose(float(got), expected * factor) for factor in (1e-6, 1e-3, 1e3)):
-            return "Right except for the unit: microseconds are wanted."
-        return None
-
-    cases = [
-        (5_000_000.0, 500_000.0, 50.0, 90.0),
-        (27_000.0, 600_000.0, 50.0, 90.0),
-        (0.0, 600_000.0, 50.0, 90.0),
-        (1_000_000.0, 0.0, 50.0, 90.0),
-        (900_000.0, 1_800_000.0, 45.0, 90.0),
-    ]
-    return check_cases(answer, spec, cases, hints=hints)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) or (isinstance(value, np.ndarray) and value.size == 1)
