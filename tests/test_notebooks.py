@@ -192,7 +192,7 @@ def test_stored_without_traces_of_a_machine(path: Path) -> None:
     assert notebook.metadata.kernelspec.name == "python3"
     for cell in notebook.cells:
         assert set(cell.metadata) <= {"tags"}
-    assert path.stat().st_size < 2_000_000
+    assert path.stat().st_size < 2_500_000
 
 
 @every_notebook
