@@ -181,7 +181,7 @@ def test_core_dependencies_are_those_of_the_core() -> None:
     """Matplotlib, Netron and IPython belong to the course; whoever only exports needs none of them."""
     rooms = [path.name for path in (ROOT / "litehrnet").iterdir() if path.name not in ("course", "__pycache__")]
     core = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-    optional = {"openvino", "ncnn", "pycocotools", "shtab", "tqdm"}  # each has an extra and is imported where it is used
+    optional = {"openvino", "ncnn", "pycocotools", "shtab", "tqdm"}  # each has an extra, and is imported on use
     files = needed(*(f"litehrnet/{room}" for room in rooms if "." not in room))
     modules = {name for path in (ROOT / "litehrnet").glob("*.py") for name in imported(path)}
     assert files - optional - core == set()
