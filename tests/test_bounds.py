@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -133,3 +134,29 @@ def test_difference_is_relative_to_the_largest_expected_value() -> None:
     assert bounds.difference([1e-9], [0.0]) == np.inf
     with pytest.raises(AssertionError, match=r"shape \(2,\) instead of \(1, 2\)"):
         bounds.difference([1, 2], expected)
+
+
+SMALL = 0.01
+OF_THEIR_OWN = ("allclose", "assert_allclose", "assert_close", "isclose")
+NOT_BY_KERNELS = {  # files whose small numbers no processor changes
+    "test_bench.py": "statistics of seeded numbers",
+    "test_demo.py": "crops by two programs, which differ by a grey level, and scores rounded to two decimals",
+    "test_exercises_heatmaps.py": "a loss that falls",
+    "test_export.py": "numbers that the test itself makes up",
+    "test_figures.py": "the constants of sRGB",
+    "test_trainers.py": "an initialisation",
+}
+
+
+@pytest.mark.parametrize("path", sorted(TESTS.glob("test_*.py")), ids=lambda path: path.stem)
+def test_no_test_has_a_bound_that_margins_does_not_list(path: Path) -> None:
+    """A solution of an exercise may compare as learners do; a float64 formula may be `approx` what it should be."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Attribute) and node.attr in OF_THEIR_OWN and "exercises" not in path.stem:
+            found.append((node.lineno, node.attr))
+        if isinstance(node, ast.Compare) and not isinstance(node.ops[0], (ast.Eq, ast.NotEq, ast.In, ast.NotIn)):
+            small = [c.value for c in ast.walk(node) if isinstance(c, ast.Constant) and isinstance(c.value, float)]
+            if any(0 < abs(value) <= SMALL for value in small) and path.name not in NOT_BY_KERNELS:
+                found.append((node.lineno, ast.unparse(node)))
+    assert found == []

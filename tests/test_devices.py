@@ -478,6 +478,7 @@ def test_int8_refuses_what_cannot_be(exported: Callable, tmp_path: Path) -> None
     assert not path.exists()
 
 
+@pytest.mark.numeric
 def test_sixteen_bit_activations_keep_what_eight_bits_lose(tmp_path: Path) -> None:
     """On a network of two blocks, everything quantised."""
     model = tiny_model()
@@ -488,7 +489,8 @@ def test_sixteen_bit_activations_keep_what_eight_bits_lose(tmp_path: Path) -> No
         path = quantize_int8(source, tmp_path / f"{kind}.onnx", calibration, "all", activations=kind)
         assert weights_of(path) == "int8"
         noise[kind] = difference(load(path)(images(size=(32, 32), seed=9)), expected)
-    assert 1e-6 < 3 * noise["int16"] < noise["int8"]
+    beyond(noise["int16"], 1e-6, "rounded at all")
+    assert 3 * noise["int16"] < noise["int8"]
     with pytest.raises(ValueError, match=r"^int16\.onnx has values quantised to more than 8 bits"):
         load(tmp_path / "int16.onnx", "openvino")
 
@@ -622,6 +624,7 @@ def test_how_an_array_lies_in_memory_makes_no_difference(
         np.testing.assert_array_equal(run(array), expected)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("runtime", ["torch", "onnxruntime", "openvino", "ncnn"])
 def test_threads_that_share_a_function_get_their_own_heatmaps(
     converted: Callable, exported: Callable, runtime: str
@@ -632,8 +635,8 @@ def test_threads_that_share_a_function_get_their_own_heatmaps(
     expected = [run(x) for x in own]
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(run, own * 25))
-    wrong = [k for k, maps in enumerate(found) if difference(maps, expected[k % 4]) > 1e-5]
-    assert wrong == []
+    for k, maps in enumerate(found):
+        same(maps, expected[k % 4], 1e-5)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino", "ncnn"])
