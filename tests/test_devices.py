@@ -528,11 +528,11 @@ def test_openvino_refuses_values_of_sixteen_bits(tmp_path: Path, kind: str, doma
 
     path = quantised_graph(tmp_path / "m.onnx", kind, domain)
     expected = images().reshape(1, 3, 16, 4, 8, 4).mean((3, 5))
-    same(load(path)(images()), expected, 0.1)
+    same(load(path)(images()), expected, 0.3)
     openvino.save_model(openvino.Core().read_model(path), tmp_path / "m.xml", compress_to_fp16=False)
     for file in (path, path.with_suffix(".xml")):
         if kind.endswith("int8"):
-            same(load(file, "openvino")(images()), expected, 0.1)
+            same(load(file, "openvino")(images()), expected, 0.3)
         else:
             with pytest.raises(ValueError, match=rf"^{file.name} has values quantised to more than 8 bits, which Open"):
                 load(file, "openvino")

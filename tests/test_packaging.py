@@ -76,6 +76,36 @@ def test_constraints_are_exact_and_inside_the_ranges() -> None:
     assert installed_below("litehrnet", set(COURSE_EXTRAS)) - {"litehrnet", "netron", "pip"} <= set(pinned)
 
 
+LOWEST = ("torch", "numpy", "onnx", "onnx-ir", "onnxscript", "onnxruntime", "pillow", "protobuf", "safetensors",
+          "openvino", "ncnn", "pnnx")  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="the lowest NumPy is older than this Python")
+def test_the_lowest_versions_work(wheel: Path, tmp_path: Path) -> None:
+    """Every lower end of a range at once, in an environment of its own: export, proof and prediction."""
+    requirements = listed("devices")
+    lowest = [f"{name}=={next(iter(requirements[name].specifier)).version}" for name in LOWEST]
+    venv.create(tmp_path / "venv", with_pip=True)
+    python = tmp_path / "venv" / "bin" / "python"
+    install = [python, "-m", "pip", "install", "-q", wheel, *lowest]
+    done = subprocess.run(list(map(str, install)), capture_output=True, text=True, check=False)
+    if done.returncode:
+        assert "ResolutionImpossible" not in done.stderr, done.stderr
+        pytest.skip(f"they cannot be installed here: {done.stderr.splitlines()[-1]}")
+    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    for words in (
+        ("export", "litehrnet18", "--size", "64x32", "-o", "m.onnx"),
+        ("export", "litehrnet18", "--size", "64x32", "-o", "m.xml"),
+        ("export", "litehrnet18", "--size", "64x32", "-o", "m.ncnn.param"),
+        ("check", "m.onnx", "--checkpoint", "litehrnet18"),
+        ("predict", str(ROOT / "data" / "astronaut.jpg"), "--model", "m.onnx", "-o", "p.png"),
+    ):
+        command = [str(python), "-m", "litehrnet", *words]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
 def installed_below(name: str, extras: set[str], seen: set[str] | None = None) -> set[str]:
     """The names of all packages that a package needs here, itself included."""
     seen = set() if seen is None else seen
