@@ -1,4 +1,4 @@
-"""`litehrnet export`: write a checkpoint as a file for a runtime, and compare it with torch before keeping it."""
+"""`litehrnet export`: write a network as a file for a runtime, and compare it with torch before keeping it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING
 from . import parser as types
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from ..model import LiteHRNet
     from .outputs import Output
 
 HELP = "write a checkpoint as a file for a runtime"
@@ -20,23 +23,28 @@ EXAMPLES = """
     litehrnet export my.pth --fused --weights float16        # faster, half the file
     litehrnet export my.pth -o my.xml                        # for OpenVINO
     litehrnet export litehrnet18 --to c                      # litehrnet18.lhr, for the C file
+    litehrnet export my.onnx --size 320x256                  # my-320x256.onnx, from the file alone
+    litehrnet export my.pth --weights int8 --calibrate photos/   # int8, with pictures of your own
 """
 # The same as in `litehrnet.export.FORMATS`, which would import torch.
 SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr"}
 ONNX_ONLY = ("dynamic", "exporter", "opset", "inputs", "decode")
+INT8_ONLY = ("calibrate", "activations", "operators")
+FAR = 2  # input pixels, half a pixel of a heatmap
+SLOW = "; about a minute, and --exporter torchscript writes the same operators in a tenth of that"
 
 
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("checkpoint", metavar="CHECKPOINT", help=types.CHECKPOINT)
+    add("checkpoint", metavar="CHECKPOINT", help=f"{types.CHECKPOINT}; or an ONNX file that is neither fused nor int8")
     add("-o", "--output", type=types.file, metavar="FILE", help="the file to write; its ending selects the format "
         "(default: the checkpoint's name, with the format's ending)")  # fmt: skip
     add("--to", choices=tuple(SUFFIXES), help="the format (default: inferred from the ending of -o, else onnx); ncnn "
         "and openvino write two files, NAME.ncnn.param or NAME.xml and a .bin file")  # fmt: skip
     add("--model", metavar="NAME", help="the variant that the checkpoint must hold (default: any)")
     add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: the size that the "
-        "weights were trained at, or 256x192 if that is unknown)")  # fmt: skip
+        "checkpoint was trained at, or 256x192)")  # fmt: skip
     add("--dynamic", choices=("batch", "size"), help="accept any batch, or any batch and size (ONNX only)")
     add("--exporter", choices=("dynamo", "torchscript"), help="which of torch's exporters to use (default: dynamo); "
         "torchscript writes the same operators in a tenth of the time (ONNX only)")  # fmt: skip
@@ -46,8 +54,14 @@ def add_options(parser: types.Parser) -> None:
     add("--decode", action="store_true", default=None, help="give joints and scores beside the heatmaps (ONNX only)")
     add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="pooling of the "
         "cross-resolution weighting; all three give the same values (default: computed)")  # fmt: skip
-    add("--weights", choices=("float32", "float16"), default="float32", help="type of the stored weights; float16 "
-        "halves the file (default: float32)")  # fmt: skip
+    add("--weights", choices=("float32", "float16", "int8"), help="type of the stored weights; float16 halves the "
+        "file, int8 needs --calibrate (default: float32, or what the ONNX file has)")  # fmt: skip
+    add("--calibrate", type=types.file, metavar="FOLDER", help="pictures of one person each, like those that the file "
+        "will see; int8 takes its ranges from them")  # fmt: skip
+    add("--activations", choices=("int8", "int16"), help="bits of the values between operators of an int8 file "
+        "(default: int8)")  # fmt: skip
+    add("--operators", choices=("convolutions", "all"), help="what an int8 file quantises; all is for accelerators "
+        "that require it, and moves joints unless the activations are int16 (default: convolutions)")  # fmt: skip
     add("--fp16", action=types.Deprecated, dest="weights", new="--weights", value="float16")
     add("--fused", action="store_true", help="write the fast graph (litehrnet.fusion)")
     add("--overwrite", action="store_true", help="replace an existing file even if it is of another kind")
@@ -59,7 +73,7 @@ def settle(args: argparse.Namespace) -> None:
         args.to = _format_of(args.output) if args.output else "onnx"
     suffix = SUFFIXES[args.to]
     if args.output is None:
-        args.output = Path(f"{Path(args.checkpoint).stem}{suffix}")
+        args.output = _usual_name(args, suffix)
     name = args.output.name.lower()
     if not name.endswith(suffix) or name == suffix:
         raise ValueError(
@@ -68,6 +82,31 @@ def settle(args: argparse.Namespace) -> None:
     given = [f"--{name}".replace("inputs", "input") for name in ONNX_ONLY if getattr(args, name) is not None]
     if args.to != "onnx" and given:
         raise ValueError(f"{', '.join(given)} belong to ONNX files, not to --to {args.to}")
+    given = [f"--{name}" for name in INT8_ONLY if getattr(args, name) is not None]
+    if args.weights != "int8" and given:
+        raise ValueError(f"{', '.join(given)} belong to --weights int8")
+    if args.weights == "int8" and args.to != "onnx":
+        raise ValueError(f"--weights int8 makes an ONNX file, which ONNX Runtime and OpenVINO run, not --to {args.to}")
+    if args.weights == "int8" and args.calibrate is None:
+        raise ValueError("--weights int8 needs pictures to take the ranges of values from: add --calibrate FOLDER")
+
+
+def _usual_name(args: argparse.Namespace, suffix: str) -> Path:
+    """The checkpoint's name with the format's ending, and what is different where the source is an exported file."""
+    stem = Path(args.checkpoint).stem
+    if suffix == ".onnx" and _holds_graph(args.checkpoint):
+        size = [] if args.size is None else ["x".join(map(str, args.size))]
+        weights = [] if args.weights is None else [args.weights]
+        dynamic = [] if args.dynamic is None else [f"any-{args.dynamic}"]
+        stem = "-".join([stem, *size, *weights, *dynamic, *(["fused"] if args.fused else [])])
+    return Path(f"{stem}{suffix}")
+
+
+def _holds_graph(source: str) -> bool:
+    """Whether this is an ONNX file, by name and content; people also call checkpoints so."""
+    from ..runtimes.signature import KINDS, content_of, kind_of
+
+    return Path(source).is_file() and kind_of(source) == "onnx" and content_of(Path(source)) == KINDS["onnx"].what
 
 
 def _format_of(output: Path) -> str:
@@ -81,43 +120,89 @@ def _format_of(output: Path) -> str:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write a checkpoint as a file for a runtime, compare the two, and keep the file only if both compute the same."""
+    """Write a network as a file for a runtime, compare the file with torch, and keep it only if both agree.
+
+    The network comes from a checkpoint, or from an ONNX file, from which it is rebuilt: that gives the file at another
+    size, or for another runtime, where the checkpoint is gone.
+    """
     from ..sizes import check_size
     from .outputs import Output, check_outputs
 
     settle(args)
-    if args.size is not None:
-        check_size(args.size)
+    args.size = None if args.size is None else check_size(args.size)
     outputs = [Output(args.output, args.to)]
     if args.to in ("ncnn", "openvino"):
         outputs.append(Output(args.output.with_suffix(".bin"), args.to, beside=args.output))
     check_outputs(outputs, [args.checkpoint], args.overwrite)
-    return _write(args, outputs)
+    images = None if args.calibrate is None else pictures_in(args.calibrate)
+    return _write(args, outputs, images)
 
 
-def _write(args: argparse.Namespace, outputs: Sequence[Output]) -> int:
-    from ..export import check_parity, export
-    from ..export.onnx import export_size
+def pictures_in(folder: Path) -> list[Path]:
+    """The pictures in a folder, by name.
+
+    Raises:
+        ValueError, OSError: it is no folder, or holds none.
+    """
+    from PIL import Image
+
+    from ..files import existing_file
+
+    if not folder.is_dir():
+        existing_file(folder)  # a better error, if there is nothing
+        raise ValueError(f"--calibrate {folder} is a file; give the folder that holds the pictures")
+    endings = Image.registered_extensions()
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
+    if not found:
+        raise ValueError(f"--calibrate {folder} holds no pictures")
+    return found
+
+
+def _source(args: argparse.Namespace) -> tuple[LiteHRNet, tuple[int, int], str]:
+    """The network, the size to write it at, and the type of its weights."""
     from ..model import set_pooling
-    from ..runtimes import signature
+    from ..runtimes.loading import DEFAULT_SIZE
+    from ..runtimes.parity import weights_of
+    from ..runtimes.signature import signature
     from .models import load_model
+    from .terminal import spinner
+
+    if _holds_graph(args.checkpoint):
+        from ..export.rebuild import network_of
+
+        with spinner(f"rebuilding the network of {args.checkpoint}"):
+            model = network_of(args.checkpoint)
+        if args.model not in (None, model.variant.name):
+            raise ValueError(f"{args.checkpoint} holds {model.variant.name}, not {args.model}")
+        own, weights = signature(args.checkpoint).size, weights_of(args.checkpoint)
+    else:
+        model = load_model(args.checkpoint, args.model)
+        own, weights = model.trained_size or DEFAULT_SIZE, "float32"
+    return set_pooling(model, args.pooling), args.size or own, args.weights or weights
+
+
+def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequence[Path] | None) -> int:
+    from ..export import check_parity, export
+    from ..runtimes import signature
     from .outputs import writing
     from .terminal import spinner
     from .text import facts, takes, worst
 
     exporter = (args.exporter or "dynamo") if args.to == "onnx" else None
-    model = set_pooling(load_model(args.checkpoint, args.model), args.pooling)
-    size = export_size(model, args.size)
+    model, size, weights = _source(args)
+    quantised = weights == "int8"
     with writing(outputs) as (temporary, *_):
+        written = temporary.with_name(f"float32-{temporary.name}") if quantised else temporary
         started = time.perf_counter()
-        with spinner(f"{exporter or args.to} is exporting"):
+        slow = SLOW if exporter == "dynamo" else None
+        with spinner(f"{exporter or args.to} is exporting", slow):
             export(
                 model,
-                temporary,
+                written,
                 to=args.to,
                 size=size,
                 dynamic=args.dynamic,
-                weights=args.weights,
+                weights="float32" if quantised else weights,
                 exporter=exporter,
                 opset=args.opset,
                 inputs=args.inputs,
@@ -126,18 +211,59 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output]) -> int:
             )
         seconds = time.perf_counter() - started
         with spinner("comparing with torch"):
-            rows = check_parity(model, temporary)
+            rows = check_parity(model, written)
         if not all(row.ok for row in rows):
             raise ValueError(f"the file does not compute what torch computes, so none was kept: {worst(rows)}")
+        moved = _quantise(args, written, temporary, size, pictures or ()) if quantised else None
         about = signature(temporary)
     kind = ", fused" if args.fused else ""
     chosen = ", as trained" if args.size is None and model.trained_size is not None else ""
     print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width{chosen})")
     made = "" if exporter is None else f", {exporter}"
-    print(f"{facts(args.output, about)}, {args.weights} weights{made}, {seconds:.1f} s")
+    print(f"{facts(args.output, about)}, {weights} weights{made}, {seconds:.1f} s")
     print(takes(about))
-    print(f"parity: {worst(rows)}")
+    if _holds_graph(args.checkpoint):
+        print(f"rebuilt from the weights in {args.checkpoint}: torch computes with them what that file computes")
+    print(f"parity{' before quantising' if quantised else ''}: {worst(rows)}")
+    if moved is not None:
+        print(moved)
     if args.fused and args.dynamic == "size":
         print("note: in ONNX Runtime a fused file of free size is no faster than a plain one; fuse for one size")
+    if model.trained_size not in (None, size):
+        trained = "x".join(map(str, model.trained_size or ()))
+        print(f"note: the weights were trained at {trained}; at other sizes joints are found less well")
     print(*(output.path for output in outputs), sep="\n")
     return 0
+
+
+def _quantise(
+    args: argparse.Namespace, source: Path, target: Path, size: tuple[int, int], pictures: Sequence[Path]
+) -> str:
+    """Write the int8 file, and say how far the joints in the calibration pictures move."""
+    import numpy as np
+
+    from ..export.int8 import quantize_int8
+    from ..heatmaps import crop_person, decode, read_image, to_input
+    from ..runtimes import load
+    from .terminal import spinner
+
+    def image(path: Path) -> np.ndarray:
+        photo = read_image(path)
+        return to_input(crop_person(photo, (0, 0, photo.shape[1], photo.shape[0]), size, 1.0)[0])
+
+    images = [image(path) for path in pictures]
+    with spinner(f"calibrating int8 on {len(images)} pictures"):
+        quantize_int8(
+            source,
+            target,
+            images,
+            args.operators or "convolutions",
+            activations=args.activations or "int8",
+        )
+        before, after = (load(path) for path in (source, target))
+        shifts = [np.linalg.norm(decode(before(x))[0] - decode(after(x))[0], axis=-1) for x in images]
+    shift = np.concatenate(shifts)
+    return (
+        f"int8: on the {len(images)} calibration pictures joints move by {shift.mean():.2f} input pixels on average, "
+        f"{(shift > FAR).mean():.0%} of them by more than {FAR}; litehrnet evaluate judges it on others"
+    )

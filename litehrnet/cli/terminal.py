@@ -8,11 +8,14 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
 
-__all__ = ["discard", "flush", "prepare", "progress", "spinner"]
+__all__ = ["counted", "discard", "flush", "prepare", "progress", "spinner"]
 
 _HANDLER = "litehrnet"
+
+Item = TypeVar("Item")
 
 
 def prepare() -> None:
@@ -65,13 +68,20 @@ def discard() -> None:
 
 
 @contextlib.contextmanager
-def spinner(text: str) -> Iterator[None]:
-    """Show on a terminal what is running, and for how many seconds; elsewhere, show nothing.
+def spinner(text: str, slow: str | None = None) -> Iterator[None]:
+    """Show on a terminal what is running, and for how many seconds; elsewhere, show nothing unless it is slow.
+
+    Args:
+        text: what is running.
+        slow: what to add to the text where it takes so long that silence would be worrying; None: it does not.
 
     The line disappears when the work is done. A terminal that cannot move its cursor (`TERM=dumb`), or whose user wants
     plain text (`NO_COLOR`), gets one line that stays.
     """
+    text += slow or ""
     if sys.stderr is None or not sys.stderr.isatty():
+        if slow and sys.stderr is not None:
+            print(text, file=sys.stderr, flush=True)
         yield
         return
     if os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
@@ -97,19 +107,32 @@ def spinner(text: str) -> Iterator[None]:
         thread.join()
 
 
-def progress(unit: str) -> Callable[[Sequence[int]], Iterator[int]]:
-    """A wrapper for a sequence that shows on a terminal how much of it is done, and how long the rest takes.
+def counted(items: Iterable[Item], count: int | None, unit: str) -> Iterator[Item]:
+    """The items; on a terminal a line says meanwhile how many are done, and how long the rest takes.
 
-    Elsewhere, and where tqdm is not installed, it shows nothing.
+    Args:
+        items: what to give.
+        count: how many they are, if that is known.
+        unit: what to call one of them.
     """
+    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
+        yield from items
+        return
+    started = shown = time.perf_counter()
+    for number, item in enumerate(items, 1):
+        yield item
+        now = time.perf_counter()
+        if now - shown >= 0.1:
+            shown = now
+            rest = (
+                "" if count is None else f" of {count}, {max(0, count - number) * (now - started) / number:.0f} s left"
+            )
+            sys.stderr.write(f"\r\x1b[K{unit} {number}{rest}")
+            sys.stderr.flush()
+    sys.stderr.write("\r\x1b[K")
+    sys.stderr.flush()
 
-    def shown(indices: Sequence[int]) -> Iterator[int]:
-        if sys.stderr is None or not sys.stderr.isatty():
-            return iter(indices)
-        try:
-            from tqdm import tqdm
-        except ImportError:
-            return iter(indices)
-        return iter(tqdm(indices, unit=unit, leave=False))
 
-    return shown
+def progress(unit: str) -> Callable[[Sequence[Item]], Iterator[Item]]:
+    """`counted` as a wrapper for a sequence."""
+    return lambda items: counted(items, len(items), unit)
