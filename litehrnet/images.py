@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from .files import existing_file
 
-__all__ = ["draw_joints", "read_image"]
+__all__ = ["draw_heatmaps", "draw_joints", "read_image", "to_rgb"]
 
 # Okabe and Ito's blue, vermilion and grey: left, right, middle, as in the course's figures.
 SIDE_COLOURS = {"left": "#0072B2", "right": "#D55E00", "middle": "#767676"}
@@ -44,7 +44,7 @@ def read_image(path: str | Path) -> np.ndarray:
             # Up to twice its limit, Pillow only warns; a photograph of 100 million pixels is fine.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                return np.array(_to_rgb(ImageOps.exif_transpose(image)))
+                return np.array(to_rgb(ImageOps.exif_transpose(image)))
     except UnidentifiedImageError as error:
         reason = _other_kind(path)
         raise ValueError(f"{path.name} is not a photograph that can be read ({reason})") from error
@@ -101,7 +101,12 @@ def _other_kind(path: Path) -> str:
     return f"Pillow knows no image format that begins with {head[:8]!r}"
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """A Pillow image of any mode as RGB; transparent pixels become white.
+
+    Raises:
+        ValueError: its values are on no scale that is known.
+    """
     if image.mode.startswith("I"):  # Pillow would clip 16-bit values at 255, which gives a white image
         values = np.asarray(image).astype(np.int64)
         high = int(values.max(initial=0))
@@ -160,3 +165,35 @@ def draw_joints(
         if visible:
             pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=colour, outline="white")
     return np.asarray(picture)
+
+
+# From nothing to the peak: black, violet, orange, pale yellow, as in matplotlib's "inferno".
+_HEAT = ((0.0, (0, 0, 4)), (0.35, (120, 28, 109)), (0.7, (237, 105, 37)), (1.0, (252, 255, 164)))
+_OPAQUE = 0.75  # at the peak
+_STRIDE = 4  # input pixels per heatmap pixel
+
+
+def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray, to_crop: np.ndarray) -> np.ndarray:
+    """Lay one person's heatmaps over a copy of a photograph: at each place the highest of all joints.
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+        heatmaps: (K, h, w); what is not positive is not drawn.
+        to_crop: the 2x3 matrix from `litehrnet.heatmaps.crop_person`.
+
+    Returns:
+        The picture, with the shape of `image`.
+    """
+    highest = np.asarray(heatmaps, np.float32).max(0).clip(0, 1)  # (h, w)
+    linear, shift = np.asarray(to_crop)[:, :2] / _STRIDE, np.asarray(to_crop)[:, 2] / _STRIDE
+    shift = shift - linear @ (0.5, 0.5) + 0.5  # Pillow puts the centre of pixel i at i + 0.5
+    coefficients = (*linear[0], shift[0], *linear[1], shift[1])
+    height, width = image.shape[:2]
+    warped = Image.fromarray(highest).transform(
+        (width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
+    )
+    heat = np.asarray(warped)[..., None]  # (H, W, 1)
+    stops, colours = zip(*_HEAT, strict=True)
+    channels = [np.interp(heat[..., 0], stops, [colour[k] for colour in colours]) for k in range(3)]
+    mixed = image * (1 - _OPAQUE * heat) + _OPAQUE * heat * np.stack(channels, axis=-1)
+    return mixed.round().astype(np.uint8)

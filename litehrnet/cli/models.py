@@ -110,13 +110,12 @@ def joints_of(known: JointSet | None, count: int, given: str | None = None) -> J
         given: what the user gave instead: a key of `JOINT_SETS`, or a JSON file.
 
     Returns:
-        The set that was given, else the known one. Seventeen joints without names are taken to be COCO's, as in every
-        public file with seventeen; any others are numbered, since a wrong name is worse than none.
+        The set that was given, else the known one, else `named_joints`.
 
     Raises:
         ValueError: `given` describes no joints, or another number of them.
     """
-    from ..checkpoints.joints import JOINT_SETS, JointSet, find_joints
+    from ..checkpoints.joints import JOINT_SETS, find_joints, named_joints
     from ..files import existing_file
 
     if given is not None:
@@ -126,10 +125,7 @@ def joints_of(known: JointSet | None, count: int, given: str | None = None) -> J
             known = find_joints(existing_file(given) if Path(given).suffix or Path(given).exists() else given)
         if len(known) != count:
             raise ValueError(f"--joints {given} names {len(known)} joints, and the model has {count}")
-    if known is not None and len(known) == count:
-        return known
-    coco = JOINT_SETS["coco"]
-    return coco if count == len(coco) else JointSet(tuple(f"joint {k}" for k in range(count)))
+    return named_joints(count, known)
 
 
 class Runner(NamedTuple):

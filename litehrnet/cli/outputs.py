@@ -164,6 +164,12 @@ def _is_picture(path: Path) -> bool:
         return False
 
 
+def _is_film(path: Path) -> bool:
+    from ..videos import is_video
+
+    return is_video(path) or _is_picture(path)
+
+
 def _is_report(path: Path) -> bool:
     try:
         held = json.loads(path.read_bytes())
@@ -195,6 +201,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "ncnn": ("an ncnn file", _is_ncnn),
     "c": ("a .lhr file", _is_c),
     "picture": ("a picture", _is_picture),
+    "film": ("an animation or a video", _is_film),
     "report": ("an earlier report", _is_report),
     "numbers": ("an earlier evaluation", _is_numbers),
     "poses": ("a COCO result file", _is_poses),

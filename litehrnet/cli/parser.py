@@ -17,7 +17,8 @@ from .._version import __version__
 __all__ = ["Parser", "build_parser", "parse"]
 
 COMMANDS = ("export", "check", "predict", "evaluate", "bench", "view")  # each is a module beside this one
-_FILES = ("checkpoint", "joints", "model", "models")  # options for a file's name or another name
+SEVERAL = ("models", "inputs")  # arguments that can be repeated
+_FILES = ("checkpoint", "joints", "model", *SEVERAL)  # options for a file's name or another name
 LARGEST_COUNT = 10**9
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
@@ -69,8 +70,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         parser.print_help()
         parser.exit()
     own: Parser = args.parser if args.command else parser
-    if unknown and hasattr(args, "models") and not any(word.startswith("-") for word in unknown):
-        args.models += unknown  # argparse takes all models before the first option, or all after it
+    several = next((name for name in SEVERAL if hasattr(args, name)), None)
+    if unknown and several and not any(word.startswith("-") for word in unknown):
+        getattr(args, several).extend(unknown)  # argparse takes all words before the first option, or all after it
         unknown = []
     if unknown:
         own.error(f"unrecognized arguments: {' '.join(unknown)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..runtimes import Signature
     from ..runtimes.parity import Parity
 
-__all__ = ["Person", "as_json", "as_table", "facts", "in_options", "sentence", "takes", "worst"]
+__all__ = ["Person", "as_json", "as_line", "as_table", "facts", "in_options", "sentence", "takes", "worst"]
 
 
 class Person(NamedTuple):
@@ -26,12 +26,16 @@ class Person(NamedTuple):
         names: K names.
         places: (K, 2), x, y in the photograph's pixels.
         scores: (K,), the peaks' values.
+        track: in a video, the person's number, from 1.
+        lost: in a video, whether too few joints are there.
     """
 
     box: Sequence[float]
     names: Sequence[str]
     places: np.ndarray
     scores: np.ndarray
+    track: int | None = None
+    lost: bool = False
 
     def rows(self) -> Iterator[tuple[str, float, float, float]]:
         """Name, x, y, score of each joint."""
@@ -43,9 +47,31 @@ def as_json(
     photo: Path, size: tuple[int, int], people: Sequence[Person], skeleton: Sequence[tuple[int, int]] = ()
 ) -> str:
     """All joints as JSON, for programs; `skeleton` holds pairs of joints, numbered from 0."""
+    return json.dumps(_as_object(photo, size, people, skeleton, {}), indent=2)
+
+
+def as_line(
+    photo: Path,
+    size: tuple[int, int],
+    people: Sequence[Person],
+    skeleton: Sequence[tuple[int, int]] = (),
+    about: Mapping[str, object] | None = None,
+) -> str:
+    """The same in one line, for many pictures; `about` says which frame of a video it is."""
+    return json.dumps(_as_object(photo, size, people, skeleton, about or {}))
+
+
+def _as_object(
+    photo: Path,
+    size: tuple[int, int],
+    people: Sequence[Person],
+    skeleton: Sequence[tuple[int, int]],
+    about: Mapping[str, object],
+) -> dict[str, object]:
     found = [
         {
-            "box": list(person.box),
+            **({} if person.track is None else {"track": person.track, "lost": person.lost}),
+            "box": [round(float(side), 2) for side in person.box],
             "joints": [
                 {"name": name, "x": round(x, 2), "y": round(y, 2), "score": round(score, 4)}
                 for name, x, y, score in person.rows()
@@ -54,7 +80,7 @@ def as_json(
         for person in people
     ]
     bones = [list(bone) for bone in skeleton]
-    return json.dumps({"photo": str(photo), "input_size": list(size), "skeleton": bones, "people": found}, indent=2)
+    return {"photo": str(photo), **about, "input_size": list(size), "skeleton": bones, "people": found}
 
 
 def as_table(people: Sequence[Person]) -> str:
