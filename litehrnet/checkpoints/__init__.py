@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .joints import JOINT_SETS, JointSet, find_joints
+    from .joints import JOINT_SETS, JointSet, find_joints, named_joints
     from .loading import BUNDLED, CheckpointNote, from_checkpoint, load_checkpoint, load_pretrained
     from .public import PUBLIC
     from .saving import read_metadata, save_weights
@@ -25,6 +25,7 @@ _LAZY = {
     "from_checkpoint": "loading",
     "load_checkpoint": "loading",
     "load_pretrained": "loading",
+    "named_joints": "joints",
     "read_metadata": "saving",
     "save_weights": "saving",
 }
@@ -39,6 +40,7 @@ __all__ = [
     "from_checkpoint",
     "load_checkpoint",
     "load_pretrained",
+    "named_joints",
     "read_metadata",
     "save_weights",
 ]

@@ -22,7 +22,7 @@ import numpy as np
 
 from ..heatmaps import COCO_FLIP_PAIRS, COCO_NAMES, COCO_SIGMAS, COCO_SKELETON
 
-__all__ = ["JOINT_SETS", "JointSet", "find_joints", "mirror_pairs"]
+__all__ = ["JOINT_SETS", "JointSet", "find_joints", "mirror_pairs", "named_joints"]
 
 Pairs = tuple[tuple[int, int], ...]
 
@@ -162,6 +162,21 @@ def mirror_pairs(names: Sequence[str]) -> Pairs:
     mirrored = [_SIDE.sub(lambda side: _OTHER_SIDE.get(side[0], side[0]), name) for name in names]
     pairs = ((number, numbers.get(other, number)) for number, other in enumerate(mirrored))
     return tuple((number, other) for number, other in pairs if number < other)
+
+
+def named_joints(count: int, known: JointSet | None = None) -> JointSet:
+    """Names and bones for `count` heatmaps: the known ones if they are as many, otherwise COCO's for 17, or numbers.
+
+    Seventeen joints without names are taken to be COCO's, as in every public file with seventeen; any others are
+    numbered, since a wrong name is worse than none.
+
+    >>> named_joints(17).names[0], named_joints(2).names
+    ('nose', ('joint 0', 'joint 1'))
+    """
+    if known is not None and len(known) == count:
+        return known
+    coco = JOINT_SETS["coco"]
+    return coco if count == len(coco) else JointSet(tuple(f"joint {k}" for k in range(count)))
 
 
 def find_joints(name_or_path: str | Path) -> JointSet:

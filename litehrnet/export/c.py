@@ -20,11 +20,11 @@ from torch import nn
 
 from .._version import __version__
 from ..blocks import ConditionalChannelWeighting, ConvNormAct, FuseStep, ShuffleUnit, SpatialWeighting, TidyFuseStep
-from ..checkpoints.joints import JOINT_SETS
+from ..checkpoints.joints import named_joints
 from ..checks import check_choice
 from ..files import written_whole
 from ..fusion.fold import fold_batch_norms
-from ..heatmaps import COCO_NAMES, MEAN, STD
+from ..heatmaps import MEAN, STD
 from ..model import LiteHRNet
 from ..runtimes.lhr import WEIGHTS, Header, pack
 from .onnx import export_size
@@ -68,11 +68,8 @@ def export_c(
         raise ValueError(f"the C engine takes modules of 2 blocks, and {model.variant.name} has {model.variant.blocks}")
     if any(isinstance(module, TidyFuseStep) for module in model.modules()):
         raise ValueError("this network has the tidy fuse step, which is only for show: the C engine has the real one")
-    size = export_size(model, size)
-    joints = model.joints
-    if joints is None and model.num_joints == len(COCO_NAMES):
-        joints = JOINT_SETS["coco"]
-    names = joints.names if joints else [f"joint {k}" for k in range(model.num_joints)]
+    size = check_size(size or model.trained_size or DEFAULT_SIZE)
+    joints = named_joints(model.num_joints, model.joints)
     variant = model.variant
     header = Header(
         variant=variant.name,
@@ -85,8 +82,8 @@ def export_c(
         mean=_colours("mean", mean),
         std=_colours("std", std),
         weights=weights,
-        names=tuple(names),
-        metadata={"version": __version__, **({"joint_set": joints.to_dict()} if joints else {})},
+        names=joints.names,
+        metadata={"version": __version__, "joint_set": joints.to_dict()},
     )
     with torch.no_grad():
         folded = fold_batch_norms(model)

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.patches import Polygon, Rectangle
 
-from ...heatmaps import COCO_NAMES, COCO_SKELETON, HEATMAP_STRIDE, MEAN, STD, decode, to_image
+from ...checkpoints.joints import JointSet, named_joints
+from ...heatmaps import HEATMAP_STRIDE, MEAN, STD, decode, to_image
 from .style import (
     BLUE,
     LEFT_COLOUR,
@@ -64,26 +65,29 @@ def pose_on(
     scores: np.ndarray | None = None,
     *,
     title: str = "",
+    joint_set: JointSet | None = None,
 ) -> None:
     """Draw a picture with one person's joints and limbs into given axes.
 
     Args:
         axes: where to draw.
         image: (H, W, 3) uint8.
-        joints: (17, 2), x, y in the picture's pixels; a joint that is NaN is left out.
-        scores: (17,); joints below `HOLLOW_BELOW` are hollow, and their limbs are left out.
+        joints: (K, 2), x, y in the picture's pixels; a joint that is NaN is left out.
+        scores: (K,); joints below `HOLLOW_BELOW` are hollow, and their limbs are left out.
         title: above the picture.
+        joint_set: names and bones; by default COCO's for 17 joints, and for others numbers without bones.
     """
+    known = named_joints(len(joints), joint_set)
     sure = np.isfinite(joints).all(axis=1)
     if scores is not None:
         sure &= np.asarray(scores) >= HOLLOW_BELOW
     axes.imshow(image)
-    for a, b in COCO_SKELETON:
+    for a, b in known.skeleton:
         if sure[a] and sure[b]:
-            colour = _side_colour(COCO_NAMES[a], COCO_NAMES[b])
+            colour = _side_colour(known.names[a], known.names[b])
             for width, line in ((4, "white"), (2.2, colour)):
                 axes.plot(*joints[[a, b]].T, color=line, linewidth=width, solid_capstyle="round")
-    for joint, name, filled in zip(joints, COCO_NAMES, sure, strict=True):
+    for joint, name, filled in zip(joints, known.names, sure, strict=True):
         colour = _side_colour(name)
         axes.plot(
             *joint, "o", markersize=5.5, markeredgewidth=1 if filled else 1.5,
@@ -171,21 +175,23 @@ def _scale(maps: np.ndarray) -> Normalize:
     return Normalize(0, max(float(maps.max()), 1e-12))
 
 
-def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray) -> CourseFigure:
+def heatmap_gallery(crop: np.ndarray, heatmaps: np.ndarray, joint_set: JointSet | None = None) -> CourseFigure:
     """All heatmaps of one person over the crop, on one colour scale, each with its peak's value.
 
     Args:
         crop: (H, W, 3) uint8.
-        heatmaps: (1, 17, h, w).
+        heatmaps: (1, K, h, w).
+        joint_set: their names; by default COCO's for 17 joints, and numbers for others.
     """
     joints, scores = decode(heatmaps)
+    names = named_joints(heatmaps.shape[1], joint_set).names
     norm = _scale(heatmaps)
     columns = 6
-    rows = -(-len(COCO_NAMES) // columns)
+    rows = -(-len(names) // columns)
     figure, axes = new_figure(rows, columns, size=(8.2, 2.05 * rows + 0.4), photographs=True)
     for ax in axes.flat:
         ax.set_axis_off()
-    for ax, name, heat, joint, score in zip(axes.flat, COCO_NAMES, heatmaps[0], joints[0], scores[0], strict=False):
+    for ax, name, heat, joint, score in zip(axes.flat, names, heatmaps[0], joints[0], scores[0], strict=False):
         _overlay(ax, crop, heat, norm)
         ax.plot(*joint, "+", color="white", markersize=7, markeredgewidth=1.4)
         ax.set_title(f"{name}\n{score:.2f}", fontsize=9)
