@@ -17,12 +17,9 @@ import argparse
 import hashlib
 import json
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,7 +33,8 @@ from litehrnet.export.openvino import export_openvino
 from litehrnet.files import data_path, written_whole
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, oks, read_image, to_image, to_input
-from litehrnet.measure import machine, peak_memory, ratios, time_sessions
+from litehrnet.measure import machine
+from litehrnet.measure.alone import Task, measure_alone
 from litehrnet.measure.statistics import interval_name
 from litehrnet.runtimes import RUNTIMES, load
 from litehrnet.sizes import check_size, parse_size
@@ -139,50 +137,21 @@ def judged(entry: Entry, persons: list[Person], reference: np.ndarray | None) ->
 
 
 def alone(entry: Entry, baseline: Entry, size: tuple[int, int], sessions: int, rounds: int) -> dict[str, object]:
-    """What is measured in a process of its own.
+    """What is measured in a process of its own (`litehrnet.measure.alone`).
 
     Returns:
         "peak_mb": memory that loading and running take at their peak, above everything imported; None where the system
         does not report it. "ms_1": median milliseconds at one thread. "ratio_1": times as fast as the baseline, and its
         interval, both run in turn. "two_threads": times as fast as with one thread.
     """
-    command = [sys.executable, __file__, "--alone", *map(str, (*size, sessions, rounds))]
-    for one in (entry, baseline):
-        command += [one.runtime, str(one.source), one.arithmetic]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def measure_alone(height: str, width: str, sessions: str, rounds: str, *entry_and_baseline: str) -> None:
-    """What `alone` runs."""
-    (runtime, source, arithmetic), (other, other_source, other_arithmetic) = np.reshape(entry_and_baseline, (2, 3))
-    if runtime != "torch":
-        __import__(runtime)
-    torch.set_num_threads(1)
-    images = np.zeros((1, 3, int(height), int(width)), np.float32)
-    before = peak_memory()
-    one = load(source, runtime, 1, arithmetic)
-    one(images)
-    after = peak_memory()
-    del one
-
-    def timed(*choices: tuple[str, str, int, str]) -> np.ndarray:
-        loaders = [lambda choice=choice: partial(load(*choice), images) for choice in choices]
-        return time_sessions(loaders, int(sessions), int(rounds))
-
-    times = timed((other_source, other, 1, other_arithmetic), (source, runtime, 1, arithmetic))
-    # Threads are made before the clock starts; the one-thread figure is from above, where none of them was there yet.
-    doubled = timed((source, runtime, 2, arithmetic))
-    print(
-        json.dumps(
-            {
-                "peak_mb": None if before is None or after is None else after - before,
-                "ms_1": float(np.median(times[..., 1])) * 1e3,
-                "ratio_1": ratios(times)[1],
-                "two_threads": float(np.median(times[..., 1]) / np.median(doubled)),
-            }
-        )
-    )
+    tasks = [Task(str(one.source), one.runtime, one.arithmetic, 1, size) for one in (entry, baseline)]
+    found = measure_alone(*tasks, sessions, rounds, two_threads=True)
+    return {
+        "peak_mb": found.peak_megabytes,
+        "ms_1": found.milliseconds,
+        "ratio_1": found.ratio,
+        "two_threads": found.two_threads,
+    }
 
 
 def measure(args: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -312,9 +281,6 @@ def size_of(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["--alone"]:
-        measure_alone(*sys.argv[2:])
-        return
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--checkpoint", type=Path, help="default: the bundled weights")
     parser.add_argument("--size", type=size_of, default=(256, 192), metavar="HxW")

@@ -450,7 +450,9 @@ class TestProcess:
 
     def test_help_names_every_command(self) -> None:
         told = self.call("--help").stdout
-        assert all(f"  {name}" in told for name in ("export", "check", "predict", "evaluate", "bench", "view"))
+        assert all(
+            f"  {name}" in told for name in ("export", "check", "compare", "predict", "evaluate", "bench", "view")
+        )
 
     def test_an_error_is_one_line_without_traceback(self, tmp_path: Path) -> None:
         done = self.call("check", tmp_path / "nowhere.onnx")
@@ -469,9 +471,11 @@ WRONG = {
     "threads": ["", "0", "-3", "100000", "4.0", "many", "9" * 12],
     "finite": ["", "nan", "inf", "-inf", "high", "0,3"],
     "positive": ["", "0", "-1e-4", "nan", "inf", "small"],
+    "fps": ["", "0", "-30", "fast", "30 frames", "nan", "0fps"],
+    "points": ["", "0", "-1oks", "one", "1%", "inf"],
     "file": ["", "https://example.org/x", "s3://bucket/x", "a\0b"],
 }
-ANY_TEXT = {"checkpoint", "model", "models", "joints", "print_completion"}
+ANY_TEXT = {"checkpoint", "model", "models", "joints", "print_completion", "reference"}
 
 
 def wrong_calls() -> Iterator[tuple[str, ...]]:
@@ -538,7 +542,7 @@ class TestEveryOption:
         code, _, err = run("predict", PHOTO, "--model", "litehrnet81")
         assert code == 1 and "known weights are litehrnet18, " in err and err.rstrip().endswith("litehrnet18?")
 
-    @pytest.mark.parametrize("name", ["export", "check", "predict", "evaluate", "bench", "view"])
+    @pytest.mark.parametrize("name", ["export", "check", "compare", "predict", "evaluate", "bench", "view"])
     def test_examples_are_calls_that_parse(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         module = importlib.import_module(f"litehrnet.cli.{name}")
         lines = [line.strip() for line in module.EXAMPLES.strip().splitlines()]
@@ -568,7 +572,7 @@ class TestEveryOption:
     def test_the_old_name_of_float16_still_works_and_says_so(self, capsys: pytest.CaptureFixture) -> None:
         args = parser.parse(["export", "x.pth", "--fp16"])
         assert args.weights == "float16" and "old name of --weights float16" in capsys.readouterr().err
-        assert parser.parse(["export", "x.pth"]).weights == "float32"
+        assert parser.parse(["export", "x.pth"]).weights is None  # as the source has it
 
     def test_models_may_stand_on_both_sides_of_an_option(self) -> None:
         args = parser.parse(["bench", "a.onnx", "--threads", "1", "b.onnx", "c.onnx", "--json"])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from bounds import same
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
-from reference import reference_input
+from reference import reference_input, reference_model
 
 import litehrnet
 from litehrnet import cli
@@ -135,6 +137,22 @@ class TestCommand:
         assert code == 0 and "64x96 (height x width)" in out and "note: " not in out
         code, out, _ = self.call(capsys, "litehrnet18", "--size", "32x32")
         assert code == 0 and "note: the weights were trained at 64x96; at other sizes" in out
+
+    def test_names_of_the_joints_are_stored(self, capsys: pytest.CaptureFixture, tmp_path: Path) -> None:
+        """In COCO's form, whose bones count from 1; predict and check read them from the file."""
+        names = [f"knuckle {k}" for k in range(21)]
+        coco = {"categories": [{"id": 1, "name": "hand", "keypoints": names, "skeleton": [[1, 2], [2, 3]]}]}
+        Path("hand.json").write_text(json.dumps(coco))
+        torch.save(reference_model("litehrnet18", 21).state_dict(), "hand.pth")
+        code, _, err = self.call(capsys, "hand.pth", "--size", "64x32", "--joints", "hand.json")
+        assert code == 0, err
+        assert signature("hand.onnx").metadata["joint_set"]["names"] == names
+        assert cli.main(["predict", str(data_path("astronaut.jpg")), "--model", "hand.onnx", "--json"]) == 0
+        told = json.loads(capsys.readouterr().out)
+        assert [joint["name"] for joint in told["people"][0]["joints"]] == names
+        assert told["skeleton"] == [[0, 1], [1, 2]]
+        code, _, err = self.call(capsys, "hand.pth", "--joints", "coco", "--overwrite")
+        assert code == 1 and "--joints coco names 17 joints, and the model has 21" in err
 
     @pytest.mark.parametrize("activations", ["int8", "int16"])
     def test_int8_with_pictures_of_ones_own(

@@ -23,6 +23,7 @@ EXAMPLES = """
     litehrnet export my.pth --fused --weights float16        # faster, half the file
     litehrnet export my.pth -o my.xml                        # for OpenVINO
     litehrnet export litehrnet18 --to c                      # litehrnet18.lhr, for the C file
+    litehrnet export hand.pth --joints hand.json             # with the names of the joints
     litehrnet export my.onnx --size 320x256                  # my-320x256.onnx, from the file alone
     litehrnet export my.pth --weights int8 --calibrate photos/   # int8, with pictures of your own
 """
@@ -42,6 +43,8 @@ def add_options(parser: types.Parser) -> None:
         "(default: the checkpoint's name, with the format's ending)")  # fmt: skip
     add("--to", choices=tuple(SUFFIXES), help="the format (default: inferred from the ending of -o, else onnx); ncnn "
         "and openvino write two files, NAME.ncnn.param or NAME.xml and a .bin file")  # fmt: skip
+    add("--joints", metavar="JOINTS", help="names, bones, mirror pairs and sigmas of the joints, to be stored in the "
+        "file: a JSON file, or the name of a public set (default: those that the checkpoint describes)")  # fmt: skip
     add("--model", metavar="NAME", help="the variant that the checkpoint must hold (default: any)")
     add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: the size that the "
         "checkpoint was trained at, or 256x192)")  # fmt: skip
@@ -133,7 +136,7 @@ def run(args: argparse.Namespace) -> int:
     outputs = [Output(args.output, args.to)]
     if args.to in ("ncnn", "openvino"):
         outputs.append(Output(args.output.with_suffix(".bin"), args.to, beside=args.output))
-    check_outputs(outputs, [args.checkpoint], args.overwrite)
+    check_outputs(outputs, [args.checkpoint, *([args.joints] if args.joints else [])], args.overwrite)
     images = None if args.calibrate is None else pictures_in(args.calibrate)
     return _write(args, outputs, images)
 
@@ -184,12 +187,15 @@ def _source(args: argparse.Namespace) -> tuple[LiteHRNet, tuple[int, int], str]:
 def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequence[Path] | None) -> int:
     from ..export import check_parity, export
     from ..runtimes import signature
+    from .models import joints_of
     from .outputs import writing
     from .terminal import spinner
     from .text import facts, takes, worst
 
     exporter = (args.exporter or "dynamo") if args.to == "onnx" else None
     model, size, weights = _source(args)
+    if args.joints is not None:
+        model.joints = joints_of(None, model.num_joints, args.joints)
     quantised = weights == "int8"
     with writing(outputs) as (temporary, *_):
         written = temporary.with_name(f"float32-{temporary.name}") if quantised else temporary

@@ -164,6 +164,10 @@ def _is_picture(path: Path) -> bool:
         return False
 
 
+def _is_drawing(path: Path) -> bool:
+    return _is_picture(path) or _begins(path, b"<svg", b"%PDF")
+
+
 def _is_film(path: Path) -> bool:
     from ..videos import is_video
 
@@ -201,6 +205,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "ncnn": ("an ncnn file", _is_ncnn),
     "c": ("a .lhr file", _is_c),
     "picture": ("a picture", _is_picture),
+    "drawing": ("a picture", _is_drawing),
     "film": ("an animation or a video", _is_film),
     "report": ("an earlier report", _is_report),
     "numbers": ("an earlier evaluation", _is_numbers),

@@ -16,7 +16,7 @@ from .._version import __version__
 
 __all__ = ["Parser", "build_parser", "parse"]
 
-COMMANDS = ("export", "check", "predict", "evaluate", "bench", "view")  # each is a module beside this one
+COMMANDS = ("export", "check", "compare", "predict", "evaluate", "bench", "view")  # each is a module beside this one
 SEVERAL = ("models", "inputs")  # arguments that can be repeated
 _FILES = ("checkpoint", "joints", "model", *SEVERAL)  # options for a file's name or another name
 LARGEST_COUNT = 10**9
@@ -201,6 +201,23 @@ def positive(text: str) -> float:
     if value <= 0:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return value
+
+
+def fps(text: str) -> float:
+    """30 or 30fps."""
+    return _with_unit(text, "fps", "images per second, such as 30fps")
+
+
+def points(text: str) -> float:
+    """1 or 1oks, points of OKS; the value is the fraction, 0.01."""
+    return _with_unit(text, "oks", "points of OKS, such as 1oks") / 100
+
+
+def _with_unit(text: str, unit: str, what: str) -> float:
+    match = re.fullmatch(rf"\s*([0-9]{{1,9}}(?:\.[0-9]+)?|\.[0-9]+)\s*(?:{unit})?\s*", text, re.IGNORECASE)
+    if match is None or float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of {what}")
+    return float(match[1])
 
 
 def file(text: str) -> Path:

@@ -14,6 +14,7 @@ from typing import TypeVar
 __all__ = ["counted", "discard", "flush", "prepare", "progress", "spinner"]
 
 _HANDLER = "litehrnet"
+_PATIENCE = 3.0  # seconds of silence, from which something slow says what it is
 
 Item = TypeVar("Item")
 
@@ -80,9 +81,14 @@ def spinner(text: str, slow: str | None = None) -> Iterator[None]:
     """
     text += slow or ""
     if sys.stderr is None or not sys.stderr.isatty():
+        notice = threading.Timer(_PATIENCE, print, [text], {"file": sys.stderr, "flush": True})
+        notice.daemon = True
         if slow and sys.stderr is not None:
-            print(text, file=sys.stderr, flush=True)
-        yield
+            notice.start()
+        try:
+            yield
+        finally:
+            notice.cancel()
         return
     if os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
         print(f"{text} ...", file=sys.stderr, flush=True)

@@ -6,17 +6,23 @@
 
 from .accuracy import Accuracy, evaluate
 from .compare import bench, compare
-from .machine import machine, peak_memory
+from .grid import Candidate, Goal, Grid, candidates, compare_grid
+from .machine import machine
 from .report import Report, Row, stored_report
 from .statistics import median_interval, ratios
 from .timing import time_in_turn, time_sessions
 
 __all__ = [
     "Accuracy",
+    "Candidate",
+    "Goal",
+    "Grid",
     "Report",
     "Row",
     "bench",
+    "candidates",
     "compare",
+    "compare_grid",
     "evaluate",
     "machine",
     "median_interval",

@@ -1,0 +1,162 @@
+"""`litehrnet compare`: files x runtimes x precisions x sizes in one table, and what of it meets a goal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import parser as types
+
+HELP = "compare speed, size, memory, parity and OKS of files, runtimes, precisions and sizes"
+EXAMPLES = """
+    litehrnet compare plain.onnx fused.onnx                                   # the second against the first
+    litehrnet compare my.onnx --runtimes onnxruntime openvino --precisions float32 bfloat16
+    litehrnet compare my.pth --runtimes torch ncnn c --sizes 256x192 192x160 -o table.json --picture table.svg
+    litehrnet compare my.pth --runtimes openvino c --annotations p.json --images p --at-least 30fps --within 1oks
+"""
+RUNTIMES = ("torch", "onnxruntime", "openvino", "ncnn", "c")
+PRECISIONS = ("float32", "float16", "bfloat16")
+
+
+def add_options(parser: types.Parser) -> None:
+    """Declare what the command takes."""
+    add = parser.add_argument
+    add("models", nargs="+", metavar="MODEL", help=f"an exported file, or {types.CHECKPOINT}; the first is the "
+        "baseline. A checkpoint is exported, fused, for every runtime but torch")  # fmt: skip
+    add("--runtimes", nargs="+", choices=RUNTIMES, metavar="RUNTIME", help=f"of {', '.join(RUNTIMES)} (default: "
+        "inferred from each file)")  # fmt: skip
+    add("--precisions", nargs="+", choices=PRECISIONS, default=["float32"], metavar="P", help="what runtimes may "
+        f"compute in, of {', '.join(PRECISIONS)} (default: float32)")  # fmt: skip
+    add("--sizes", nargs="+", type=types.size, metavar="HxW", help="input sizes (default: each file's own)")
+    add("--plain", action="store_true", help="export checkpoints as plain graphs, not fused ones")
+    add("--reference", metavar="MODEL", help="what heatmaps, joints and OKS are compared with (default: the first "
+        "model that is a checkpoint, else the first model)")  # fmt: skip
+    add("--annotations", type=types.file, metavar="DATA", help="labelled people, to measure OKS: a JSON file in COCO's "
+        "keypoint form (default: joints are compared on rendered people, without OKS)")  # fmt: skip
+    add("--images", type=types.file, metavar="FOLDER", help="the pictures that DATA names")
+    add("--joints", metavar="JOINTS", help="names and sigmas of the joints: a JSON file, or the name of a public set "
+        "(default: those of DATA)")  # fmt: skip
+    add("--at-least", type=types.fps, metavar="FPS", help="mark what runs so many images per second, such as 30fps")
+    add("--within", type=types.points, metavar="OKS", help="mark what loses at most so many points of OKS against the "
+        "reference, such as 1oks")  # fmt: skip
+    add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
+    add("--sessions", type=types.count, default=6, metavar="N", help="how many times each file is "
+        "loaded; fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip
+    add("--rounds", type=types.count, default=10, metavar="N", help="how many times each file runs after every "
+        "load (default: 10)")  # fmt: skip
+    add("-o", "--output", type=types.file, metavar="FILE", help="save everything as JSON in this file")
+    add("--picture", type=types.file, metavar="FILE", help="draw speed against OKS, or against the shift of joints, "
+        "into this .png, .svg or .pdf")  # fmt: skip
+    add("--json", action="store_true", help="print JSON instead of a table")
+    add("--overwrite", action="store_true", help="replace existing files even if they are something else")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure every combination in a fresh process, in turn with the first, and print one table.
+
+    Speed is paired, memory is at its peak, heatmaps and joints are compared with the reference's, and with labelled
+    people OKS is measured.
+    """
+    import json
+    import tempfile
+
+    from ..checkpoints.joints import find_joints
+    from ..measure.grid import Goal, candidates, compare_grid, save
+    from ..people import problem_table, read_people
+    from .models import model_file
+    from .outputs import Output, check_outputs, writing
+    from .terminal import flush, progress
+
+    _check(args)
+    outputs = [Output(args.output, "report")] if args.output else []
+    outputs += [Output(args.picture, "drawing", "--picture")] if args.picture else []
+    read = [*args.models, *(file for file in (args.annotations, args.reference, args.joints) if file)]
+    check_outputs(outputs, read, args.overwrite)
+    models = _named(args.models)
+    joints = find_joints(args.joints) if args.joints else None
+    people = None
+    if args.annotations is not None:
+        people = read_people(args.annotations, args.images, joints)
+        if people.problems:
+            print(problem_table(people.problems), file=sys.stderr)
+    reference = None if args.reference is None else model_file(args.reference)
+    with tempfile.TemporaryDirectory() as folder:
+        chosen, notes = candidates(
+            models,
+            args.runtimes,
+            args.precisions,
+            args.sizes,
+            args.threads,
+            folder=Path(folder),
+            fused=not args.plain,
+        )
+        grid = compare_grid(
+            chosen,
+            reference or _checkpoint(models),
+            people=people,
+            joints=joints,
+            goal=Goal(args.at_least, args.within),
+            sessions=args.sessions,
+            rounds=args.rounds,
+            notes=notes,
+            progress=progress("candidate"),
+        )
+    if args.json:
+        print(json.dumps(grid.to_dict(), indent=1))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in grid.machine.items()))
+        print(f"\n{grid.table()}")
+        if any(row.fits is not None for row in grid.rows):
+            best = grid.fitting()
+            print(f"\nfits best: {best.label}" if best else "\nnothing here meets the goal")
+    flush()
+    for note in grid.notes:
+        print(f"note: {note}", file=sys.stderr)
+    with writing(outputs) as temporaries:
+        for output, temporary in zip(outputs, temporaries, strict=True):
+            if output.kind == "report":
+                save(grid, temporary)
+            else:
+                from ..measure.picture import scatter
+
+                scatter(grid, temporary)
+    for output in outputs:
+        print(output.path, file=sys.stderr if args.json else sys.stdout)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together, before anything is loaded."""
+    from ..checks import require
+    from ..measure.picture import ENDINGS
+
+    if (args.annotations is None) != (args.images is None):
+        raise ValueError("--annotations names labelled people and --images the folder with their pictures: give both")
+    if args.within is not None and args.annotations is None:
+        raise ValueError("--within is a loss of OKS, which needs labelled people: add --annotations and --images")
+    if args.output is not None and args.output.suffix.lower() != ".json":
+        raise ValueError(f"cannot write {args.output}: the numbers must end in .json (--picture draws them)")
+    if args.picture is not None:
+        if args.picture.suffix.lower() not in ENDINGS:
+            raise ValueError(f"cannot write {args.picture}: a picture must end in {', '.join(ENDINGS)}")
+        require("matplotlib")
+
+
+def _named(models: list[str]) -> dict[str, Path]:
+    """From what each model is called in the table to its file."""
+    from .models import model_file
+
+    files = [model_file(model) for model in models]
+    short = [model if model != str(file) else file.name for model, file in zip(models, files, strict=True)]
+    names = short if len(set(short)) == len(short) else models
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{twice} is given twice")
+    return dict(zip(names, files, strict=True))
+
+
+def _checkpoint(models: dict[str, Path]) -> Path | None:
+    from ..runtimes.signature import kind_of
+
+    return next((path for path in models.values() if kind_of(path) is None), None)

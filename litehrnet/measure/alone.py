@@ -1,0 +1,149 @@
+"""One candidate measured in a process of its own: speed against a baseline, run in turn, and memory at its peak.
+
+Runtimes in one process evict each other's caches, and their idle threads spin. So each pair gets a fresh process, which
+reads its task as JSON from standard input and prints its result (`main`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..checks import first_line
+from ..runtimes import load
+from .statistics import ratios
+from .timing import SESSIONS, SPIN_SECONDS, time_sessions
+
+__all__ = ["Alone", "Task", "measure_alone"]
+
+_STATUS = Path("/proc/self/status")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to run.
+
+    Attributes:
+        path: a file for `litehrnet.runtimes.load`.
+        runtime, precision, threads: as for `load`.
+        size: height and width to run at.
+    """
+
+    path: str
+    runtime: str
+    precision: str
+    threads: int
+    size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Alone:
+    """What was measured.
+
+    Attributes:
+        milliseconds: median over all rounds of all sessions.
+        ratio: how many times as fast as the baseline, with the ends of its interval.
+        peak_megabytes: memory that loading and running take at their peak, above what is there once everything is
+            imported; None where the system does not say.
+        two_threads: times as fast with a second thread; None if that was not asked for.
+    """
+
+    milliseconds: float
+    ratio: tuple[float, float, float]
+    peak_megabytes: float | None
+    two_threads: float | None = None
+
+
+def measure_alone(
+    task: Task, baseline: Task, sessions: int = SESSIONS, rounds: int = 10, two_threads: bool = False
+) -> Alone:
+    """Measure one candidate, in turn with the baseline, in a new process.
+
+    Args:
+        task: what is measured.
+        baseline: what it is compared with; the same task gives a ratio of 1.
+        sessions: how many times both are loaded.
+        rounds: how many times both run after each load.
+        two_threads: also measure what a second thread gains.
+
+    Raises:
+        ValueError: it does not run; the message is that of the process.
+    """
+    asked = {"task": asdict(task), "baseline": asdict(baseline), "sessions": sessions, "rounds": rounds}
+    done = subprocess.run(
+        [sys.executable, "-c", f"from {__name__} import main; main()"],
+        input=json.dumps(asked | {"two_threads": two_threads}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = done.stdout.splitlines()
+    if done.returncode or not lines:
+        said = [line for line in done.stderr.splitlines() if line.strip()]
+        raise ValueError(f"{Path(task.path).name} does not run in {task.runtime}: {said[-1] if said else 'no reason'}")
+    found = json.loads(lines[-1])
+    if "error" in found:
+        raise ValueError(found["error"])
+    return Alone(**found | {"ratio": tuple(found["ratio"])})
+
+
+def _measure(asked: dict[str, Any]) -> Alone:
+    """What the process does."""
+    task, baseline = Task(**asked["task"]), Task(**asked["baseline"])
+    if task.runtime == "torch":
+        importlib.import_module("litehrnet.checkpoints.loading")
+    elif task.runtime not in ("c",):
+        importlib.import_module(task.runtime)
+    before = _peak()
+    _load(task)()
+    after = _peak()
+    pause = 0.0 if task.threads == 1 else SPIN_SECONDS
+    same = task == baseline
+    tasks: Sequence[Task] = (task,) if same else (baseline, task)
+    times = time_sessions([partial(_load, one) for one in tasks], asked["sessions"], asked["rounds"], pause)
+    two = None
+    if asked["two_threads"]:
+        # Threads are made before the clock starts; the one-thread figure is from above, where none was there yet.
+        double = Task(task.path, task.runtime, task.precision, 2, task.size)
+        doubled = time_sessions([partial(_load, double)], asked["sessions"], asked["rounds"])
+        two = float(np.median(times[..., -1]) / np.median(doubled))
+    return Alone(
+        milliseconds=float(np.median(times[..., -1])) * 1e3,
+        ratio=(1.0, 1.0, 1.0) if same else ratios(times)[1],
+        peak_megabytes=None if before is None or after is None else after - before,
+        two_threads=two,
+    )
+
+
+def _load(task: Task) -> Any:
+    """The candidate as a function without arguments; both run at sizes of their own."""
+    size = {"size": task.size} if task.runtime == "ncnn" else {}
+    run = load(task.path, task.runtime, task.threads, task.precision, **size)
+    return partial(run, np.zeros((1, 3, *task.size), np.float32))
+
+
+def _peak() -> float | None:
+    """The most memory that this process has used so far, in MB, if the system says so."""
+    if not _STATUS.is_file():
+        return None
+    lines = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
+    return next((int(line.split()[1]) / 1024 for line in lines), None)
+
+
+def main() -> None:
+    """What the process runs."""
+    asked = json.loads(sys.stdin.read())
+    try:
+        found = asdict(_measure(asked))
+    except (ValueError, OSError, ImportError, RuntimeError) as error:
+        found = {"error": first_line(error)}
+    sys.stdout.write(json.dumps(found) + "\n")

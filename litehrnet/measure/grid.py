@@ -1,0 +1,409 @@
+"""Files x runtimes x precisions x sizes in one table: how fast, how large, how near to torch, and how well joints are
+found; and what of it meets a goal.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..checks import check_choice, first_line
+from ..files import data_path
+from ..heatmaps import crop_person, decode, to_input
+from ..people import CocoPeople, read_people
+from ..runtimes import PRECISIONS, RUNTIMES, Run, load, megabytes, runtime_of, signature, usual_size
+from ..runtimes.loading import DEFAULT_SIZE
+from ..runtimes.signature import kind_of
+from ..sizes import check_size
+from .accuracy import measure
+from .alone import Task, measure_alone
+from .machine import machine
+from .statistics import interval_name
+from .timing import SESSIONS
+
+if TYPE_CHECKING:
+    from ..checkpoints import JointSet
+
+__all__ = ["Candidate", "Goal", "Grid", "GridRow", "candidates", "compare_grid"]
+
+PEOPLE = 8  # of the bundled rendered people, to compare joints on where nobody gave others
+FAR = 2.0  # input pixels, half a pixel of a heatmap
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One way to run one file.
+
+    Attributes:
+        model: as it is called in the table.
+        path: the file.
+        runtime, precision, threads: as for `litehrnet.runtimes.load`.
+        size: height and width of the input.
+    """
+
+    model: str
+    path: Path
+    runtime: str
+    precision: str
+    size: tuple[int, int]
+    threads: int = 1
+
+    @property
+    def task(self) -> Task:
+        """What `measure_alone` takes."""
+        return Task(str(self.path), self.runtime, self.precision, self.threads, self.size)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What a candidate must reach to fit.
+
+    Attributes:
+        fps: images per second, at least.
+        within: OKS that it may lose against the reference at most, as a fraction; 0.01 is one point.
+    """
+
+    fps: float | None = None
+    within: float | None = None
+
+
+@dataclass(frozen=True)
+class GridRow:
+    """What was measured of one candidate.
+
+    Attributes:
+        model, runtime, precision, size, threads: of the `Candidate`.
+        milliseconds: median for one image.
+        ratio, low, high: times as fast as the first candidate, and the ends of the interval.
+        megabytes: of the file, and of those with its weights.
+        peak_megabytes: memory at its peak, above what is imported.
+        max_rel: greatest difference of heatmaps from the reference's at the same size, relative to the largest value;
+            None where the reference does not run at this size.
+        shift: mean distance of joints from the reference's, in input pixels; None as for `max_rel`.
+        moved: the share of joints further away than 2 input pixels.
+        oks: mean over the labelled people; None without labels.
+        fits: whether it meets the goal; None without one.
+    """
+
+    model: str
+    runtime: str
+    precision: str
+    size: tuple[int, int]
+    threads: int
+    milliseconds: float
+    ratio: float
+    low: float
+    high: float
+    megabytes: float
+    peak_megabytes: float | None
+    max_rel: float | None
+    shift: float | None
+    moved: float | None
+    oks: float | None = None
+    fits: bool | None = None
+
+    @property
+    def fps(self) -> float:
+        """Images per second."""
+        return 1e3 / self.milliseconds
+
+    @property
+    def label(self) -> str:
+        """Everything that tells it from the others."""
+        return f"{self.model}, {self.runtime}, {self.precision}, {self.size[0]}x{self.size[1]}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The result of `compare_grid`.
+
+    Attributes:
+        machine: processor, versions and date.
+        rows: one per candidate, the baseline first.
+        sessions: how many times every file was loaded.
+        people: how many people the joints were compared on.
+        reference: what heatmaps and joints are compared with.
+        goal: what was asked for.
+        notes: combinations that do not run, and why.
+    """
+
+    machine: Mapping[str, str]
+    rows: Sequence[GridRow]
+    sessions: int
+    people: int
+    reference: str
+    goal: Goal = field(default_factory=Goal)
+    notes: Sequence[str] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, for JSON."""
+        held = asdict(self)
+        held["rows"] = [asdict(row) | {"size": list(row.size), "fps": row.fps} for row in self.rows]
+        return held
+
+    def table(self) -> str:
+        """The rows as a Markdown table, with sentences on how they were measured."""
+        judged, goal = any(row.oks is not None for row in self.rows), any(row.fits is not None for row in self.rows)
+        head = ["model", "runtime", "precision", "input", "ms", "fps", "times as fast", "MB", "peak MB",
+                "relative difference", "shift, px", "moved"]  # fmt: skip
+        head += ["OKS"] * judged + ["fits"] * goal
+        lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+        for row in self.rows:
+            ratio = (
+                "1" if row.ratio == row.low == row.high == 1 else f"{row.ratio:.2f} ({row.low:.2f} to {row.high:.2f})"
+            )
+            cells = [
+                row.model, row.runtime, row.precision, f"{row.size[0]}x{row.size[1]}", f"{row.milliseconds:.2f}",
+                f"{row.fps:.1f}", ratio, f"{row.megabytes:.1f}", _shown(row.peak_megabytes, ".0f"),
+                _shown(row.max_rel, ".0e"), _shown(row.shift, ".2f"), _shown(row.moved, ".0%"),
+            ]  # fmt: skip
+            cells += [_shown(row.oks, ".3f")] * judged + [{True: "yes", False: "no", None: ""}[row.fits]] * goal
+            lines.append(f"| {' | '.join(cells)} |")
+        sessions = "1 session" if self.sessions == 1 else f"{self.sessions} sessions"
+        spread = "spread over its rounds" if self.sessions == 1 else interval_name(self.sessions)
+        lines += [
+            "",
+            f"One image at a time, {self.rows[0].threads} thread{'s' if self.rows[0].threads > 1 else ''}. Each row is "
+            f"a process of its own, in turn with the first row's; *times as fast* is the median over {sessions}, and "
+            f"in parentheses its {spread}. Differences, *shift* and *moved* (by more than {FAR:g} input pixels) are "
+            f"from {self.reference}, over {self.people} people.",
+        ]
+        return "\n".join(lines)
+
+    def fitting(self) -> GridRow | None:
+        """Of the rows that meet the goal, the one that finds joints best; without labels the fastest."""
+        rows = [row for row in self.rows if row.fits]
+        return max(rows, key=lambda row: (row.oks or 0.0, row.fps), default=None)
+
+
+def _shown(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)
+
+
+# ----------------------------------------------------------------------------------------------------- what to compare
+
+
+def candidates(
+    models: Mapping[str, str | Path],
+    runtimes: Sequence[str] | None = None,
+    precisions: Sequence[str] = ("float32",),
+    sizes: Sequence[Sequence[int]] | None = None,
+    threads: int = 1,
+    *,
+    folder: Path | None = None,
+    fused: bool = True,
+) -> tuple[list[Candidate], list[str]]:
+    """Every combination that exists, in the order of the arguments, and a sentence about each that does not.
+
+    Args:
+        models: from each name to its file.
+        runtimes: keys of `RUNTIMES`; None: for each file the one that it is made for.
+        precisions: what runtimes may compute in.
+        sizes: (height, width) of the input; None: each file's own.
+        threads: threads within an operator.
+        folder: where to export checkpoints to, for runtimes other than torch; None: these combinations do not exist.
+        fused: whether checkpoints are exported as fast graphs.
+
+    Raises:
+        ValueError: an unknown runtime or precision, an illegal size, or nothing that can be run.
+    """
+    for runtime in runtimes or ():
+        check_choice("runtime", runtime, RUNTIMES)
+    for precision in precisions:
+        check_choice("precision", precision, PRECISIONS)
+    wanted = None if sizes is None else [check_size(size) for size in sizes]
+    found, notes = [], []
+    for name, model in models.items():
+        path, kind = Path(model), kind_of(model)
+        about = None if kind is None else signature(path)
+        exported = _Exports(path, folder, fused) if about is None and folder is not None else None
+        own = about.size if about else _trained_size(path) or usual_size(path)
+        for runtime, precision, size in itertools.product(runtimes or [runtime_of(path)], precisions, wanted or [own]):
+            row = RUNTIMES[runtime]
+            what = f"{name} in {runtime}, {precision}, {size[0]}x{size[1]}"
+            if precision not in row.precisions:
+                notes.append(f"{what}: {runtime} computes in {' or '.join(row.precisions)} here")
+            elif (kind or "torch") not in (row.kinds or ("torch",)) and (exported is None or not row.kinds):
+                notes.append(f"{what}: {runtime} does not read this file")
+            elif about and any(o not in (None, s) for o, s in zip((about.height, about.width), size, strict=True)):
+                notes.append(f"{what}: the file takes {about.size[0]}x{about.size[1]} only")
+            elif exported is not None and row.kinds:
+                called = f"{name}, {'fused' if fused else 'plain'}"
+                found.append(Candidate(called, exported(row.kinds[0], size), runtime, precision, size, threads))
+            else:
+                found.append(Candidate(name, path, runtime, precision, size, threads))
+    if not found:
+        raise ValueError(f"there is nothing to compare: {'; '.join(dict.fromkeys(notes)) or 'no models'}")
+    return found, list(dict.fromkeys(notes))
+
+
+class _Exports:
+    """The files of one checkpoint, each written when it is first asked for."""
+
+    def __init__(self, checkpoint: Path, folder: Path, fused: bool) -> None:
+        self.checkpoint, self.folder, self.fused = checkpoint, folder, fused
+        self.made: dict[tuple[str, tuple[int, int]], Path] = {}
+
+    def __call__(self, kind: str, size: tuple[int, int]) -> Path:
+        """The file of a format, a key of `litehrnet.export.FORMATS`, for one size."""
+        from ..checkpoints import from_checkpoint
+        from ..export import FORMATS, export
+        from ..model import set_pooling
+
+        if (kind, size) not in self.made:
+            number = len(list(self.folder.iterdir()))
+            path = self.folder / f"{number}-{self.checkpoint.stem}-{size[0]}x{size[1]}{FORMATS[kind].suffix}"
+            options = {"exporter": "torchscript"} if kind == "onnx" else {}
+            model = set_pooling(from_checkpoint(self.checkpoint), "computed")
+            self.made[kind, size] = export(model, path, to=kind, size=size, fused=self.fused, **options)[0]
+        return self.made[kind, size]
+
+
+def _trained_size(path: Path) -> tuple[int, int] | None:
+    from ..checkpoints import from_checkpoint
+
+    return from_checkpoint(path).trained_size
+
+
+# ------------------------------------------------------------------------------------------------------ how they are
+
+
+def compare_grid(
+    chosen: Sequence[Candidate],
+    reference: str | Path | None = None,
+    *,
+    people: CocoPeople | None = None,
+    joints: JointSet | None = None,
+    goal: Goal | None = None,
+    sessions: int = SESSIONS,
+    rounds: int = 10,
+    notes: Sequence[str] = (),
+    progress: Callable[[Sequence[Candidate]], Iterator[Candidate]] = iter,
+) -> Grid:
+    """Measure candidates one after the other.
+
+    Args:
+        chosen: from `candidates`; the first is the baseline of the ratios.
+        reference: the model whose heatmaps, joints and OKS are the reference, run in its own runtime; by default the
+            first candidate's. A checkpoint runs in torch at every size.
+        people: labelled people; without, joints are compared on rendered people who come with the package.
+        joints: which joints are labelled, with their sigmas; by default those that the people's file names.
+        goal: what to mark.
+        sessions, rounds: as for `litehrnet.measure.time_sessions`.
+        notes: for the result.
+        progress: wraps the candidates, to show progress.
+
+    Raises:
+        ValueError: nothing to compare; a goal of OKS without labelled people; or none of the candidates runs.
+    """
+    goal = goal or Goal()
+    if not chosen:
+        raise ValueError("there is nothing to compare")
+    if goal.within is not None and people is None:
+        raise ValueError("a goal of OKS needs labelled people")
+    judged = people is not None
+    shown: CocoPeople = people or read_people(data_path("heldout/people.json"), data_path("heldout"))
+    persons = range(len(shown)) if judged else range(min(PEOPLE, len(shown)))
+    joint_set = joints or shown.joint_set
+    reference = Path(reference) if reference is not None else None
+    first = chosen[0]
+    named = first.model if reference is None else reference.name
+    answers = _Answers(reference or first.path, None if reference else first.runtime, shown, persons)
+    rows, skipped = [], list(notes)
+    for candidate in progress(chosen):
+        try:
+            run = _opened(candidate)
+            alone = measure_alone(candidate.task, first.task, sessions, rounds)
+            apart = answers.compare(run, candidate.size)
+            oks = float(np.nanmean(measure(run, shown, joint_set, candidate.size).oks)) if judged else None
+        except (ValueError, ImportError, RuntimeError) as error:
+            if candidate is first:
+                raise
+            size = "x".join(map(str, candidate.size))
+            skipped.append(
+                f"{candidate.model} in {candidate.runtime}, {candidate.precision}, {size}: {first_line(error)}"
+            )
+            continue
+        rows.append(
+            GridRow(
+                candidate.model,
+                candidate.runtime,
+                candidate.precision,
+                candidate.size,
+                candidate.threads,
+                alone.milliseconds,
+                *alone.ratio,
+                megabytes(candidate.path),
+                alone.peak_megabytes,
+                *apart,
+                oks,
+            )
+        )
+    best = max((row.oks for row in rows if row.oks is not None), default=None)
+    if judged and reference is not None:
+        best = answers.oks(joint_set) or best
+    elif judged:
+        best = rows[0].oks
+    rows = [replace(row, fits=_fits(row, goal, best)) for row in rows]
+    return Grid(machine(), rows, sessions, len(persons), named, goal, skipped)
+
+
+def _fits(row: GridRow, goal: Goal, best: float | None) -> bool | None:
+    if goal.fps is None and goal.within is None:
+        return None
+    fast = goal.fps is None or row.fps >= goal.fps
+    good = goal.within is None or (row.oks is not None and best is not None and row.oks >= best - goal.within)
+    return fast and good
+
+
+def _opened(candidate: Candidate) -> Run:
+    size = candidate.size if candidate.runtime == "ncnn" else None
+    return load(candidate.path, candidate.runtime, candidate.threads, candidate.precision, size)
+
+
+class _Answers:
+    """What the reference says of each person, at every size that is asked for."""
+
+    def __init__(self, path: Path, runtime: str | None, people: CocoPeople, persons: Sequence[int]) -> None:
+        self.people, self.persons = people, persons
+        self.size = usual_size(path) if kind_of(path) else (_trained_size(path) or DEFAULT_SIZE)
+        self.free = kind_of(path) is None or signature(path).dynamic == "size"
+        self.run = load(path, runtime)
+        self.maps: dict[tuple[int, int], list[np.ndarray]] = {}
+
+    def compare(self, run: Run, size: tuple[int, int]) -> tuple[float | None, float | None, float | None]:
+        """Greatest relative difference, mean shift of joints in input pixels, and the share that moved."""
+        if not self.free and size != self.size:
+            return None, None, None
+        images = [to_input(crop) for crop in self._crops(size)]
+        if size not in self.maps:
+            self.maps[size] = [self.run(image) for image in images]
+        worst, shifts = 0.0, []
+        for image, expected in zip(images, self.maps[size], strict=True):
+            maps = run(image)
+            if maps.shape != expected.shape:
+                raise ValueError(f"it gives {maps.shape[1]} joints, and the reference {expected.shape[1]}")
+            worst = max(worst, float(np.abs(maps - expected).max() / np.abs(expected).max()))
+            shifts.append(np.linalg.norm(decode(maps)[0] - decode(expected)[0], axis=-1))
+        shift = np.concatenate(shifts)
+        return worst, float(shift.mean()), float((shift > FAR).mean())
+
+    def oks(self, joint_set: JointSet) -> float | None:
+        """The reference's own mean OKS, at its own size."""
+        return float(np.nanmean(measure(self.run, self.people, joint_set, self.size).oks))
+
+    def _crops(self, size: tuple[int, int]) -> Iterator[np.ndarray]:
+        for index in self.persons:
+            photo = np.asarray(self.people.image(index)[0])
+            yield crop_person(photo, self.people.person(index).box, size)[0]
+
+
+def save(grid: Grid, path: Path) -> None:
+    """Write a grid as JSON."""
+    path.write_text(json.dumps(grid.to_dict(), indent=1) + "\n", encoding="utf-8")

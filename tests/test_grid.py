@@ -1,0 +1,174 @@
+"""`litehrnet compare`: every combination in one table, and what meets a goal."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from reference import reference_model
+
+from litehrnet import cli
+from litehrnet.files import data_path
+from litehrnet.measure.alone import Task, measure_alone
+from litehrnet.measure.grid import Goal, Grid, GridRow, candidates, compare_grid
+from litehrnet.measure.picture import scatter
+
+HELDOUT = data_path("heldout")
+
+
+def row(model: str, fps: float, oks: float | None = None, **other: object) -> GridRow:
+    usual = {
+        "runtime": "onnxruntime", "precision": "float32", "size": (64, 32), "threads": 1, "ratio": 1.0, "low": 1.0,
+        "high": 1.0, "megabytes": 5.0, "peak_megabytes": None, "max_rel": 1e-6, "shift": 0.01, "moved": 0.0,
+    }  # fmt: skip
+    return GridRow(model=model, milliseconds=1e3 / fps, oks=oks, **usual | other)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "mine.pth"
+    torch.save(reference_model("litehrnet18").state_dict(), path)
+    return path
+
+
+class TestCandidates:
+    def test_every_combination(self, exported: Callable, checkpoint: Path) -> None:
+        free = exported(dynamic="size")[1]
+        found, notes = candidates(
+            {"free": free}, ["onnxruntime", "openvino"], ["float32", "bfloat16"], [(64, 32), (32, 32)]
+        )
+        assert [(c.runtime, c.precision, c.size) for c in found] == [
+            ("onnxruntime", "float32", (64, 32)),
+            ("onnxruntime", "float32", (32, 32)),
+            ("openvino", "float32", (64, 32)),
+            ("openvino", "float32", (32, 32)),
+            ("openvino", "bfloat16", (64, 32)),
+            ("openvino", "bfloat16", (32, 32)),
+        ]
+        assert (
+            notes[0] == "free in onnxruntime, bfloat16, 64x32: onnxruntime computes in float32 here" and len(notes) == 2
+        )
+
+    def test_what_does_not_exist_is_said(self, exported: Callable, checkpoint: Path) -> None:
+        found, notes = candidates(
+            {"a": exported()[1], "b": checkpoint}, ["onnxruntime", "ncnn"], sizes=[(64, 32), (32, 32)]
+        )
+        assert [(c.model, c.size) for c in found] == [("a", (64, 32))]
+        assert "a in onnxruntime, float32, 32x32: the file takes 64x32 only" in notes
+        assert "a in ncnn, float32, 64x32: ncnn does not read this file" in notes
+        with pytest.raises(ValueError, match="there is nothing to compare: b in ncnn"):
+            candidates({"b": checkpoint}, ["ncnn"])
+        with pytest.raises(ValueError, match="unknown runtime 'onnx'"):
+            candidates({"b": checkpoint}, ["onnx"])
+
+    def test_checkpoints_are_exported(self, checkpoint: Path, tmp_path: Path) -> None:
+        found, notes = candidates({"mine": checkpoint}, ["torch", "c"], sizes=[(64, 32)], folder=tmp_path, fused=False)
+        assert not notes and [(c.model, c.runtime) for c in found] == [("mine", "torch"), ("mine, plain", "c")]
+        assert found[1].path.suffix == ".lhr" and found[1].path.is_file()
+
+
+def test_a_process_of_its_own(exported: Callable) -> None:
+    task = Task(str(exported()[1]), "onnxruntime", "float32", 1, (64, 32))
+    found = measure_alone(task, task, sessions=1, rounds=2)
+    assert found.milliseconds > 0 and found.ratio == (1, 1, 1) and (found.peak_megabytes or 1) > 0
+    with pytest.raises(ValueError, match="takes height 64 only, got 96"):
+        measure_alone(Task(task.path, "onnxruntime", "float32", 1, (96, 32)), task, 1, 1)
+
+
+def test_goals_mark_what_fits() -> None:
+    rows = [row("a", 20, 0.7), row("b", 40, 0.695, fits=True), row("c", 90, 0.5)]
+    grid = Grid({}, rows, 6, 8, "a", Goal(30, 0.01))
+    assert grid.fitting() is rows[1] and "| yes |" in grid.table()
+    from litehrnet.measure.grid import _fits
+
+    assert [_fits(one, Goal(30, 0.01), 0.7) for one in rows] == [False, True, False]
+    assert [_fits(one, Goal(fps=30), None) for one in rows] == [False, True, True]
+    assert [_fits(one, Goal(within=0.2), 0.7) for one in rows] == [True, True, True]
+    assert _fits(rows[0], Goal(), 0.7) is None
+
+
+@pytest.mark.parametrize("ending", [".png", ".svg"])
+@pytest.mark.parametrize("judged", [True, False])
+def test_the_picture(tmp_path: Path, ending: str, judged: bool) -> None:
+    pytest.importorskip("matplotlib")
+    rows = [
+        row("a", 20, 0.7 if judged else None),
+        row("b", 40, 0.6 if judged else None, runtime="ncnn", precision="float16"),
+    ]
+    path = tmp_path / f"grid{ending}"
+    scatter(Grid({}, rows, 6, 8, "a", Goal(30)), path)
+    if ending == ".png":
+        assert min(Image.open(path).size) > 500
+    else:
+        assert "<svg" in path.read_text()
+    with pytest.raises(ValueError, match="must end in"):
+        scatter(Grid({}, rows, 6, 8, "a"), tmp_path / "grid.jpg")
+
+
+def test_joints_of_another_number_are_a_note(exported: Callable, tmp_path: Path) -> None:
+    from litehrnet.export import export
+
+    few = export(reference_model("litehrnet18", 5), tmp_path / "few.lhr", size=(64, 32))[0]
+    found, _ = candidates({"a": exported()[1], "b": few}, sizes=[(64, 32)])
+    grid = compare_grid(found, sessions=1, rounds=1)
+    assert [one.model for one in grid.rows] == ["a"] and "it gives 5 joints, and the reference 17" in grid.notes[0]
+
+
+class TestCommand:
+    @pytest.fixture(autouse=True)
+    def _in_an_empty_folder(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.chdir(tmp_path)
+
+    def call(self, capsys: pytest.CaptureFixture, *arguments: object) -> tuple[int, str, str]:
+        try:
+            code = cli.main(["compare", *map(str, arguments)])
+        except SystemExit as error:
+            code = error.code
+        return code, *capsys.readouterr()
+
+    QUICK = ("--sessions", 1, "--rounds", 1)
+
+    def test_a_table_with_everything(self, capsys: pytest.CaptureFixture, exported: Callable) -> None:
+        shutil.copy(exported()[1], "other.onnx")
+        people = json.loads((HELDOUT / "people.json").read_text())
+        people["annotations"] = people["annotations"][:2]
+        Path("people.json").write_text(json.dumps(people))
+        goal = ("--annotations", "people.json", "--images", HELDOUT, "--at-least", "1fps", "--within", "1oks")
+        code, out, err = self.call(
+            capsys, exported()[1], "other.onnx", *goal, *self.QUICK, "-o", "grid.json", "--picture", "grid.svg"
+        )
+        assert code == 0, err
+        lines = [line for line in out.splitlines() if line.startswith("| model.onnx") or line.startswith("| other")]
+        assert len(lines) == 2 and all(line.endswith("| yes |") for line in lines) and "fits best: " in out
+        held = json.loads(Path("grid.json").read_text())
+        assert [one["model"] for one in held["rows"]] == ["model.onnx", "other.onnx"]
+        assert held["rows"][1]["max_rel"] == 0 and held["rows"][0]["oks"] == held["rows"][1]["oks"] is not None
+        assert Path("grid.svg").read_text().count("<svg") == 1
+
+    @pytest.mark.parametrize(
+        ("arguments", "code", "words"),
+        [
+            (("--annotations", "x.json"), 1, "give both"),
+            (("--within", "1oks"), 1, "needs labelled people"),
+            (("-o", "grid.txt"), 1, "must end in .json"),
+            (("--picture", "grid.gif"), 1, "must end in .png, .svg, .pdf"),
+            (("--at-least", "fast"), 2, "is not a number of images per second"),
+            (("--within", "-1"), 2, "points of OKS"),
+            (("--runtimes", "onnx"), 2, "invalid choice: 'onnx'"),
+            (("--sizes", "64"), 2, "is not height x width"),
+        ],
+    )
+    def test_wrong_calls(
+        self, capsys: pytest.CaptureFixture, exported: Callable, arguments: tuple, code: int, words: str
+    ) -> None:
+        found, out, err = self.call(capsys, exported()[1], *arguments)
+        assert (found, out) == (code, "") and words in err and not list(Path().iterdir())
+
+    def test_twice(self, capsys: pytest.CaptureFixture, exported: Callable) -> None:
+        code, _, err = self.call(capsys, exported()[1], exported()[1])
+        assert code == 1 and "is given twice" in err
