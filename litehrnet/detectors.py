@@ -15,9 +15,11 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from .files import existing_file
 from .heatmaps import MEAN, STD
 from .runtimes.loading import open_session
 from .runtimes.session import Session
+from .runtimes.signature import kind_of
 
 __all__ = ["Detection", "Detector", "load_detector", "suppress"]
 
@@ -88,6 +90,9 @@ def load_detector(path: str | Path, threads: int = 1, score: float = SCORE) -> D
         ValueError: not such a file.
         FileNotFoundError, ImportError: as `litehrnet.runtimes.load`.
     """
+    path = existing_file(path)
+    if kind_of(path) not in ("onnx", "openvino"):
+        raise ValueError(f"{path} is not an exported detector (.onnx or .xml)")
     _, session = open_session(path, None, threads)
     return Detector(session, score)
 

@@ -29,11 +29,15 @@ LIMIT = 120  # seconds; a loaded machine imports torch for twenty
 CALLS = {
     "export": ("mine.safetensors", "--size", "64x32", "-o", "new.onnx"),
     "check": ("ours.onnx", "--checkpoint", "mine.safetensors"),
+    "compare": (
+        "ours.onnx", "--annotations", "people.json", "--images", ".", "--sessions", "1", "--rounds", "1",
+        "-o", "new.json",
+    ),
     "predict": ("photo.jpg", "--model", "ours.onnx", "-o", "new.png"),
     "evaluate": ("ours.onnx", "people.json", "--images", ".", "-o", "new.json"),
     "bench": ("ours.onnx", "mine.safetensors", "--size", "64x32", "-o", "new.json"),
     "view": ("ours.onnx", "--no-browser"),
-}
+}  # fmt: skip
 FOREIGN = ("notes", "notes.json", "notes.lhr", "notes.onnx", "notes.png", "notes.xml")
 
 

@@ -134,7 +134,7 @@ class TestCommand:
         model.trained_size = (64, 96)
         monkeypatch.setattr("litehrnet.cli.models.load_model", lambda *_: copy.deepcopy(model))
         code, out, _ = self.call(capsys, "litehrnet18")
-        assert code == 0 and "64x96 (height x width)" in out and "note: " not in out
+        assert code == 0 and "64x96 (height x width, as trained)" in out and "note: " not in out
         code, out, _ = self.call(capsys, "litehrnet18", "--size", "32x32")
         assert code == 0 and "note: the weights were trained at 64x96; at other sizes" in out
 
@@ -179,7 +179,7 @@ class TestCommand:
         ("arguments", "words"),
         [
             (("--weights", "int8"), "add --calibrate FOLDER"),
-            (("--calibrate", "."), "--calibrate belong to --weights int8"),
+            (("--calibrate", "."), "--calibrate . go with --weights int8 only"),
             (("--weights", "int8", "--calibrate", "."), "holds no pictures"),
             (("--weights", "int8", "--calibrate", "nowhere"), "no such file"),
             (("--weights", "int8", "--calibrate", __file__), "give the folder that holds the pictures"),

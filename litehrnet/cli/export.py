@@ -85,9 +85,9 @@ def settle(args: argparse.Namespace) -> None:
     given = [f"--{name}".replace("inputs", "input") for name in ONNX_ONLY if getattr(args, name) is not None]
     if args.to != "onnx" and given:
         raise ValueError(f"{', '.join(given)} belong to ONNX files, not to --to {args.to}")
-    given = [f"--{name}" for name in INT8_ONLY if getattr(args, name) is not None]
+    given = [f"--{name} {getattr(args, name)}" for name in INT8_ONLY if getattr(args, name) is not None]
     if args.weights != "int8" and given:
-        raise ValueError(f"{', '.join(given)} belong to --weights int8")
+        raise ValueError(f"{' and '.join(given)} go with --weights int8 only")
     if args.weights == "int8" and args.to != "onnx":
         raise ValueError(f"--weights int8 makes an ONNX file, which ONNX Runtime and OpenVINO run, not --to {args.to}")
     if args.weights == "int8" and args.calibrate is None:
@@ -223,7 +223,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
         moved = _quantise(args, written, temporary, size, pictures or ()) if quantised else None
         about = signature(temporary)
     kind = ", fused" if args.fused else ""
-    chosen = ", as trained" if args.size is None and model.trained_size is not None else ""
+    chosen = ", as trained" if args.size is None and model.trained_size == size else ""
     print(f"{model.variant.name}{kind}, {model.num_joints} joints, {size[0]}x{size[1]} (height x width{chosen})")
     made = "" if exporter is None else f", {exporter}"
     print(f"{facts(args.output, about)}, {weights} weights{made}, {seconds:.1f} s")
