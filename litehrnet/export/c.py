@@ -68,7 +68,7 @@ def export_c(
         raise ValueError(f"the C engine takes modules of 2 blocks, and {model.variant.name} has {model.variant.blocks}")
     if any(isinstance(module, TidyFuseStep) for module in model.modules()):
         raise ValueError("this network has the tidy fuse step, which is only for show: the C engine has the real one")
-    size = check_size(size or model.trained_size or DEFAULT_SIZE)
+    size = export_size(model, size)
     joints = named_joints(model.num_joints, model.joints)
     variant = model.variant
     header = Header(

@@ -17,7 +17,7 @@ from ..checks import check_choice, first_line
 from ..files import data_path
 from ..heatmaps import crop_person, decode, to_input
 from ..people import CocoPeople, read_people
-from ..runtimes import PRECISIONS, RUNTIMES, Run, load, megabytes, runtime_of, signature, usual_size
+from ..runtimes import PRECISIONS, RUNTIMES, Run, load, megabytes, runtime_of, signature
 from ..runtimes.loading import DEFAULT_SIZE
 from ..runtimes.signature import kind_of
 from ..sizes import check_size
@@ -223,7 +223,7 @@ def candidates(
         path, kind = Path(model), kind_of(model)
         about = None if kind is None else signature(path)
         exported = _Exports(path, folder, fused) if about is None and folder is not None else None
-        own = about.size if about else _trained_size(path) or usual_size(path)
+        own = about.size if about else _trained_size(path)
         for runtime, precision, size in itertools.product(runtimes or [runtime_of(path)], precisions, wanted or [own]):
             row = RUNTIMES[runtime]
             what = f"{name} in {runtime}, {precision}, {size[0]}x{size[1]}"
@@ -265,10 +265,11 @@ class _Exports:
         return self.made[kind, size]
 
 
-def _trained_size(path: Path) -> tuple[int, int] | None:
+def _trained_size(path: Path) -> tuple[int, int]:
+    """The size that a checkpoint was trained at, or the usual one."""
     from ..checkpoints import from_checkpoint
 
-    return from_checkpoint(path).trained_size
+    return from_checkpoint(path).trained_size or DEFAULT_SIZE
 
 
 # ------------------------------------------------------------------------------------------------------ how they are
@@ -372,7 +373,7 @@ class _Answers:
 
     def __init__(self, path: Path, runtime: str | None, people: CocoPeople, persons: Sequence[int]) -> None:
         self.people, self.persons = people, persons
-        self.size = usual_size(path) if kind_of(path) else (_trained_size(path) or DEFAULT_SIZE)
+        self.size = signature(path).size if kind_of(path) else _trained_size(path)
         self.free = kind_of(path) is None or signature(path).dynamic == "size"
         self.run = load(path, runtime)
         self.maps: dict[tuple[int, int], list[np.ndarray]] = {}
