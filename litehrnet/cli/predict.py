@@ -179,7 +179,7 @@ class _Work:
         output: Path | None = self.args.output
         if output is None:
             return None
-        if not self.single or output.is_dir():
+        if not self.single:
             output = output / film.path.name
             return output if not film.moves or output.suffix.lower() in VIDEOS else output.with_suffix(".gif")
         known = (".gif", ".webp", *VIDEOS)
