@@ -90,6 +90,9 @@ def settle(args: argparse.Namespace) -> None:
         raise ValueError(f"{' and '.join(given)} go with --weights int8 only")
     if args.weights == "int8" and args.to != "onnx":
         raise ValueError(f"--weights int8 makes an ONNX file, which ONNX Runtime and OpenVINO run, not --to {args.to}")
+    given = [f"--{name}" for name in ("input", "decode") if getattr(args, name)]
+    if args.weights == "int8" and given:
+        raise ValueError(f"{' and '.join(given)} and --weights int8 do not go together")
     if args.weights == "int8" and args.calibrate is None:
         raise ValueError("--weights int8 needs pictures to take the ranges of values from: add --calibrate FOLDER")
 
