@@ -230,11 +230,11 @@ def decoded(
 def _from_cells(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Centres and sides in pixels, from YOLOX's offsets in cells and logarithms of sides in cells."""
     parts = []
-    for stride in STRIDES:
-        rows, columns = -(-size[0] // stride), -(-size[1] // stride)
+    for side in STRIDES:
+        rows, columns = -(-size[0] // side), -(-size[1] // side)
         y, x = np.divmod(np.arange(rows * columns), columns)
-        parts.append(np.column_stack([x, y, np.full(len(x), stride)]))
-    grid = np.concatenate(parts)
+        parts.append(np.column_stack([x, y, np.full(len(x), side)]))
+    grid = np.concatenate(parts)  # (cells, 3)
     stride = grid[:, 2:]
     return np.column_stack([(values[:, :2] + grid[:, :2]) * stride, np.exp(values[:, 2:].clip(max=20)) * stride])
 

@@ -193,7 +193,7 @@ def draw_heatmaps(image: np.ndarray, heatmaps: np.ndarray, to_crop: np.ndarray) 
         (width, height), Image.Transform.AFFINE, coefficients, Image.Resampling.BILINEAR
     )
     heat = np.asarray(warped)[..., None]  # (H, W, 1)
-    stops, colours = zip(*_HEAT, strict=True)
-    channels = [np.interp(heat[..., 0], stops, [colour[k] for colour in colours]) for k in range(3)]
+    stops = [stop for stop, _ in _HEAT]
+    channels = [np.interp(heat[..., 0], stops, [colour[k] for _, colour in _HEAT]) for k in range(3)]
     mixed = image * (1 - _OPAQUE * heat) + _OPAQUE * heat * np.stack(channels, axis=-1)
     return mixed.round().astype(np.uint8)

@@ -90,7 +90,7 @@ def settle(args: argparse.Namespace) -> None:
         raise ValueError(f"{' and '.join(given)} go with --weights int8 only")
     if args.weights == "int8" and args.to != "onnx":
         raise ValueError(f"--weights int8 makes an ONNX file, which ONNX Runtime and OpenVINO run, not --to {args.to}")
-    given = [f"--{name}" for name in ("input", "decode") if getattr(args, name)]
+    given = [f"--{name}".replace("inputs", "input") for name in ("inputs", "decode") if getattr(args, name)]
     if args.weights == "int8" and given:
         raise ValueError(f"{' and '.join(given)} and --weights int8 do not go together")
     if args.weights == "int8" and args.calibrate is None:

@@ -17,7 +17,7 @@ from .._version import __version__
 __all__ = ["Parser", "build_parser", "parse"]
 
 COMMANDS = ("export", "check", "compare", "predict", "evaluate", "bench", "view")  # each is a module beside this one
-SEVERAL = ("models", "inputs")  # arguments that can be repeated
+SEVERAL = ("models", "photos")  # arguments that can be repeated
 _FILES = ("checkpoint", "joints", "model", *SEVERAL)  # options for a file's name or another name
 LARGEST_COUNT = 10**9
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"

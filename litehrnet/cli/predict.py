@@ -40,7 +40,7 @@ DETECT_EVERY = 10  # frames
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("inputs", type=types.file, nargs="+", metavar="PHOTO", help="pictures in any format that Pillow reads, "
+    add("photos", type=types.file, nargs="+", metavar="PHOTO", help="pictures in any format that Pillow reads, "
         "animations, videos (with the package av), or folders of them")  # fmt: skip
     add("--model", default="litehrnet18", help="an exported file (.onnx, .xml, .ncnn.param, .lhr), or "
         f"{types.CHECKPOINT} (default: litehrnet18)")  # fmt: skip
@@ -74,8 +74,8 @@ def run(args: argparse.Namespace) -> int:
     In a video every person is followed: the box of the next frame is where the joints were, and joints are smoothed.
     """
     _check(args)
-    files = _files(args.inputs)
-    single = len(files) == 1 and not Path(args.inputs[0]).is_dir()
+    files = _files(args.photos)
+    single = len(files) == 1 and not Path(args.photos[0]).is_dir()
     read = [*files, args.model, *(file for file in (args.joints, args.boxes, args.detector) if file)]
     work = _Work(args, single, read)
     if single:
@@ -305,7 +305,8 @@ class _Work:
             return self._find(image, box, padding if whole else PADDING)
 
         tracker = Tracker(find, not self.args.no_smoothing, keep=self.detector is None)
-        numbers, lost, shown = 0, 0, set()
+        numbers, lost = 0, 0
+        shown: set[int | None] = set()
         with contextlib.ExitStack() as stack:
             add: Callable[[np.ndarray], None] | None = None
             if outputs:

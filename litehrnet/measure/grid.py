@@ -259,9 +259,9 @@ class _Exports:
         if (kind, size) not in self.made:
             number = len(list(self.folder.iterdir()))
             path = self.folder / f"{number}-{self.checkpoint.stem}-{size[0]}x{size[1]}{FORMATS[kind].suffix}"
-            options = {"exporter": "torchscript"} if kind == "onnx" else {}
+            exporter = "torchscript" if kind == "onnx" else None
             model = set_pooling(from_checkpoint(self.checkpoint), "computed")
-            self.made[kind, size] = export(model, path, to=kind, size=size, fused=self.fused, **options)[0]
+            self.made[kind, size] = export(model, path, to=kind, size=size, exporter=exporter, fused=self.fused)[0]
         return self.made[kind, size]
 
 
