@@ -52,8 +52,8 @@ def add_options(parser: types.Parser) -> None:
     add("--exporter", choices=("dynamo", "torchscript"), help="which of torch's exporters to use (default: dynamo); "
         "torchscript writes the same operators in a tenth of the time (ONNX only)")  # fmt: skip
     add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18; ONNX only)")
-    add("--input", dest="inputs", choices=("float32", "uint8"), help="what the file takes: normalised images (default), "
-        "or RGB pixels with channels last, which the graph normalises (ONNX only)")  # fmt: skip
+    add("--input", dest="inputs", choices=("float32", "uint8"), help="what the file takes: normalised images "
+        "(default), or RGB pixels with channels last, which the graph normalises (ONNX only)")  # fmt: skip
     add("--decode", action="store_true", default=None, help="give joints and scores beside the heatmaps (ONNX only)")
     add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="pooling of the "
         "cross-resolution weighting; all three give the same values (default: computed)")  # fmt: skip
