@@ -267,7 +267,9 @@ def test_the_page_is_told_names_bones_paddings_and_threshold(demo: ModuleType, f
             },
         ],
         "leftOut": [],
+        "sample": {"file": "sample.jpg", "box": list(demo.SAMPLE_BOX)},
     }
+    assert (folder / "sample.jpg").read_bytes() == data_path("astronaut.jpg").read_bytes()
 
 
 def set_photo(page: object, picture: object) -> None:
@@ -613,3 +615,75 @@ def test_the_pages_decoding_is_pythons(demo: ModuleType, root: Path, tmp_path: P
     joints, scores = decode(maps)
     within(np.abs(got[:, :2] - joints[0]).max(), 1e-3, "pixels")
     within(np.abs(got[:, 2] - scores[0]).max(), 1e-4, "scores")
+
+
+def wait_for_answer(page: object) -> None:
+    page.wait_for_function("document.getElementById('status').textContent.includes(' ms in the network')")
+
+
+@pytest.mark.browser
+def test_the_sample_is_looked_at_and_saved_as_the_command_prints_it(
+    page: object, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    """One click; the saved JSON has the command's form and, within a pixel, its joints (a JPEG is decoded twice)."""
+    from litehrnet.cli import main
+
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.click("#sample")
+    box = json.loads((folder / "model.json").read_text())["sample"]["box"]
+    page.wait_for_function("document.querySelectorAll('#joints tr').length === 17")
+    page.wait_for_function("import('./app.js').then((app) => JSON.parse(app.asJson()).people[0].box[2] === 345)")
+    wait_for_answer(page)
+    with page.expect_download() as download:
+        page.click("#save-json")
+    assert download.value.suggested_filename == "sample.joints.json"
+    download.value.save_as(tmp_path / "joints.json")
+    saved = json.loads((tmp_path / "joints.json").read_text())
+    command = ["predict", str(folder / "sample.jpg"), "--model", str(folder / "model.onnx"), "--json", "--box"]
+    assert main([*command, ",".join(map(str, box))]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert saved.keys() == printed.keys()
+    assert saved["skeleton"] == printed["skeleton"]
+    (mine,), (its,) = saved["people"], printed["people"]
+    assert mine["box"] == its["box"] == box
+    for joint, other in zip(mine["joints"], its["joints"], strict=True):
+        assert joint["name"] == other["name"]
+        if other["score"] > 0.3:
+            assert np.hypot(joint["x"] - other["x"], joint["y"] - other["y"]) < 2
+
+
+@pytest.mark.browser
+def test_pointing_at_a_joint_shows_its_heatmap(page: object) -> None:
+    """The photograph changes around the joint, and again when the pointer leaves."""
+    page.click("#sample")
+    wait_for_answer(page)
+    page.wait_for_function("document.querySelectorAll('#joints tr').length === 17")
+    photo = page.locator("#photo")
+    photo.scroll_into_view_if_needed()
+    frame = photo.bounding_box()
+    side = page.evaluate("document.getElementById('photo').width")
+    x, y = shown_joints(page)[0, :2] * frame["width"] / side
+    pixels = "document.getElementById('photo').toDataURL().length"
+    page.mouse.move(frame["x"] + 2, frame["y"] + 2)
+    before = page.evaluate(pixels)
+    page.mouse.move(frame["x"] + x, frame["y"] + y)
+    assert photo.get_attribute("title").startswith("nose ")
+    assert page.evaluate(pixels) != before
+    page.mouse.move(frame["x"] + 2, frame["y"] + 2)
+    assert page.evaluate(pixels) == before
+
+
+@pytest.mark.browser
+def test_a_photograph_can_be_pasted(page: object) -> None:
+    """From the clipboard, as from a file."""
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.evaluate(
+        """async () => {
+            const blob = await (await fetch("./sample.jpg")).blob();
+            const data = new DataTransfer();
+            data.items.add(new File([blob], "pasted.jpg", {type: "image/jpeg"}));
+            document.dispatchEvent(new ClipboardEvent("paste", {clipboardData: data}));
+        }"""
+    )
+    wait_for_answer(page)
+    assert json.loads(page.evaluate("import('./app.js').then((app) => app.asJson())"))["photo"] == "pasted.jpg"

@@ -9,6 +9,7 @@ build. The pages make no request to another host. The old site stays until the n
 from __future__ import annotations
 
 import argparse
+import json
 import re
 import shutil
 import sys
@@ -102,6 +103,8 @@ class Site:
             self._write_api(self.package)
         if self.demo:
             shutil.copytree(self.demo, self.out / "demo")
+            about = self.out / "demo" / "model.json"
+            about.write_text(json.dumps(json.loads(about.read_text()) | {"home": "../index.html"}))
         places = dict(zip(self.notebooks, _places(self.cards), strict=True))
         texts = [self.root / name for name in ("LICENSE", "NOTICE", *(name for name, _, _ in MORE))]
         waiting = {path for path in texts if path.exists() and self.map.module_of(path) is None} | set(self.notebooks)

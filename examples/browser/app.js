@@ -15,7 +15,7 @@ const pen = photo.getContext("2d");
 // about: what model.json says: size, joints (names, skeleton), padding, wholePadding, leastScore, and the engines that
 // are here: name, label, bytes; the first is the default.
 // engine: name of the chosen one. turn: counts what was asked for; an answer that comes after the next question is dropped.
-const state = { about: null, engine: null, image: null, bitmap: null, box: null, result: null, turn: 0 };
+const state = { about: null, engine: null, image: null, bitmap: null, box: null, result: null, turn: 0, name: "", joint: -1 };
 
 let modelIsReady;
 const model = new Promise((resolve) => (modelIsReady = resolve));
@@ -46,6 +46,9 @@ export async function loadModel() {
   state.about = about;
   state.engine = about.engines[0].name;
   offerEngines();
+  element("sample").hidden = !about.sample;
+  element("home").hidden = !about.home; // the course, where the page is a part of its site
+  if (about.home) element("home").href = about.home;
   await engineNamed(state.engine);
   modelIsReady();
 }
@@ -122,6 +125,7 @@ export async function openFile(file) {
     return;
   }
   if (turn !== state.turn) return;
+  state.name = file.name;
   photo.width = bitmap.width;
   photo.height = bitmap.height;
   state.bitmap = bitmap;
@@ -156,6 +160,7 @@ export async function useBox(box) {
   const result = await findPerson(state.image, box);
   if (turn !== state.turn) return;
   state.result = result;
+  state.joint = -1;
   draw();
   drawHeatmaps();
   tellJoints();
@@ -222,6 +227,7 @@ function draw(box = state.box) {
   if (!state.result || box !== state.box) return;
   const { joints } = state.result;
   const { leastScore } = state.about;
+  if (state.joint >= 0) drawHeat(state.joint);
   for (const [a, b] of state.about.joints.skeleton) {
     pen.globalAlpha = Math.min(joints[a].score, joints[b].score) < leastScore ? 0.25 : 0.9;
     pen.strokeStyle = colourOf(nameOf(Math.max(a, b)));
@@ -241,6 +247,68 @@ function draw(box = state.box) {
     pen.stroke();
   });
   pen.globalAlpha = 1;
+}
+
+// One joint's heatmap over the photograph, where the crop was taken.
+function drawHeat(k) {
+  const { heatmaps, h, w, top } = { ...state.result, top: Math.max(...state.result.joints.map(({ score }) => score), 1e-6) };
+  const tile = Object.assign(document.createElement("canvas"), { width: w, height: h });
+  const heat = new ImageData(w, h);
+  for (let i = 0; i < w * h; i++) {
+    heat.data.set([255, 190, 40, 230 * Math.min(1, Math.max(0, heatmaps[k * h * w + i] / top))], i * 4);
+  }
+  tile.getContext("2d").putImageData(heat, 0, 0);
+  const { size, padding, wholePadding } = state.about;
+  const { scale, shiftX, shiftY } = cropTransform(state.box, size, state.box.whole ? wholePadding : padding);
+  const step = size[1] / w; // crop pixels in one heatmap pixel, whose centre is that of crop pixel step * k
+  const corner = (shift) => (-step / 2 - shift) / scale;
+  pen.drawImage(tile, corner(shiftX), corner(shiftY), (w * step) / scale, (h * step) / scale);
+}
+
+// The joint nearest to a point of the photograph, if it is near enough to be meant; else -1.
+function jointAt({ x, y }) {
+  const reach = (12 * photo.width) / photo.getBoundingClientRect().width;
+  let [best, least] = [-1, reach];
+  state.result?.joints.forEach((joint, k) => {
+    const distance = Math.hypot(joint.x - x, joint.y - y);
+    if (distance < least) [best, least] = [k, distance];
+  });
+  return best;
+}
+
+function pointAt(k) {
+  if (k === state.joint || !state.result) return;
+  state.joint = k;
+  draw();
+  photo.title = k < 0 ? "" : `${nameOf(k)} ${state.result.joints[k].score.toFixed(2)}`;
+}
+
+// What `litehrnet predict --json` prints.
+export function asJson() {
+  const { x, y, width, height } = state.box;
+  const round = (value, digits) => Number(value.toFixed(digits));
+  const joints = state.result.joints.map((joint, k) => ({
+    name: nameOf(k), x: round(joint.x, 2), y: round(joint.y, 2), score: round(joint.score, 4),
+  }));
+  const { size, joints: about } = state.about;
+  const people = [{ box: [x, y, width, height], joints }];
+  return JSON.stringify({ photo: state.name, input_size: size, skeleton: about.skeleton, people }, null, 2);
+}
+
+function save(blob, suffix) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `${state.name.replace(/\.[^.]*$/, "") || "photograph"}${suffix}`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+}
+
+async function openSample() {
+  const { file, box } = state.about.sample;
+  const blob = await (await part(`./${file}`)).blob();
+  await openFile(new File([blob], file, { type: blob.type }));
+  const [x, y, width, height] = box;
+  await useBox({ x, y, width, height });
 }
 
 function drawHeatmaps() {
@@ -311,15 +379,35 @@ function listen() {
     zone.classList.remove("over");
     take(event.dataTransfer.files);
   });
+  document.addEventListener("paste", (event) => take(event.clipboardData.files));
+  element("sample").addEventListener("click", () => guard(openSample()));
+  element("save-json").addEventListener("click", () => {
+    if (state.result) save(new Blob([asJson()], { type: "application/json" }), ".joints.json");
+  });
+  element("save-picture").addEventListener("click", () => photo.toBlob((blob) => save(blob, ".joints.png"), "image/png"));
+  // By touch a photograph scrolls the page, unless a box is to be drawn.
+  const boxing = element("boxing");
+  boxing.addEventListener("click", () => {
+    const on = photo.classList.toggle("boxing");
+    boxing.setAttribute("aria-pressed", String(on));
+  });
   element("whole").addEventListener("click", () => guard(useBox(wholePhotograph())));
   element("compare").addEventListener("click", () => guard(compare()));
 
   let start = null;
   photo.addEventListener("pointerdown", (event) => {
+    if (event.pointerType === "touch" && !photo.classList.contains("boxing")) {
+      pointAt(jointAt(pointOf(event)));
+      return;
+    }
     start = pointOf(event);
     photo.setPointerCapture(event.pointerId);
   });
-  photo.addEventListener("pointermove", (event) => start && draw(boxBetween(start, pointOf(event))));
+  photo.addEventListener("pointermove", (event) => {
+    if (start) draw(boxBetween(start, pointOf(event)));
+    else if (event.pointerType !== "touch") pointAt(jointAt(pointOf(event)));
+  });
+  photo.addEventListener("pointerleave", (event) => start || event.pointerType === "touch" || pointAt(-1));
   photo.addEventListener("pointercancel", () => (start = null));
   photo.addEventListener("pointerup", (event) => {
     if (!start) return; // pressed somewhere else

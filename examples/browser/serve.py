@@ -30,12 +30,13 @@ from litehrnet.cli.models import joints_of
 from litehrnet.cli.predict import LEAST_SCORE, PADDING, WHOLE_PADDING
 from litehrnet.export import export_onnx
 from litehrnet.export.c import export_c
-from litehrnet.files import existing_file, written_together, written_whole
+from litehrnet.files import data_path, existing_file, written_together, written_whole
 from litehrnet.fusion import fuse
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build" / "demo"
 PAGE = ("index.html", "style.css", "start.js", "app.js", "engine_c.js", "engine_onnxruntime.js", "pose.js")
+SAMPLE, SAMPLE_BOX = "sample.jpg", (20, 10, 345, 502)  # the course's photograph; x, y, width, height of its person
 ENGINE = HERE.parent / "c"  # its Makefile builds the WebAssembly module
 RUNTIME = ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm")
 
@@ -159,6 +160,9 @@ def assemble(
         "engines": engines,
         "leftOut": missing,
     }
+    if checkpoint is None:  # other joints may not be a person's
+        shutil.copyfile(data_path("astronaut.jpg"), folder / SAMPLE)
+        about["sample"] = {"file": SAMPLE, "box": SAMPLE_BOX}
     with written_whole(folder / "model.json") as path:
         path.write_text(json.dumps(about))
     return folder

@@ -90,7 +90,7 @@ def test_every_picture_gives_way_on_the_screen_and_comes_back_in_print(page: Pag
     for kind in FIGURES:
         assert figure(page, kind).locator(".living").first.is_visible()
         assert not figure(page, kind).locator("img").is_visible()
-        assert figure(page, kind).locator("figcaption").first.is_visible()
+        assert figure(page, kind).locator("> figcaption").is_visible() == (kind != "windows")
     small = page.evaluate(
         """() => [...document.querySelectorAll(".living *")]
             .filter((one) => one.getClientRects().length && one.textContent.trim() && !one.children.length)

@@ -75,7 +75,7 @@ def test_pages_opened_from_disk(site: Path, window: Visit) -> None:
     page.get_by_role("link", name="Start here", exact=True).click()
     page.locator("a[rel=next]").click()
     assert page.url.endswith("/01_meet_lite_hrnet.html")
-    page.locator(".contents a").last.click()
+    page.locator(".side .contents a").last.click()
     assert "#" in page.url
     page.get_by_role("link", name="Glossary").first.click()
     assert page.locator("h1").inner_text().startswith("Glossary")
@@ -128,11 +128,134 @@ def test_mathematics_is_drawn(address: str, window: Visit) -> None:
     assert fraction["height"] > 1.8 * letter["height"]
 
 
-def test_search_in_the_package_pages(address: str, window: Visit) -> None:
-    """The package's pages find a function by its name."""
+@pytest.mark.parametrize(
+    ("start", "words", "first", "target"),
+    [
+        ("glossary.html", "pool_params", "pool_params", "/api/litehrnet/pooling.html#pool_params"),
+        (
+            "api/litehrnet/pooling.html",
+            "depthwise conv",
+            "depthwise convolution",
+            "/glossary.html#depthwise-convolution",
+        ),
+        ("solutions/04_fix_the_pooling.html", "quiz", "Quiz", "#Quiz"),
+    ],
+)
+def test_search_finds_functions_terms_and_headings(
+    address: str, window: Visit, start: str, words: str, first: str, target: str
+) -> None:
+    """From any page, by keys alone: slash, words, Enter."""
     page = window.page
-    page.goto(f"{address}/api/litehrnet.html")
-    page.get_by_role("searchbox").fill("pool_params")
-    page.locator(".search-result").first.wait_for()
-    assert "pool_params" in page.locator("main").inner_text()
+    page.goto(f"{address}/{start}")
+    page.keyboard.press("/")
+    page.get_by_role("searchbox").fill(words)
+    page.locator("dialog li a").first.wait_for()
+    assert page.locator("dialog li a b").first.inner_text() == first
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**{target}")
     assert window.elsewhere == []
+    assert window.complaints == []
+
+
+def test_ticks_are_kept(address: str, window: Visit) -> None:
+    """A lesson is done by its tick or by going on; every page shows it, and it can be taken back."""
+    page = window.page
+    page.goto(f"{address}/00_start_here.html")
+    page.locator("a[rel=next]").click()
+    page.get_by_label("done").check()
+    page.goto(f"{address}/glossary.html")
+    done = page.locator(".lessons li.done")
+    assert done.evaluate_all("all => all.map((one) => one.dataset.lesson)") == ["00", "01"]
+    page.goto(f"{address}/01_meet_lite_hrnet.html")
+    page.get_by_label("done").uncheck()
+    assert done.count() == 1
+
+
+def test_a_term_is_explained_on_hover_and_on_focus(address: str, window: Visit) -> None:
+    """The glossary's own line, and Escape puts it away."""
+    page = window.page
+    page.goto(f"{address}/04_fix_the_pooling.html")
+    term = page.locator("main a[data-term]").first
+    term.hover()
+    tip = page.get_by_role("tooltip")
+    assert tip.inner_text() == term.get_attribute("data-term")
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    term.focus()
+    assert tip.is_visible()
+
+
+def test_the_marker_follows_the_reader_up_and_down(address: str, window: Visit) -> None:
+    """The last heading above a line near the top, from wherever it was reached."""
+    page = window.page
+    page.goto(f"{address}/04_fix_the_pooling.html")
+    here = "[...document.querySelectorAll('.contents a.here')].map((link) => link.hash)"
+    links = page.locator(".side .contents a")
+    hashes = links.evaluate_all("all => all.map((link) => link.hash)")
+    for index in (3, 9, 6, 4):
+        page.evaluate(
+            "(hash) => document.getElementById(decodeURIComponent(hash.slice(1)))"
+            ".scrollIntoView({behavior: 'instant'})",
+            hashes[index],
+        )
+        page.wait_for_function(f"JSON.stringify({here}) === JSON.stringify([{hashes[index]!r}])")
+
+
+def test_on_a_phone_the_lessons_are_behind_a_button(address: str, browser) -> None:
+    """Closed as delivered, so that nothing jumps; opened and closed without script."""
+    visit = open_window(browser, viewport=SIZES["phone"], java_script_enabled=False)
+    visit.page.goto(f"{address}/04_fix_the_pooling.html")
+    side = visit.page.locator(".side")
+    assert not side.is_visible()
+    visit.page.locator(".burger").click()
+    assert side.is_visible()
+    visit.page.locator(".burger").click()
+    assert not side.is_visible()
+    visit.context.close()
+
+
+SLOW = {"offline": False, "latency": 150, "downloadThroughput": 180_000, "uploadThroughput": 84_000}  # slow 4G
+WATCH = """window.paint = 0; window.shift = 0;
+new PerformanceObserver((list) => list.getEntries().forEach((entry) => (paint = entry.startTime)))
+    .observe({type: "largest-contentful-paint", buffered: true});
+const add = (entry) => (shift += entry.hadRecentInput ? 0 : entry.value);
+new PerformanceObserver((list) => list.getEntries().forEach(add))
+    .observe({type: "layout-shift", buffered: true});"""
+
+
+@pytest.mark.slow
+def test_pages_are_light_and_quick_on_a_slow_line_and_do_not_jump(address: str, browser) -> None:
+    """On slow 4G: at most 600 KB at first, the largest part within 2.5 s, next to no shift while one scrolls."""
+    found = {}
+    names = ["index.html", *(path.with_suffix(".html").name for path in numbered(ROOT / "notebooks"))]
+    for name in names:
+        visit = open_window(browser, viewport=SIZES["phone"])
+        loaded = []
+        line = visit.context.new_cdp_session(visit.page)
+        line.send("Network.enable")
+        line.send("Network.emulateNetworkConditions", SLOW)
+        line.on("Network.loadingFinished", lambda event, loaded=loaded: loaded.append(event["encodedDataLength"]))
+        visit.page.add_init_script(WATCH)
+        visit.page.goto(f"{address}/{name}")
+        visit.page.wait_for_timeout(1500)
+        weight = sum(loaded)
+        for _ in range(10):
+            visit.page.mouse.wheel(0, 700)
+            visit.page.wait_for_timeout(60)
+        found[name] = weight, visit.page.evaluate("paint"), visit.page.evaluate("shift")
+        visit.context.close()
+    too_much = {name: one for name, one in found.items() if one[0] > 600_000 or one[1] > 2500 or one[2] > 0.05}
+    assert too_much == {}
+
+
+def test_text_of_figures_can_be_read_on_a_phone(address: str, browser) -> None:
+    """An SVG is shown no smaller than its text needs, and scrolls inside its own frame."""
+    visit = open_window(browser, viewport=SIZES["phone"])
+    visit.page.goto(f"{address}/04_fix_the_pooling.html")
+    images = visit.page.locator("figure.drawn:not(.alive) img")
+    assert images.count() > 0
+    for image in images.all():
+        least = float(image.evaluate("one => getComputedStyle(one).minWidth").removesuffix("px"))
+        assert image.evaluate("one => one.getBoundingClientRect().width") >= least > 0
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"]["width"]
+    visit.context.close()

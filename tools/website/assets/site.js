@@ -121,7 +121,8 @@ function rank(entries, query) {
   const found = [];
   for (const entry of entries) {
     const [heading, page, text] = [entry.heading, entry.page, entry.text].map(fold);
-    let score = heading === fold(query).trim() ? 50 : 0;
+    const whole = fold(query).trim();
+    let score = heading === whole ? 50 : heading.startsWith(whole) ? 20 : 0;
     for (const start of starts) {
       const value = (start.test(heading) && 10) || (start.test(page) && 3) || (start.test(text) && 1) || 0;
       score = value && score >= 0 ? score + value : -Infinity;

@@ -61,8 +61,8 @@ export function live(stage, { maxInput, maxOutput, marked = [], label = "" }) {
     event.preventDefault();
     choose(state.n + step[0], state.m + step[1]);
   });
-  const key = [html("span", { className: "key exact" }), "exact ", html("span", { className: "key inexact" }), "right size, other values "];
-  const show = controls(...key);
+  const key = (kind, words) => html("span", {}, html("span", { className: `key ${kind}` }), ` ${words}`);
+  const show = controls(key("exact", "exact"), key("inexact", "right size, other values"));
   if (marked.length) {
     const tick = html("input", { type: "checkbox", checked: true });
     tick.addEventListener("change", () => rings.toggleAttribute("hidden", !tick.checked));
