@@ -172,3 +172,18 @@ def test_the_public_sets() -> None:
 def test_joints_need_no_torch() -> None:
     code = "import sys; sys.modules['torch'] = None\nfrom litehrnet.checkpoints import find_joints\nfind_joints('aic')"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_figures_name_the_joints_that_there_are() -> None:
+    """A hand's 21 maps are all drawn; they have the names that are given, and otherwise numbers, never COCO's."""
+    pytest.importorskip("matplotlib")
+    from litehrnet.course import draw
+
+    crop, maps = np.zeros((64, 48, 3), np.uint8), np.random.default_rng(0).random((1, 21, 16, 12)).astype(np.float32)
+    hand = JOINT_SETS["coco_wholebody_hand"]
+    for joint_set, names in ((None, [f"joint {k}" for k in range(21)]), (hand, list(hand.names))):
+        figure = draw.heatmap_gallery(crop, maps, joint_set)
+        assert [axes.get_title().split("\n")[0] for axes in figure.axes if axes.get_title()] == names
+    places = np.random.default_rng(1).random((21, 2)) * 40
+    figure = draw.poses([("hand", crop, places)], "one hand")
+    assert len(figure.axes[0].lines) == 21  # all joints, and no bones of another body
