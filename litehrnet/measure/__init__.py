@@ -7,7 +7,7 @@
 from .accuracy import Accuracy, evaluate
 from .compare import bench, compare
 from .grid import Candidate, Goal, Grid, candidates, compare_grid
-from .machine import machine
+from .machine import machine, peak_memory
 from .report import Report, Row, stored_report
 from .statistics import median_interval, ratios
 from .timing import time_in_turn, time_sessions
