@@ -40,7 +40,7 @@ from litehrnet.course import draw
 
 FIGURES = ROOT / "notebooks" / "figures"
 SIZE = (256, 192)
-BOX = (20, 10, 345, 502)  # of the astronaut, as in the notebooks
+BOX = (20, 10, 345, 502)  # of the astronaut, as in notebook 06
 PERSON = 14  # of data/heldout, as in notebook 08
 ENLARGED = 2  # the renderings are small, and the demo shows a photograph pixel by pixel
 
@@ -72,7 +72,7 @@ def rendering() -> tuple[np.ndarray, list[float]]:
 
 def two_runtimes() -> draw.CourseFigure:
     """The same heatmaps from PyTorch and from ONNX Runtime."""
-    crop, _ = crop_person(read_image(data_path("astronaut.jpg")), BOX)
+    crop, _ = crop_person(read_image(data_path("heldout/000020.jpg")), (43, 64, 73, 199))  # as in notebook 00
     model, images = litehrnet.load_pretrained("litehrnet18"), to_input(crop)
     return draw.two_runtimes(crop, heatmaps_of(model, images), heatmaps_of_file(model, images))
 
@@ -166,6 +166,8 @@ PICTURES: dict[str, Callable[[], draw.CourseFigure | Image.Image]] = {
     "08_take_it_to_devices": draw.roads,
     "08_browser_demo": browser_demo,
     "09_one_c_file": draw.register_tile,
+    "11_fewer_bits": lambda: draw.int8_line([-0.93, -0.4, -0.05, 0.06, 0.31, 1.0], -1.0, 1.0, levels=15),
+    "12_measure_the_limits": draw.fuse_sums,
 }
 
 
