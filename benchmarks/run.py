@@ -9,11 +9,12 @@ The baseline is the graph that everybody has: the public network exported as it 
 from __future__ import annotations
 
 import argparse
+import platform
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
@@ -23,19 +24,33 @@ import torch
 import litehrnet
 from litehrnet.course.draw import speed_bars
 from litehrnet.export import export_onnx
+from litehrnet.export.c import export_c
 from litehrnet.export.ncnn import export_ncnn
 from litehrnet.fusion import fuse
 from litehrnet.fusion.network import FusedLiteHRNet
 from litehrnet.measure import Report, compare, machine, ratios, time_sessions
-from litehrnet.measure.profile import by_kind, make_session, measure_peaks, profile, random_input, reorders
+from litehrnet.measure.compare import peaks as peaks_of
+from litehrnet.measure.profile import (
+    by_kernel,
+    by_kind,
+    c_parts,
+    c_peak,
+    make_session,
+    measure_peaks,
+    profile,
+    random_input,
+    reorders,
+)
 from litehrnet.measure.statistics import interval_name
 from litehrnet.measure.timing import SPIN_SECONDS
 from litehrnet.model import with_fuse_step
 from litehrnet.runtimes import load
+from litehrnet.runtimes.c import Engine
 
 HERE = Path(__file__).resolve().parent
 PUBLIC, PLAIN, FUSED, FUSED_8 = "public graph", "plain export", "fused", "fused, blocks of 8"
 SMALL, USUAL, LARGE = (128, 96), (256, 192), (384, 288)
+AVX2 = "x86-64-v3"
 
 
 def used_model(name: str) -> litehrnet.LiteHRNet:
@@ -188,6 +203,92 @@ class Bench:
         image = random_input(session)
         return lambda: session.run(None, image)
 
+    def lhr(self, variant: str) -> Path:
+        """The weights file of the C engine, which serves every size."""
+        path = self.folder / f"{variant}.lhr"
+        return path if path.exists() else export_c(self.model(variant), path)
+
+    def in_c(
+        self,
+        variant: str,
+        size: tuple[int, int],
+        runtimes: tuple[str, ...],
+        processor: str = "native",
+        threads: int = 1,
+    ) -> dict[str, object]:
+        """The C engine against the public graph in ONNX Runtime and the fused graph in `runtimes`, all in turn.
+
+        With several threads, also against itself with one.
+        """
+        images = np.random.default_rng(0).standard_normal((1, 3, *size)).astype(np.float32)
+        with torch.no_grad():
+            expected = self.model(variant)(torch.from_numpy(images)).numpy()
+        files = {
+            name: self.ncnn(variant, size, FUSED) if name == "ncnn" else self.file(variant, size, FUSED, name)
+            for name in runtimes
+        }
+        public = partial(load, self.file(variant, size, PUBLIC), "onnxruntime", threads)
+        others = {name: partial(load, file, name, threads) for name, file in files.items()}
+        alone = {"alone": partial(Engine, self.lhr(variant), 1, processor)} if threads > 1 else {}
+        engine = partial(Engine, self.lhr(variant), threads, processor)
+        maps = engine()(images)
+        loaders = {"public": public, **others, **alone, "c": engine}
+        calls = [lambda load_one=load_one: partial(load_one(), images) for load_one in loaders.values()]
+        times = time_sessions(calls, self.sessions, self.rounds, pause=0.0 if threads == 1 else SPIN_SECONDS)
+        milliseconds = {name: float(np.median(times[..., k])) * 1e3 for k, name in enumerate(loaders)}
+        against = {name: ratios(times[..., [k, -1]])[1] for k, name in enumerate(loaders)}
+        fastest = min(others, key=lambda name: milliseconds[name])
+        told = {
+            "variant": variant,
+            "size": size,
+            "threads": threads,
+            "processor": processor,
+            "milliseconds": milliseconds,
+            "against_public": against["public"],
+            "fastest": fastest,
+            "against_fastest": against[fastest],
+            "against_alone": against.get("alone"),
+            "max_rel": float(np.abs(maps - expected).max() / np.abs(expected).max()),
+            "same_peaks": bool((peaks_of(maps) == peaks_of(expected)).all()),
+        }
+        print(f"| c | {variant} {size} {processor} {threads} | {milliseconds['c']:.2f} | {against} |", flush=True)
+        return told
+
+    def c_engine(self, usual: tuple[int, int], quick: bool) -> dict[str, object]:
+        """Everything about the C engine: its speed, its memory, and where its time goes."""
+        all_runtimes = ("onnxruntime", "openvino", "ncnn")
+        rows = [self.in_c("litehrnet18", usual, all_runtimes)]
+        if not quick:
+            rows += [self.in_c("litehrnet18", size, all_runtimes) for size in (SMALL, LARGE)]
+            rows += [
+                self.in_c(variant, USUAL, all_runtimes)
+                for variant in ("litehrnet30", "naive_litehrnet18", "wider_naive_litehrnet18")
+            ]
+        builds = ["native"]
+        if platform.machine() == "x86_64" and Engine(self.lhr("litehrnet18")).vector_width > 8:
+            builds.append(AVX2)
+            rows.append(self.in_c("litehrnet18", usual, all_runtimes, AVX2))
+        rows.append(self.in_c("litehrnet18", usual, ("onnxruntime", "openvino"), threads=2))
+        path = self.lhr("litehrnet18")
+        runs = max(10, 2 * self.sessions * self.rounds)
+        memory = subprocess.run(
+            [sys.executable, str(HERE / "memory.py"), str(path)], capture_output=True, text=True, check=True
+        )
+        found = {build: c_parts(path, usual, runs, build) for build in builds}
+        return {
+            "rows": rows,
+            "peak_memory_mb": float(memory.stdout),
+            "buffers_mb": Engine(path).context_bytes(USUAL) / 1e6,
+            "parts": {
+                build: {
+                    "peak_gmacs": c_peak(path, build),
+                    "parts": [asdict(part) for part in parts],
+                    "kernels": [asdict(part) for part in by_kernel(parts).values()],
+                }
+                for build, parts in found.items()
+            },
+        }
+
     def inside(self, variant: str, size: tuple[int, int]) -> dict[str, object]:
         """Kernel times, layout reorders, memory and the roofline, of the public and the fused graph."""
         peaks = measure_peaks()
@@ -238,6 +339,7 @@ def main() -> None:
             "tried_torch": bench.tried_torch("litehrnet18", usual),
             "session_options": bench.options("litehrnet18", usual),
             "inside_onnxruntime": bench.inside("litehrnet18", usual),
+            "c_engine": bench.c_engine(usual, arguments.quick),
         }
         write(bench.report, arguments.output, "quick" if arguments.quick else bench.report.machine["date"])
 
@@ -288,6 +390,7 @@ def page(report: Report, name: str) -> str:
         f"64 MB, {peaks['cached_copy']:.0f} GB/s copying branch 0's map. *Least* is the sum over the kernels of the "
         "larger of their arithmetic at that peak and their bytes at the speed of the cached copy.",
     ]
+    lines += c_lines(report.notes["c_engine"])
     titles = {
         "tried": "What else was tried in ONNX Runtime",
         "session_options": "ONNX Runtime's session options",
@@ -300,6 +403,62 @@ def page(report: Report, name: str) -> str:
             for label, (ms, ratio, low, high) in report.notes[key].items()
         ]
     return "\n".join(lines) + "\n"
+
+
+def c_lines(told: dict) -> list[str]:
+    """The C engine's part of the page."""
+
+    def ratio(values: list[float]) -> str:
+        return "{:.2f} ({:.2f} to {:.2f})".format(*values)
+
+    lines = [
+        "",
+        "## The network in one C file",
+        "",
+        "The same weights, run in turn with the public graph in ONNX Runtime and with the fused graph in each of the",
+        "other runtimes; *fastest fused* is the one that took least. `x86-64-v3` is the build without AVX-512, while",
+        "the other runtimes use what the processor has.",
+        "",
+        "| network | input | threads | build | ms | public ms | times as fast | fastest fused | ms | times as fast "
+        "| relative difference | same peaks |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for row in told["rows"]:
+        times = row["milliseconds"]
+        lines.append(
+            f"| {row['variant']} | {row['size'][0]}x{row['size'][1]} | {row['threads']} | {row['processor']} "
+            f"| {times['c']:.2f} | {times['public']:.2f} | {ratio(row['against_public'])} | {row['fastest']} "
+            f"| {times[row['fastest']]:.2f} | {ratio(row['against_fastest'])} | {row['max_rel']:.0e} "
+            f"| {'yes' if row['same_peaks'] else 'no'} |"
+        )
+    for row in told["rows"]:
+        if row["against_alone"]:
+            lines += ["", f"{row['threads']} threads against one: {ratio(row['against_alone'])} times as fast."]
+    lines += [
+        "",
+        f"Peak memory beyond the weights at 256x192: {told['peak_memory_mb']:.1f} MB, of which its buffers are "
+        f"{told['buffers_mb']:.1f} MB.",
+    ]
+    for build, found in told["parts"].items():
+        whole, peak = sum(part["seconds"] for part in found["parts"]), found["peak_gmacs"]
+        lines += [
+            "",
+            f"Where its time goes, build `{build}`, whose multiply-adds reach {peak:.0f} GMAC/s in registers alone.",
+            "*Of the peak* counts dead lanes of whole vectors as work; *useful* does not.",
+            "",
+            "| stage | kernel | us | share | calls | MACs (M) | GMAC/s | of the peak | useful | GB/s |",
+            "|---|---|---|---|---|---|---|---|---|---|",
+        ]
+        for part in [*found["parts"], *found["kernels"]]:
+            seconds = max(part["seconds"], 1e-9)
+            done, useful = part["lane_macs"] / seconds / 1e9, part["macs"] / seconds / 1e9
+            arithmetic = f"{part['macs'] / 1e6:.1f} | {done:.0f} | {done / peak:.0%} | {useful / peak:.0%}"
+            lines.append(
+                f"| {part['stage']} | {part['kernel']} | {seconds * 1e6:.0f} | {seconds / whole:.1%} | {part['calls']} "
+                f"| {arithmetic if part['macs'] else ' | | | '} "
+                f"| {format(part['bytes'] / seconds / 1e9, '.0f') if part['bytes'] else ''} |"
+            )
+    return lines
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from litehrnet.export.c import branch_order, export_c
 from litehrnet.files import data_path
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, read_image, to_image, to_input
-from litehrnet.measure.profile import by_kernel, c_parts
+from litehrnet.measure.profile import by_kernel, c_parts, c_peak
 from litehrnet.model import LiteHRNet, Variant, with_fuse_step
 from litehrnet.runtimes import RUNTIMES, load
 from litehrnet.runtimes import c as engine_in_c
@@ -210,6 +210,8 @@ def test_the_parts_of_a_run_are_the_whole_network(made: Callable, variant: str) 
     assert sum(seconds) == pytest.approx(sum(part.seconds for part in parts))
     images = reference_input((64, 96)).numpy()
     assert np.array_equal(Engine(path, profile=True)(images), Engine(path)(images))
+    done = kernels["product"].lane_macs / kernels["product"].seconds / 1e9
+    assert 0 < done < 2 * c_peak(path)
 
 
 # Pictures

@@ -109,4 +109,24 @@ LHR_API const struct lhr_part *lhr_profile_part(int index)
     return &profile_table[stage][index % PROFILE_KERNELS];
 }
 
+/* Multiply-accumulates per second that this build can reach, out of nothing but registers: the best of many short runs. */
+LHR_API double lhr_profile_peak(void)
+{
+    volatile float unknown = 1.0f;
+    double best = 0;
+    for (int run = 0; run < 200; run++) {
+        const vf a = all(unknown), b = all(unknown);
+        vf s[10];
+        for (int i = 0; i < 10; i++) s[i] = all(unknown + (float)i);
+        const double start = profile_now();
+        for (int k = 0; k < 20000; k++)
+            UNROLL for (int i = 0; i < 10; i++) s[i] += a * b;
+        const double rate = 20000.0 * 10 * V / (profile_now() - start);
+        for (int i = 1; i < 10; i++) s[0] += s[i];
+        unknown = s[0][0] > 0 ? 1.0f : 2.0f;
+        if (rate > best) best = rate;
+    }
+    return best;
+}
+
 #endif

@@ -32,6 +32,7 @@ __all__ = [
     "by_kind",
     "by_operator",
     "c_parts",
+    "c_peak",
     "make_session",
     "measure_peaks",
     "profile",
@@ -251,6 +252,20 @@ def c_parts(
         for part, time in zip(all_runs[0], seconds, strict=True)
         if part.calls or part.kernel == b"rest"
     ]
+
+
+def c_peak(path: str | Path, processor: str = "native") -> float:
+    """10^9 multiply-accumulates per second that the C engine's build for `processor` reaches in one thread.
+
+    Measured in registers alone, with vectors of the engine's width: no product can be faster.
+
+    Args:
+        path: a .lhr file, any.
+        processor: see `litehrnet.runtimes.c.library`.
+    """
+    from ..runtimes.c import Engine
+
+    return Engine(path, processor=processor, profile=True).peak() / 1e9
 
 
 def by_kernel(parts: Sequence[Part]) -> dict[str, Part]:

@@ -168,7 +168,7 @@ def _functions(processor: str = "native", profile: bool = False) -> ctypes.CDLL:
         getattr(engine, name).errcheck = check
     engine.lhr_pose.errcheck = check
     if profile:
-        engine.lhr_profile_start.restype = None
+        engine.lhr_profile_start.restype, engine.lhr_profile_peak.restype = None, ctypes.c_double
         engine.lhr_profile_part.restype, engine.lhr_profile_part.argtypes = ctypes.POINTER(ProfiledPart), (_INT,)
     return engine
 
@@ -288,6 +288,10 @@ class Engine:
         while part := self._engine.lhr_profile_part(len(parts)):
             parts.append(ProfiledPart.from_buffer_copy(part.contents))
         return parts
+
+    def peak(self) -> float:
+        """Multiply-accumulates per second that the machine reaches in registers, with ``profile=True``."""
+        return self._engine.lhr_profile_peak()
 
     def _maps(self, count: int, size: tuple[int, int]) -> np.ndarray:
         return np.empty((count, self.header.joints, -(-size[0] // 4), -(-size[1] // 4)), np.float32)
