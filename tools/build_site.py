@@ -146,6 +146,7 @@ class Site:
         base = path / "index" if path.is_dir() else path
         found, copies = links.rewrite(page.soup, base, where, self.map)
         self._place_pictures(page.soup, where, copies)
+        self.copies |= copies  # what is no picture is copied as it is
         self._explain_terms(page.soup)
         if path.suffix in {".ipynb", ".md"}:
             self.found += search.entries(page.soup, str(where), page.title)
