@@ -25,7 +25,7 @@ _FEW_BITS = (
 def read_image(path: str | Path) -> np.ndarray:
     """Read a photograph as RGB, (H, W, 3) uint8, turned upright according to its EXIF data.
 
-    Grayscale, palette, CMYK and 16-bit images are converted; transparent pixels become white; an animation gives its
+    Greyscale, palette, CMYK and 16-bit images are converted; transparent pixels become white; an animation gives its
     first frame.
 
     Raises:

@@ -344,9 +344,9 @@ def test_boxes_from_lines(tmp_path: Path) -> None:
         ("[]", "holds no boxes"),
         ("[[1, 2, 3]]", "is not x, y, width, height"),
         ("[[1, 2, 3, 0]]", "a width and a height above 0"),
-        ("[1, 2, 3, 4]", "holds no boxes in a form that is known"),
-        ('{"annotations": [{"bbox": [1, 2, 3, 4]}]}', "holds no boxes in a form that is known"),
-        ('{"a.jpg": 5}', "holds no boxes in a form that is known"),
+        ("[1, 2, 3, 4]", "holds no boxes in a known form"),
+        ('{"annotations": [{"bbox": [1, 2, 3, 4]}]}', "holds no boxes in a known form"),
+        ('{"a.jpg": 5}', "holds no boxes in a known form"),
     ],
 )
 def test_boxes_that_are_none(tmp_path: Path, text: str, words: str) -> None:

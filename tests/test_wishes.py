@@ -1,4 +1,4 @@
-"""What compilers for accelerators refuse: found by operator, rank, free sizes and opset, each with the way round."""
+"""What compilers for accelerators refuse: found by operator, rank, free sizes and opset, and a way round each."""
 
 from __future__ import annotations
 

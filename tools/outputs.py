@@ -1,6 +1,6 @@
 """Compare a notebook's checked outputs with the stored ones, as `pytest --nbval-lax` does: by nbval's own comparison.
 
-`make tutorial` writes pages from outputs that this machine made. Where a checked cell says something else than the
+`make tutorial` writes pages from outputs that this machine made. Where a checked cell says something other than the
 stored notebook, the prose beside it may be wrong, so nothing is published.
 """
 

@@ -4,7 +4,7 @@
     python tools/run_notebooks.py --in-place   store the outputs in the notebooks themselves, solutions too
 
 Stops at the first notebook that fails, with the notebook, the cell and the error, and exit code 1; a copy also fails
-where a checked cell prints something else than the stored notebook. What an earlier run built stays.
+where a checked cell prints something other than the stored notebook. What an earlier run built stays.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def execute(path: Path, folder: Path, *, compare: bool = False) -> NotebookNode:
             raise NotebookFailed(_describe(path, notebook, current, _what_happened(error)), notebook) from error
     if compare and (found := outputs.changed(stored, notebook)):
         index, difference = found
-        words = f"a checked cell printed something else than the stored notebook (-) holds:\n\n{difference}"
+        words = f"a checked cell printed something other than what the stored notebook (-) holds:\n\n{difference}"
         raise NotebookFailed(_describe(path, notebook, index, words), notebook)
     done = f"{len(code)}/{len(code)} cells"
     print(f"{path.stem:<32} {done:>13}  {time.monotonic() - started:6.1f} s", flush=True)

@@ -43,7 +43,7 @@ def read_boxes(path: Path) -> dict[str | None, list[Box]]:
             key = None if name is None else Path(name).name
             found.setdefault(key, []).append(_checked(box))
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} holds no boxes in a form that is known: {FORMS}") from error
+        raise ValueError(f"{path} holds no boxes in a known form: {FORMS}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not found:

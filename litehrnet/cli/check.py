@@ -38,8 +38,8 @@ def add_options(parser: types.Parser) -> None:
     add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; can be repeated")
     add("--tolerance", type=types.positive, metavar="T", help="largest relative difference to accept (default: "
         "1e-4, or 2e-2 for float16 weights)")  # fmt: skip
-    add("--for", choices=COMPILERS, dest="compiler", help="name what this compiler refuses in an ONNX file, and the "
-        "way round")  # fmt: skip
+    add("--for", choices=COMPILERS, dest="compiler", help="name what this compiler refuses in an ONNX file, and a "
+        "way round it")  # fmt: skip
 
 
 def run(args: argparse.Namespace) -> int:

@@ -37,9 +37,9 @@ def add_options(parser: types.Parser) -> None:
     add("--images", type=types.file, metavar="FOLDER", help="the pictures that DATA names")
     add("--joints", metavar="JOINTS", help="names and sigmas of the joints: a JSON file, or the name of a public set "
         "(default: those of DATA)")  # fmt: skip
-    add("--at-least", type=types.fps, metavar="FPS", help="mark what runs so many images per second, such as 30fps")
-    add("--within", type=types.points, metavar="OKS", help="mark what loses at most so many points of OKS against the "
-        "reference, such as 1oks")  # fmt: skip
+    add("--at-least", type=types.fps, metavar="FPS", help="mark what runs this many images per second, such as 30fps")
+    add("--within", type=types.points, metavar="OKS", help="mark what loses at most this many points of OKS to "
+        "the reference, such as 1oks")  # fmt: skip
     add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
     add("--sessions", type=types.count, default=6, metavar="N", help="how many times each file is "
         "loaded; fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip

@@ -109,7 +109,7 @@ def _usual_name(args: argparse.Namespace, suffix: str) -> Path:
 
 
 def _holds_graph(source: str) -> bool:
-    """Whether this is an ONNX file, by name and content; people also call checkpoints so."""
+    """Whether this is an ONNX file, by name and content; people give checkpoints such names, too."""
     from ..runtimes.signature import KINDS, content_of, kind_of
 
     return Path(source).is_file() and kind_of(source) == "onnx" and content_of(Path(source)) == KINDS["onnx"].what
@@ -274,5 +274,5 @@ def _quantise(
     shift = np.concatenate(shifts)
     return (
         f"int8: on the {len(images)} calibration pictures joints move by {shift.mean():.2f} input pixels on average, "
-        f"{(shift > FAR).mean():.0%} of them by more than {FAR}; litehrnet evaluate judges it on others"
+        f"{(shift > FAR).mean():.0%} of them by more than {FAR}; measure it on other people with litehrnet evaluate"
     )

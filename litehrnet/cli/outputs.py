@@ -229,7 +229,7 @@ def check_picture(path: Path, size: tuple[int, int]) -> None:
     endings = "use an image extension such as .png"
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"cannot write {path}: {path.suffix or 'its name'} says no image format; {endings}")
+        raise ValueError(f"cannot write {path}: {path.suffix or 'its name'} names no image format; {endings}")
     height, width = size
     memory = io.BytesIO()
     try:

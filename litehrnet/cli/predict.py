@@ -56,8 +56,8 @@ def add_options(parser: types.Parser) -> None:
     add("--joints", metavar="JOINTS", help="names and bones of the joints: a JSON file (a COCO category or annotation "
         "file, mmpose's dataset_info), or coco, mpii, aic, coco_wholebody, coco_wholebody_hand, coco_wholebody_face "
         "(default: those that the model describes)")  # fmt: skip
-    add("--fps", type=types.positive, metavar="N", help="of a video, look at so many frames per second (default: all)")
-    add("--no-smoothing", action="store_true", help="of a video, give the joints as the network finds them")
+    add("--fps", type=types.positive, metavar="N", help="look at this many frames of a video per second (default: all)")
+    add("--no-smoothing", action="store_true", help="of a video, print the joints as the network finds them")
     add("-o", "--output", type=types.file, metavar="FILE", help="draw the joints into this picture, animation or "
         "video; for several inputs, a folder")  # fmt: skip
     add("--heatmaps", action="store_true", help="draw the heatmaps, too")
@@ -91,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
                 failed += 1
                 print(f"note: {file} is left out: {error}", file=sys.stderr)
         if failed == len(files):
-            raise ValueError(f"there are no joints from any of the {len(files)} files")
+            raise ValueError(f"none of the {len(files)} files gave any joints")
     return 1 if failed else 0
 
 

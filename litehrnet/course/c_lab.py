@@ -92,7 +92,7 @@ class Functions:
 
     Args:
         library: the compiled text; None where there is no compiler.
-        missing: then, the sentence that says so.
+        missing: in that case, the sentence that says so.
     """
 
     def __init__(self, library: ctypes.CDLL | None, missing: str = "") -> None:

@@ -55,7 +55,7 @@ def network_of(path: str | Path) -> LiteHRNet:
         compared with the file at the file's own sizes, and computes the same.
 
     Raises:
-        ValueError: the file is int8 or fused, holds none of the variants, or computes something else than the network
+        ValueError: the file is int8 or fused, holds none of the variants, or computes something other than the network
             that was rebuilt from it.
         FileNotFoundError, ImportError: as `litehrnet.runtimes.signature`.
     """

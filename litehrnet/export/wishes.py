@@ -1,4 +1,4 @@
-"""What compilers for accelerators refuse, as a table: operators, ranks, free sizes and opsets, with the way round.
+"""What compilers for accelerators refuse: a table of operators, ranks, free sizes and opsets, and a way round each.
 
 A file that ONNX Runtime runs is a legal file, but an accelerator has few operators, most of them for maps of four
 dimensions and known size. Its compiler ends with an error, or leaves the rest to the CPU, which costs two copies each
@@ -35,9 +35,9 @@ class Target:
         opsets: the opsets that it reads; None where it does not say.
         rank: the most dimensions of a tensor; None where it does not say.
         free: whether sizes and batch may be free.
-        refused: operators that it refuses or leaves to the CPU, and the way round.
+        refused: operators that it refuses or leaves to the CPU, each with a way round it.
         known: where it lists them, the only operators that it takes.
-        else_: the way round for all that are not in `known`.
+        else_: the way round for all operators that are not in `known`.
     """
 
     what: str
@@ -93,7 +93,7 @@ class Finding:
 
     Attributes:
         what: in words, with the count.
-        way: the way round.
+        way: how to get round it.
     """
 
     what: str

@@ -173,7 +173,7 @@ def evaluate(
         flip: average the heatmaps with those of the mirror image.
         boxes: detected people in the form of COCO's result files (`image_id`, `bbox`, `score`), used instead of the
             labelled boxes. Only AP and AR are measured then.
-        count: only the first so many people.
+        count: measure only the first this many people.
         progress: wraps the indices, to show progress.
 
     Raises:
@@ -370,7 +370,7 @@ def average_precision(
 ) -> dict[str, float]:
     """COCO's ten numbers by name, over the pictures of `persons`.
 
-    Crowds and people without a labelled joint on these pictures take part as COCO wants it: poses that match them count
+    Crowds and people without a labelled joint on these pictures count as COCO prescribes: poses that match them count
     neither for nor against the network.
 
     Args:

@@ -115,7 +115,7 @@ class GridRow:
 
     @property
     def label(self) -> str:
-        """Everything that tells it from the others."""
+        """Everything that distinguishes it from the others."""
         return f"{self.model}, {self.runtime}, {self.precision}, {self.size[0]}x{self.size[1]}"
 
 

@@ -32,7 +32,7 @@ def check_least_time(answer: Callable[[float, float, float, float], float]) -> V
         if np.isclose(float(got), (macs / gmacs + moved / gigabytes) / 1000):
             return "You add both times; arithmetic and memory work at the same time, so the longer one is the limit."
         if any(np.isclose(float(got), expected * factor) for factor in (1e-6, 1e-3, 1e3)):
-            return "Right except for the unit: microseconds are wanted."
+            return "Right except for the unit: the answer is in microseconds."
         return None
 
     cases = [
@@ -69,7 +69,7 @@ def check_two_threads(answer: Callable[[Sequence[float], float], float]) -> Verd
         if np.isclose(float(got), sum(durations) / sum(one / 2 + handover for one in durations)):
             return "A kernel for which sharing takes longer stays on one thread."
         if np.isclose(float(got), 1 / expected):
-            return "That is the share of the time that is left; wanted is how many times as fast it is."
+            return "That is the share of the time that is left; the question is how many times as fast it is."
         if np.isclose(float(got), np.mean([one / min(one, one / 2 + handover) for one in durations])):
             return "That is the mean of the kernels' ratios; long kernels must count for more than short ones."
         return None

@@ -45,7 +45,7 @@ def check_least_milliseconds(answer: Callable[..., float]) -> Verdict:
         if np.isclose(number, max(arithmetic * lanes, memory)):
             return "Each multiply-add works on a vector of `lanes` numbers."
         if any(np.isclose(number, expected * factor) for factor in (1e-6, 1e-3, 1e3, 1e6)):
-            return "Right except for the unit: milliseconds are wanted."
+            return "Right except for the unit: the answer is in milliseconds."
         return None
 
     cases = [

@@ -73,7 +73,7 @@ def check_follow_shuffles(answer: Callable[[int, int], Sequence[int]]) -> Verdic
     def hints(case: tuple, expected: list[int], got: Any) -> str | None:
         inverse = [expected.index(n) for n in range(case[0])]
         if got == inverse and inverse != expected:
-            return "This says where each number is; wanted is which number is at each position."
+            return "This says where each number is; the question is which number is at each position."
         return None if isinstance(got, list) else "Return a list of numbers."
 
     cases = [(4, 0), (4, 1), (8, 1), (8, 2), (10, 3), (40, 2), (6, 5)]
