@@ -124,8 +124,8 @@ def require(name: str, package: str | None = None) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        if error.name != name:  # it is installed, but one of its own imports is missing
-            raise
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise  # it is installed, but one of its own imports is missing
         wanted = package or name
         wanted = f"'{wanted}'" if set(wanted) & set("<>=[") else wanted
-        raise ImportError(f"{name} is not installed; install it with: pip install {wanted}", name=name) from error
+        raise ImportError(f"{error.name} is not installed; install it with: pip install {wanted}", name=name) from error

@@ -39,6 +39,7 @@ from litehrnet.fusion.rewrites import (
     sum_large,
     sum_small,
     with_upsampled,
+    with_upsampled_by_blocks,
     with_upsampled_by_rows,
 )
 from litehrnet.measure.profile import reorders
@@ -50,6 +51,7 @@ RECIPES = {
     "padded": PADDED,
     "narrow": Recipe(),
     "rows": Recipe(by_rows=True),
+    "blocks": Recipe(by_blocks=True),
     "nothing": Recipe(False, False, False, False),
 }
 
@@ -288,7 +290,7 @@ def test_small_sums_are_large_sums(count):
     terms = [torch.randn(2, 3, 16 >> k, 8 >> k, dtype=torch.float64) for k in range(count)]
     expected = sum(upsample_nearest(term, 2 ** (k + 1)) for k, term in enumerate(terms))
     assert_same(sum_large(terms), expected)
-    for combine in (with_upsampled, with_upsampled_by_rows):
+    for combine in (with_upsampled, with_upsampled_by_rows, with_upsampled_by_blocks):
         assert_same(upsample_nearest(sum_small(terms, combine), 2), expected)
 
 
@@ -298,6 +300,14 @@ def test_an_upsampled_map_is_met_row_by_row(operation, ratio):
     x, small = torch.randn(3, 5, 3 * ratio, 2 * ratio), torch.randn(3, 5, 3, 2)
     for combine in (with_upsampled, with_upsampled_by_rows):
         assert torch.equal(combine(operation, x, small, ratio), operation(x, upsample_nearest(small, ratio)))
+
+
+@pytest.mark.parametrize("operation", [operator.mul, operator.add])
+@pytest.mark.parametrize("ratio", [1, 2, 4, 8])
+def test_an_upsampled_map_is_a_product_with_ones(operation, ratio):
+    x, small = torch.randn(3, 5, 3 * ratio, 2 * ratio), torch.randn(3, 5, 3, 2)
+    found = with_upsampled_by_blocks(operation, x, small, ratio)
+    assert torch.equal(found, operation(x, upsample_nearest(small, ratio)))
 
 
 def test_a_spread_weight_multiplies_like_a_broadcast_one():

@@ -203,7 +203,8 @@ def test_what_is_imported_is_declared_and_nothing_else_is() -> None:
     assert needed("litehrnet") <= set(listed(*extras - {"test", "train"}))
     everything = needed("litehrnet", "tools", "training", "benchmarks", "examples", "tests")
     assert everything <= set(listed(*extras))
-    by_name = {"av", "openvino", "ncnn", "shtab"}  # imported by importlib, only where they are asked for
+    # Imported by importlib, only where they are asked for.
+    by_name = {"av", "openvino", "ncnn", "shtab", "executorch", "litert-torch", "mnn"}
     assert set(listed(*extras)) - everything - by_name == set(NOT_IMPORTED)
 
 

@@ -19,7 +19,8 @@ def add_options(parser: types.Parser) -> None:
     add = parser.add_argument
     add("models", nargs="+", metavar="MODEL", help="an exported file, a checkpoint or the name of bundled "
         "weights; the first is the baseline")  # fmt: skip
-    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c"), help="default: inferred from each file")
+    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn"),
+        help="default: inferred from each file")  # fmt: skip
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
     add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")

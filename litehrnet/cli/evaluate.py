@@ -23,7 +23,8 @@ def add_options(parser: types.Parser) -> None:
     add("model", metavar="MODEL", help=f"an exported file (.onnx, .xml, .ncnn.param, .lhr), or {types.CHECKPOINT}")
     add("data", type=types.file, metavar="DATA", help="labelled people: a JSON file in COCO's keypoint form")
     add("--images", type=types.file, required=True, metavar="FOLDER", help="the pictures that it names")
-    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c"), help="default: inferred from the file")
+    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn"),
+        help="default: inferred from the file")  # fmt: skip
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
     add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")

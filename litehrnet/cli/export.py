@@ -28,7 +28,8 @@ EXAMPLES = """
     litehrnet export my.pth --weights int8 --calibrate photos/   # int8, with pictures of your own
 """
 # The same as in `litehrnet.export.FORMATS`, which would import torch.
-SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr"}
+SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr", "executorch": ".pte",
+            "litert": ".tflite", "mnn": ".mnn"}  # fmt: skip
 ONNX_ONLY = ("dynamic", "exporter", "opset", "inputs", "decode")
 INT8_ONLY = ("calibrate", "activations", "operators")
 FAR = 2  # input pixels, half a pixel of a heatmap

@@ -154,6 +154,20 @@ def _is_c(path: Path) -> bool:
         return file.read(6) == b"lhrnet"
 
 
+def _is_executorch(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"ET12"
+
+
+def _is_litert(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(8)[4:] == b"TFL3"
+
+
+def _is_mnn(path: Path) -> bool:
+    return b"litehrnet" in path.read_bytes()  # MNN's own format has no mark, but a place for a word
+
+
 def _is_picture(path: Path) -> bool:
     from PIL import Image
 
@@ -204,6 +218,9 @@ KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "openvino": ("an OpenVINO file", _is_openvino),
     "ncnn": ("an ncnn file", _is_ncnn),
     "c": ("a .lhr file", _is_c),
+    "executorch": ("a .pte file", _is_executorch),
+    "litert": ("a .tflite file", _is_litert),
+    "mnn": ("an .mnn file of ours", _is_mnn),
     "picture": ("a picture", _is_picture),
     "drawing": ("a picture", _is_drawing),
     "film": ("an animation or a video", _is_film),

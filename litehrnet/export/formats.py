@@ -13,6 +13,9 @@ from ..checks import check_choice
 from ..fusion import fuse
 from ..model import LiteHRNet
 from .c import export_c
+from .executorch import export_executorch
+from .litert import export_litert
+from .mnn import export_mnn
 from .ncnn import export_ncnn
 from .onnx import export_onnx, export_size
 from .openvino import export_openvino
@@ -50,6 +53,9 @@ FORMATS: dict[str, Format] = {
     "ncnn": Format(".ncnn.param", export_ncnn, others=(".bin",), fused_for="ncnn"),
     "openvino": Format(".xml", export_openvino, others=(".bin",), fused_for="openvino"),
     "c": Format(".lhr", export_c, any_size=True),
+    "executorch": Format(".pte", export_executorch, fused_for="executorch"),
+    "litert": Format(".tflite", export_litert, fused_for="openvino"),
+    "mnn": Format(".mnn", export_mnn, fused_for="openvino"),
 }
 
 

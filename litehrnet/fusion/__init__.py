@@ -16,10 +16,12 @@
 `a_pointwise_convolution_in_every_layout` |
 | 8 | by_rows | `up(a)[r * i + k] = widen(a)[i]` for k < r | `rewrites.with_upsampled_by_rows` | \
 `an_upsampled_map_is_met_row_by_row` |
+| 9 | by_blocks | `up(a)[r * i + k, r * j + l] = a[i, j] * 1` | `rewrites.with_upsampled_by_blocks` | \
+`an_upsampled_map_is_a_product_with_ones` |
 
 Folding comes first, and works on any network. `REWRITES` holds the names of 2 to 7, in the order in which
-``fuse(until=...)`` adds them. The last two depend on the runtime: "pad" is for ONNX Runtime, "by_rows" for ncnn
-(`recipe.recipe_for`). The tests are those of tests/test_fusion.py, without their ``test_``.
+``fuse(until=...)`` adds them. The last three depend on the runtime: "pad" is for ONNX Runtime, "by_rows" for ncnn,
+"by_blocks" for ExecuTorch (`recipe.recipe_for`). The tests are those of tests/test_fusion.py, without their ``test_``.
 
 `fold` folds the batch norms, `layout` follows the channels, `rewrites` has the identities on tensors, `blocks` and
 `exchange` the parts of the network that use them, `recipe` the rewrites that are on, and `network` the whole.

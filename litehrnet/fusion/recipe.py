@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from ..checks import check_choice
-from .rewrites import Combination, with_upsampled, with_upsampled_by_rows
+from .rewrites import Combination, with_upsampled, with_upsampled_by_blocks, with_upsampled_by_rows
 
 __all__ = ["REWRITES", "TARGETS", "Recipe", "recipe_for"]
 
 REWRITES = ("whole", "follow", "delay", "pool_once", "sum_low", "pad")
-TARGETS = ("onnxruntime", "openvino", "ncnn", "torch")
+TARGETS = ("onnxruntime", "openvino", "ncnn", "torch", "executorch")
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class Recipe:
         block: every number of channels is filled up to a multiple of this with dead channels; 1 adds none.
         equal_shapes: repeat a weight to the full map before a product, where broadcasting would do.
         by_rows: multiply and add upsampled maps row by row.
+        by_blocks: write upsampled maps as products that broadcast, where the runtime has no nearest upsampling.
         channels_last: keep the channels of a map side by side in memory, the order that PyTorch's CPU kernels prefer.
     """
 
@@ -35,11 +36,14 @@ class Recipe:
     block: int = 1
     equal_shapes: bool = False
     by_rows: bool = False
+    by_blocks: bool = False
     channels_last: bool = False
 
     @property
     def combine(self) -> Combination:
         """How a large map meets an upsampled one."""
+        if self.by_blocks:
+            return with_upsampled_by_blocks
         return with_upsampled_by_rows if self.by_rows else with_upsampled
 
 
@@ -68,6 +72,7 @@ def recipe_for(target: str, block: int, until: str | None = None) -> Recipe:
         "openvino": Recipe(),
         "ncnn": Recipe(by_rows=True),
         "torch": Recipe(channels_last=True),
+        "executorch": Recipe(by_blocks=True),
     }
     recipe = best[target]
     off = REWRITES[REWRITES.index(until) + 1 :] if until else ()

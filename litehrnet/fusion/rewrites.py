@@ -8,6 +8,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -21,6 +22,7 @@ __all__ = [
     "sum_large",
     "sum_small",
     "with_upsampled",
+    "with_upsampled_by_blocks",
     "with_upsampled_by_rows",
 ]
 
@@ -93,6 +95,23 @@ def with_upsampled_by_rows(operation: Operation, x: Tensor, small: Tensor, ratio
     groups = x.reshape(-1, channels, height // ratio, ratio, width)
     combined = operation(groups, rows.reshape(-1, channels, height // ratio, 1, width))
     return combined.reshape(-1, channels, height, width)
+
+
+def with_upsampled_by_blocks(operation: Operation, x: Tensor, small: Tensor, ratio: int) -> Tensor:
+    """`with_upsampled`, for a runtime that has products that broadcast, but no nearest upsampling.
+
+    Every value is multiplied with a block of ones, which is exact::
+
+        up(small)[r * i + k, r * j + l] = small[i, j] * 1        for k, l = 0 .. r - 1
+
+    Channels and rows share a dimension, so that no tensor has more than four. The size is then a constant of an
+    exported graph.
+    """
+    if ratio == 1:
+        return operation(x, small)
+    channels, height, width = (int(side) for side in x.shape[1:])
+    blocks = small.reshape(-1, 1, width // ratio, 1) * torch.ones(1, ratio, 1, ratio, dtype=x.dtype, device=x.device)
+    return operation(x, blocks.reshape(-1, channels, height, width))
 
 
 def sum_small(terms: Sequence[Tensor], combine: Combination = with_upsampled) -> Tensor:

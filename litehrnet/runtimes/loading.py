@@ -50,6 +50,9 @@ RUNTIMES: dict[str, Runtime] = {
     "openvino": Runtime("openvino", ("openvino", "onnx"), PRECISIONS),
     "ncnn": Runtime("ncnn", ("ncnn",), PRECISIONS),
     "c": Runtime("c", ("c",)),
+    "executorch": Runtime("executorch", ("executorch",)),
+    "litert": Runtime("litert", ("litert",)),
+    "mnn": Runtime("mnn", ("mnn",)),
 }
 
 
@@ -103,7 +106,8 @@ def load(
 
     Args:
         model: the file to run, or a torch module. A checkpoint for "torch", an .onnx file for "onnxruntime", an .xml or
-            .onnx file for "openvino", a .param file for "ncnn".
+            .onnx file for "openvino", a .param file for "ncnn", a .lhr file for "c", a .pte file for "executorch", a
+            .tflite file for "litert", an .mnn file for "mnn".
         runtime: a key of `RUNTIMES`; None: inferred from the file.
         threads: threads to use within one operator.
         precision: what the runtime may compute in, one of `PRECISIONS`. It is float32 unless asked, although OpenVINO

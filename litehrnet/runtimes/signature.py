@@ -51,8 +51,9 @@ class FileKind:
         suffix: how the name ends, in lower case.
         runtime: the key of `litehrnet.runtimes.RUNTIMES` that such a file is run with.
         reader: the module of this package whose `read_signature` reads it.
-        begins: what the content begins with.
+        begins: what the content begins with, or has at `at`; none where nothing marks it.
         what: the format in words.
+        at: where those bytes are.
     """
 
     suffix: str
@@ -60,6 +61,11 @@ class FileKind:
     reader: str
     begins: tuple[bytes, ...]
     what: str
+    at: int = 0
+
+    def fits(self, start: bytes) -> bool:
+        """Whether the first bytes of a file are those of this format."""
+        return start[self.at :].startswith(self.begins) if self.begins else False
 
 
 KINDS = {
@@ -67,6 +73,10 @@ KINDS = {
     "openvino": FileKind(".xml", "openvino", "openvino", (b"<?xml", b"<net"), "an OpenVINO .xml file"),
     "ncnn": FileKind(".param", "ncnn", "ncnn", (b"7767517",), "an ncnn .param file"),
     "c": FileKind(".lhr", "c", "c", (b"lhrnet\x1a\n",), "a .lhr file"),
+    # Two formats on flatbuffers, whose name comes after an offset of four bytes; an MNN file has no such name.
+    "executorch": FileKind(".pte", "executorch", "executorch", (b"ET12",), "a .pte file", at=4),
+    "litert": FileKind(".tflite", "litert", "litert", (b"TFL3",), "a .tflite file", at=4),
+    "mnn": FileKind(".mnn", "mnn", "mnn", (), "an .mnn file"),
 }
 
 # What people give by mistake.
@@ -229,7 +239,7 @@ def kind_of(path: str | Path) -> str | None:
     if not path.is_file():
         return None
     start = _start(path)
-    return next((kind for kind, row in KINDS.items() if start.startswith(row.begins)), None)
+    return next((kind for kind, row in KINDS.items() if row.fits(start)), None)
 
 
 def content_of(path: Path) -> str | None:
@@ -243,8 +253,8 @@ def content_of(path: Path) -> str | None:
     if start[8:9] == b"{" and not any(start[4:8]):  # eight bytes of length, then JSON
         return "a safetensors file, that is, a checkpoint"
     found = {magic: what for magic, what in _OTHERS.items() if start.startswith(magic)}
-    found |= {magic: row.what for row in KINDS.values() for magic in row.begins if start.startswith(magic)}
-    return next(iter(found.values()), None)
+    kinds = [row.what for row in KINDS.values() if row.fits(start)]
+    return next(iter([*found.values(), *kinds]), None)
 
 
 def megabytes(path: Path) -> float:
