@@ -23,7 +23,7 @@ def clean(graph: onnx.ModelProto, dynamic: str | None) -> onnx.ModelProto:
     """Bring the graphs of both exporters to one form.
 
     Constants become initializers, a mean over the whole map becomes GlobalAveragePool, and a channel shuffle written as
-    an index becomes reshapes. Identities, duplicates and the exporters' notes (which hold paths of this machine) are
+    an index becomes reshapes. Identities, duplicates and the exporters' notes (which hold this machine's paths) are
     removed. Free dimensions get names, and inner shapes are inferred.
 
     Args:
