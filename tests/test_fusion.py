@@ -552,9 +552,9 @@ def test_only_a_lite_hrnet_can_be_fused():
 
 def test_the_table_of_rewrites_is_complete_and_right():
     rows = re.findall(r"^\| (\d) \| (\w+) \| .+? \| `([\w.]+)` \| `(\w+)` \|$", fusion.__doc__, re.MULTILINE)
-    assert [int(number) for number, *_ in rows] == list(range(1, 9))
-    assert [name for _, name, *_ in rows] == ["fold", *REWRITES, "by_rows"]
-    assert all(hasattr(Recipe(), name) for name in (*REWRITES[1:-1], "by_rows"))
+    assert [int(number) for number, *_ in rows] == list(range(1, 10))
+    assert [name for _, name, *_ in rows] == ["fold", *REWRITES, "by_rows", "by_blocks"]
+    assert all(hasattr(Recipe(), name) for name in (*REWRITES[1:-1], "by_rows", "by_blocks"))
     for _, _, function, test in rows:
         assert callable(pkgutil.resolve_name(f"litehrnet.fusion.{function}"))
         assert callable(globals()[f"test_{test}"])
