@@ -303,7 +303,7 @@ def test_the_header_says_what_it_holds(made: Callable) -> None:
 
 
 def test_the_order_of_channels_follows_the_shuffles() -> None:
-    """What the C code relies on: both blocks' channels lie side by side."""
+    """What the C code relies on: both blocks' channels are side by side."""
     for channels in range(8, 200, 2):
         half, order = channels // 2, branch_order(channels)
         first = np.arange(channels)[half:]

@@ -586,7 +586,7 @@ class Served:
 
 @pytest.fixture
 def served(state, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """The name "served" leads to a server on loopback; torch's hub lies in a fresh folder."""
+    """The name "served" leads to a server on loopback; torch's hub is in a fresh folder."""
     torch.save({"state_dict": renamed(dict(state), head="keypoint_head.")}, tmp_path / "made.pth")
     content = (tmp_path / "made.pth").read_bytes()
     server = Served(content)

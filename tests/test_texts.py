@@ -31,7 +31,7 @@ def test_ruff_has_nothing_to_say(arguments: tuple[str, ...]) -> None:
 
 
 def test_readme_without_its_markers_is_refused() -> None:
-    """A README whose marked part was lost is told, not rewritten."""
+    """A README whose marked part was lost is reported, not rewritten."""
     with pytest.raises(ValueError, match="no part 'measured'"):
         update_readme.updated(README.replace("<!-- measured:", "<!-- lost:"))
 

@@ -145,7 +145,7 @@ def test_a_crop_that_does_not_vary_is_the_predictors(shards: Path) -> None:
 
 @pytest.mark.parametrize("size", [(256, 192), (128, 96)])  # the second decodes JPEG at a half
 def test_joints_stay_on_their_pixels(shards: Path, size: tuple[int, int]) -> None:
-    """Under flips, rotation, scale and shift, each joint's colour lies where the joint is said to lie."""
+    """Under flips, rotation, scale and shift, each joint's colour is where the joint is said to be."""
     people, seen, flips = open_people(shards), 0, 0
     for seed in range(30):
         crop, joints = training_crop(people, seed % 16, COCO, size, np.random.default_rng(seed), GEOMETRY)

@@ -2,7 +2,7 @@
 
 Two families of causes are tried, in every combination. What the file is given: the order of the colours, their scale,
 what is left of the normalisation, where the channels are. And what it was made from: another fuse step. The order of
-the joints, rounding to 16 bits, and other sizes follow; where nothing helps, the weights in the file are asked.
+the joints, rounding to 16 bits, and other sizes follow; where nothing helps, the weights in the file are examined.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def read_signature(path: Path) -> Signature:
     """What an ONNX file takes and gives.
 
     Raises:
-        FileNotFoundError, ValueError, ImportError: as `read_graph`; and weights in other files are missing or cut.
+        FileNotFoundError, ValueError, ImportError: as `read_graph`; and weights in other files are missing or cut short.
     """
     graph = read_graph(path)
     _check_external(graph, path)
@@ -122,7 +122,7 @@ def _port(value: onnx.ValueInfoProto) -> Port:
 
 
 def check_external_data(path: Path) -> None:
-    """Refuse an ONNX file whose weights in other files are missing or cut.
+    """Refuse an ONNX file whose weights in other files are missing or cut short.
 
     Raises:
         FileNotFoundError, ValueError: a file is missing, or shorter than the weights that should be in it.
@@ -166,7 +166,7 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 def weights_of(path: Path) -> str:
     """What an ONNX file stores its weights as: "float32", "float16" or "int8".
 
-    The initializers are asked, not the metadata, which may have been changed or come from another tool. A file with
+    The initializers are looked at, not the metadata, which may have been changed or come from another tool. A file with
     some int8 weights is an int8 file; otherwise the type of most numbers counts.
     """
     from onnx import TensorProto
