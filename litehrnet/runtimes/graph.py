@@ -93,7 +93,7 @@ def read_signature(path: Path) -> Signature:
     """What an ONNX file takes and gives.
 
     Raises:
-        FileNotFoundError, ValueError, ImportError: as `read_graph`; and weights in other files are missing or cut short.
+        FileNotFoundError, ValueError, ImportError: as `read_graph`; and weights in other files, missing or cut short.
     """
     graph = read_graph(path)
     _check_external(graph, path)

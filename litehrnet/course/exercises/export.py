@@ -17,7 +17,7 @@ def check_old_exporter_says(answer: Callable[[int, int, bool], str]) -> Verdict:
     """Check `old_exporter_says(n, m, known)`: what the TorchScript exporter makes of adaptive pooling.
 
     The answer is "AveragePool", "GlobalAveragePool", "not a factor" or "not accessible", for a map of n x n pixels
-    that is pooled to m x m; `known` tells whether n is fixed in the export.
+    that is pooled to m x m; `known` says whether n is fixed in the export.
     """
 
     def spec(n: int, m: int, known: bool) -> str:
