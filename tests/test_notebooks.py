@@ -223,6 +223,13 @@ def test_sections_and_opening(path: Path) -> None:
     assert quiz.count("<details>") == quiz.count("</details>") == quiz.count("<summary>") == 3
 
 
+@held(*COURSE)
+def test_a_prediction_is_taken_up(path: Path) -> None:
+    """The opening asks for a prediction; where the answer appears, a sentence says so."""
+    later = "\n".join(cell.source for cell in read(path).cells[1:] if cell.cell_type == "markdown")
+    assert re.search(r"predict|guess (near|was)|was your (first )?guess", later, re.IGNORECASE)
+
+
 def exercises(path: Path) -> dict[str, list[NotebookNode]]:
     """The code cells below each heading "Exercise N: ..." of a notebook, by the heading's text."""
     found: dict[str, list[NotebookNode]] = {}

@@ -85,7 +85,7 @@ def environment(name: str) -> dict[str, str]:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns 1 where the command failed on a processor, 2 for a wrong call, else 0.
 
-    A failure does not keep the other processors from their turn: whether one fails or all do tells what is wrong.
+    A failure does not keep the other processors from their turn: whether one fails or all do says what is wrong.
     """
     parser = argparse.ArgumentParser(
         description=__doc__,

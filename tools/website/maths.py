@@ -58,7 +58,7 @@ def write_font(path: Path, characters: set[str]) -> None:
     # Single letters are set in the mathematical italic block, which the browser chooses by itself.
     codes = {ord(character) for character in characters} | set(range(0x20, 0x7F)) | set(range(0x1D434, 0x1D468))
     subsetter = subset.Subsetter(options)
-    # The italic h lies elsewhere; the minus and the root sign stand in no formula's text: the browser draws them.
+    # The italic h is elsewhere; the minus and the root sign are in no formula's text: the browser draws them.
     subsetter.populate(unicodes=codes | {0x210E, 0x2212, 0x221A})
     subsetter.subset(font)
     subset.save_font(font, str(path), options)

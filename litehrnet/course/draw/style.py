@@ -159,7 +159,7 @@ class Table:
 
     Args:
         columns: the heads, the first one over the rows' names.
-        rows: one list of texts each, as long as `columns`; (text, kind) gives a cell one of `KINDS`, whose mark stands
+        rows: one list of texts each, as long as `columns`; (text, kind) gives a cell one of `KINDS`, whose mark is put
             before the text. Numbers are texts already, with the digits that they deserve.
         sentence: what to see in it.
 
