@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeGuard
+from typing import Any, Protocol, TypeGuard
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -27,7 +27,8 @@ USUAL_SIGMA = 0.05  # between an eye (0.025) and a shoulder (0.079)
 _ROTATED = (5, 6, 7, 8)  # values of EXIF's orientation that exchange height and width
 
 
-class Problem(NamedTuple):
+@dataclass(frozen=True)
+class Problem:
     """One kind of fault in the data.
 
     Attributes:
@@ -38,7 +39,7 @@ class Problem(NamedTuple):
     """
 
     what: str
-    count: int  # type: ignore[assignment]  # not tuple.count
+    count: int
     first: str
     used: bool = False
 
@@ -324,7 +325,7 @@ def _person(
         labelled &= inside
     if not labelled.any():
         return "annotations without a labelled joint (left out)", None, []
-    area = entry.get("area")
+    area: Any = entry.get("area")
     if not _is_number(area) or area <= 0:
         notes.append("people without an area (their box's is taken, which makes OKS milder)")
         area = w * h

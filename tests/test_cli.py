@@ -451,7 +451,8 @@ class TestProcess:
     def test_help_names_every_command(self) -> None:
         told = self.call("--help").stdout
         assert all(
-            f"  {name}" in told for name in ("export", "check", "compare", "predict", "evaluate", "bench", "view")
+            f"  {name}" in told
+            for name in ("export", "check", "compare", "predict", "train", "evaluate", "bench", "view")
         )
 
     def test_an_error_is_one_line_without_traceback(self, tmp_path: Path) -> None:
@@ -542,7 +543,7 @@ class TestEveryOption:
         code, _, err = run("predict", PHOTO, "--model", "litehrnet81")
         assert code == 1 and "known weights are litehrnet18, " in err and err.rstrip().endswith("litehrnet18?")
 
-    @pytest.mark.parametrize("name", ["export", "check", "compare", "predict", "evaluate", "bench", "view"])
+    @pytest.mark.parametrize("name", ["export", "check", "compare", "predict", "train", "evaluate", "bench", "view"])
     def test_examples_are_calls_that_parse(self, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
         module = importlib.import_module(f"litehrnet.cli.{name}")
         lines = [line.strip() for line in module.EXAMPLES.strip().splitlines()]

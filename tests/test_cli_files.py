@@ -17,10 +17,9 @@ import pytest
 from labelled import labelled_folder
 
 from litehrnet import cli
-from litehrnet.checkpoints import save_weights
+from litehrnet.checkpoints import JOINT_SETS, save_weights
 from litehrnet.cli import parser
 from litehrnet.files import data_path
-from litehrnet.train.data import COCO
 
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT = 120  # seconds; a loaded machine imports torch for twenty
@@ -45,7 +44,7 @@ FOREIGN = ("notes", "notes.json", "notes.lhr", "notes.onnx", "notes.png", "notes
 def originals(tmp_path_factory: pytest.TempPathFactory, exported: Callable) -> dict[str, bytes]:
     """What the calls read, by name."""
     folder = tmp_path_factory.mktemp("originals")
-    labelled_folder(folder, joint_set=COCO)
+    labelled_folder(folder, joint_set=JOINT_SETS["coco"])
     model, file = exported()
     save_weights(model, folder / "mine.safetensors")
     (folder / "ours.onnx").write_bytes(file.read_bytes())
@@ -97,7 +96,8 @@ def commands() -> dict[str, argparse.ArgumentParser]:
 
 
 def test_every_command_has_a_call() -> None:
-    assert list(CALLS) == list(commands())
+    """All but train, which leaves a folder to go on from: tests/test_train.py stops it and goes on."""
+    assert list(CALLS) == [name for name in commands() if name != "train"]
 
 
 @pytest.mark.slow
@@ -150,8 +150,8 @@ def test_a_spoilt_input_is_named_in_one_sentence(
 
 def options_with_files() -> Iterator[tuple[str, str]]:
     """Every option of every command that takes a file's name."""
-    for command, options in commands().items():
-        for action in options._actions:
+    for command in CALLS:
+        for action in commands()[command]._actions:
             if action.option_strings and (action.type is parser.file or action.metavar in ("FILE", "CHECKPOINT")):
                 yield command, action.option_strings[-1]
 

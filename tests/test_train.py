@@ -1,55 +1,56 @@
-"""Training and measuring on tiny data: crops, targets, losses, exact resume, PCK, OKS, average precision."""
+"""Training on tiny data: crops, targets, losses, exact resume, shared batches, the split, and the command."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 import torch
-import train
 from bounds import same, within
-from PIL import Image
+from labelled import FIVE, drawn_person, labelled_folder
+from tiny import tiny_model
 
 import litehrnet
 from litehrnet import blocks
 from litehrnet.checkpoints import CheckpointNote, read_metadata, save_weights
-from litehrnet.heatmaps import COCO_SIGMAS, MEAN, STD, crop_person, decode, to_input
-from litehrnet.train.crops import Augmentation, _close_up, gaussian_targets, training_crop
-from litehrnet.train.data import COCO, CocoPeople, JointSet, ShardPeople, open_people, read_joint_set
-from litehrnet.train.evaluation import flip_test, measure
-from litehrnet.train.loop import Recipe, Trainer
+from litehrnet.checkpoints.joints import JOINT_SETS, JointSet
+from litehrnet.cli import main
+from litehrnet.heatmaps import MEAN, STD, crop_person, decode, to_input
+from litehrnet.model import LiteHRNet
+from litehrnet.people import CocoPeople, read_people
+from litehrnet.train import Augmentation, Interrupted, Recipe, Trainer, train
+from litehrnet.train.crops import _close_up, gaussian_targets, training_crop
+from litehrnet.train.fit import split
+from litehrnet.train.loop import batches
 from litehrnet.train.losses import LOSSES, heatmap_loss
+from litehrnet.train.recipe import suited
+from litehrnet.train.shards import ShardPeople, open_people
+from litehrnet.train.start import start_model
 
+COCO = JOINT_SETS["coco"]
 STILL = Augmentation(**dict.fromkeys(Augmentation.__dataclass_fields__, 0.0))
 GEOMETRY = Augmentation(**{**STILL.__dict__, "flip": 0.5, "scale": 0.3, "rotate": 1.0, "rotation": 25.0, "shift": 0.04})
-FIVE = JointSet(
-    ("head", "left hand", "right hand", "left foot", "right foot"), flip_pairs=((1, 2), (3, 4)), sigmas=(0.05,) * 5
-)
+SIZE = (64, 32)
 
 
 @pytest.fixture(autouse=True)
 def process_as_before() -> Iterator[None]:
     threads = torch.get_num_threads()
+    torch.set_flush_denormal(True)
     yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)
-
-
-def drawn_person(rng: np.random.Generator, joints: int = 17) -> tuple[Image.Image, np.ndarray]:
-    """Grey noise with a disc of its own colour around every joint."""
-    pixels = rng.integers(90, 110, (320, 256, 3), dtype=np.uint8)
-    places = np.column_stack([rng.uniform(60, 190, joints), rng.uniform(70, 250, joints), np.full(joints, 2)])
-    rows, columns = np.mgrid[:320, :256]
-    for k, (x, y, _) in enumerate(places):
-        pixels[(columns - x) ** 2 + (rows - y) ** 2 < 40] = (255 * k // joints, 255, 255 - 255 * k // joints)
-    return Image.fromarray(pixels), places.astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -77,24 +78,14 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three people of five joints on two photographs, in COCO's form."""
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(1)
-    people: dict = {"images": [], "annotations": []}
-    for number in (1, 2):
-        image, places = drawn_person(rng, 5)
-        image.save(folder / f"{number}.jpg")
-        people["images"].append({"id": number, "file_name": f"{number}.jpg", "height": 320, "width": 256})
-        for copy in range(number):
-            entry = {"id": 10 * number + copy, "image_id": number, "category_id": 1, "bbox": [50, 60, 150, 200]}
-            entry |= {"area": 15_000, "keypoints": places.ravel().tolist(), "num_keypoints": 5, "iscrowd": 0}
-            people["annotations"].append(entry)
-    people["annotations"].append({"id": 99, "image_id": 1, "category_id": 1, "bbox": [0, 0, 9, 9], "iscrowd": 1})
-    (folder / "people.json").write_text(json.dumps(people))
-    names = {"names": FIVE.names, "flip_pairs": FIVE.flip_pairs, "sigmas": FIVE.sigmas}
-    (folder / "joints.json").write_text(json.dumps(names))
-    return folder
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten pictures of one person each, with five joints."""
+    return labelled_folder(tmp_path_factory.mktemp("photos"), people=10)
+
+
+def tiny_start(joints: int = 5) -> LiteHRNet:
+    """A tiny network that knows no joints by name."""
+    return tiny_model(num_joints=joints)
 
 
 # ---------------------------------------------------------------------------------------------------------- people
@@ -104,30 +95,38 @@ def test_shards_are_read_in_order(shards: Path) -> None:
     people = open_people(shards)
     assert isinstance(people, ShardPeople)
     assert len(people) == 16
-    assert people.person(8).key == ("shard_00001.npz", 0)
+    assert people.person(8).key[1] == 0
+    assert people.person(8).key[0].endswith("/shard_00001.npz")
     image, size = people.image(3)
     assert (image.size, size) == ((256, 320), (320, 256))
     half, size = people.image(3, scale=0.4)
     assert (half.size, size) == ((128, 160), (320, 256))
 
 
-def test_coco_people_leave_out_crowds(photos: Path) -> None:
-    people = open_people(photos / "people.json", photos, joints=5)
-    assert [people.person(i).key for i in range(len(people))] == [(1, 10), (2, 20), (2, 21)]
-    with pytest.raises(ValueError, match="5 joints, not 17"):
-        CocoPeople(photos / "people.json", photos)
-    with pytest.raises(ValueError, match="folder"):
-        open_people(photos / "people.json")
-    with pytest.raises(ValueError, match="no shard"):
-        open_people(photos)
+def test_one_of_the_two_sources(shards: Path, data: Path, tmp_path: Path) -> None:
+    assert isinstance(open_people(data, data.parent), CocoPeople)
+    for wrong, sentence in (
+        ((data,), "give the folder that holds them"),
+        ((shards, data.parent), "leave out images"),
+        ((shards, None, FIVE), "COCO's 17 joints, not 5 others"),
+        ((tmp_path,), "no shard"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            open_people(*wrong)
 
 
-def test_joint_sets(photos: Path, tmp_path: Path) -> None:
-    assert read_joint_set(photos / "joints.json") == FIVE
-    assert FIVE.mirrored.tolist() == [0, 2, 1, 4, 3]
-    (tmp_path / "bad.json").write_text('{"names": ["a"]}')
-    with pytest.raises(ValueError, match=r"bad\.json has no sigmas"):
-        read_joint_set(tmp_path / "bad.json")
+def test_the_split_follows_from_the_pictures_names(data: Path) -> None:
+    people = read_people(data, data.parent)
+    chosen, held_out = split(people)
+    assert (len(chosen), len(held_out)) == (8, 2)
+    assert sorted(chosen + held_out) == list(range(10))
+    names = {people.person(index).picture for index in held_out}
+    turned = people.taken([*range(9, -1, -1), 3])  # in another order, with two people on one picture
+    parts = [{turned.person(index).picture for index in part} for part in split(turned)]
+    assert parts[1] == names and not parts[0] & parts[1]
+    assert len({tuple(split(people, seed=seed)[1]) for seed in range(6)}) > 1
+    with pytest.raises(ValueError, match="one picture alone"):
+        split(people.taken([0]))
 
 
 # --------------------------------------------------------------------------------------------------- crops, targets
@@ -231,194 +230,322 @@ def test_losses_are_least_at_the_target(kind: str) -> None:
 
 
 def trainer(folder: Path, shards: Path, **changes: object) -> Trainer:
-    recipe = Recipe(**{"size": (64, 32), "images": 48, "batch": 8, "warmup": 16, "sigma": 1.0, **changes})
+    recipe = Recipe(**{"size": SIZE, "crops": 48, "batch": 8, "warmup": 16, "sigma": 1.0, **changes})
     folder.mkdir(exist_ok=True)
-    return Trainer(recipe, folder, lambda names: (open_people(shards), ["all"]), COCO)
+    return Trainer(recipe, start_model(tiny_start(17), COCO), folder, open_people(shards), COCO)
+
+
+def test_who_is_in_which_step() -> None:
+    """Everybody once per epoch, whatever the step to begin with and the number of processes."""
+    whole = batches(10, 4, seed=3)
+    steps = [next(whole) for _ in range(6)]
+    assert [{epoch for epoch, _ in step} for step in steps] == [{0}, {0}, {1}, {1}, {2}, {2}]
+    assert len({index for _, index in steps[0] + steps[1]}) == 8
+    assert steps[:2] != steps[2:4]
+    for first in range(5):
+        later = batches(10, 4, 3, first)
+        assert [next(later) for _ in range(6 - first)] == steps[first:]
+    shared = [batches(10, 4, 3, 0, rank, 2) for rank in range(2)]
+    for step in steps:
+        assert sorted(next(shared[0]) + next(shared[1])) == sorted(step)
 
 
 def test_resume_is_exact(shards: Path, tmp_path: Path) -> None:
     torch.set_num_threads(1)
     whole = trainer(tmp_path / "whole", shards)
-    losses = [whole.train_step() for _ in range(5)]
+    losses = [whole.train_step()[0] for _ in range(5)]
     first = trainer(tmp_path / "cut", shards)
     assert not first.resume()
-    cut = [first.train_step() for _ in range(3)]  # stops in the middle of an epoch
+    cut = [first.train_step()[0] for _ in range(3)]  # stops in the middle of an epoch
     first.save()
     second = trainer(tmp_path / "cut", shards)
     assert second.resume()
-    cut += [second.train_step() for _ in range(2)]
+    cut += [second.train_step()[0] for _ in range(2)]
     assert cut == losses
     for one, other in ((whole.model, second.model), (whole.average, second.average)):
         for (key, value), again in zip(one.state_dict().items(), other.state_dict().values(), strict=True):
             assert torch.equal(value, again), key
-    assert (second.seen, second.epoch, second.position) == (whole.seen, whole.epoch, whole.position) == (40, 2, 8)
+    assert (second.seen, second.epoch) == (whole.seen, whole.epoch) == (40, 2)
 
 
 def test_another_recipe_is_refused_and_a_longer_one_taken(shards: Path, tmp_path: Path) -> None:
     trainer(tmp_path / "run", shards).save()
     with pytest.raises(ValueError, match=r"lr 0\.0025 -> 0\.1"):
         trainer(tmp_path / "run", shards, lr=0.1).resume()
-    assert trainer(tmp_path / "run", shards, images=96).resume()
+    assert trainer(tmp_path / "run", shards, crops=96).resume()
 
 
 def test_it_learns(shards: Path, tmp_path: Path) -> None:
-    learner = trainer(tmp_path / "run", shards, images=400, augmentation=STILL)
-    losses = [learner.train_step() for _ in range(16)]
-    assert np.mean(losses[-3:]) < 0.9 * np.mean(losses[:3])
-    learner.keep_best(0.5, note="tiny")
-    assert not learner.keep_best(0.4)
-    path = tmp_path / "run" / "best.safetensors"
-    assert read_metadata(path)["trained"] == "yes"
-    assert litehrnet.from_checkpoint(path).num_joints == 17
+    learner = trainer(tmp_path / "run", shards, crops=400, augmentation=STILL)
+    losses = [learner.train_step()[0] for _ in range(20)]
+    assert np.mean(losses[-3:]) < 0.95 * np.mean(losses[:3])
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(shards: Path, tmp_path: Path) -> None:
+    learner = trainer(tmp_path / "run", shards)
+    with torch.no_grad():
+        learner.model.head.final_layer.weight[0] = torch.inf
+    with pytest.raises(FloatingPointError, match="after 0 crops; take a learning rate below"):
+        learner.train_step()
+
+
+def test_frozen_norms_keep_their_statistics(shards: Path, tmp_path: Path) -> None:
+    for frozen in (True, False):
+        one = trainer(tmp_path / str(frozen), shards, freeze_norm=frozen)
+        before = {key: value.clone() for key, value in one.model.state_dict().items()}
+        one.train_step()
+        after = one.model.state_dict()
+        moved = {key for key in before if "running" in key and not torch.equal(before[key], after[key])}
+        assert bool(moved) != frozen
+        assert not torch.equal(before["head.final_layer.weight"], after["head.final_layer.weight"])
 
 
 def test_training_shuffles_in_channels_last(shards: Path, tmp_path: Path) -> None:
     made = trainer(tmp_path / "run", shards)
     forms = {module.form for module in made.model.modules() if isinstance(module, blocks.ChannelShuffle)}
-    assert forms == {"channels_last"}
+    assert forms <= {"channels_last"}
 
 
-def test_train_from_the_command_line_stops_and_goes_on(shards: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    line = ["--train", str(shards), "--val", str(shards), "--val-count", "2", "--size", "32x32", "--sigma", "1"]
-    line += ["--images", "32", "--batch", "8", "--every", "16", "--out", str(out), "--device", "cpu"]
-    train.main([*line, "--stop-at", "16"])
-    train.main(line)
-    with (out / "log.csv").open() as file:
-        rows = list(csv.DictReader(file))
-    assert [int(row["images"]) for row in rows] == [16, 32]
-    assert 0 <= float(rows[-1]["pck"]) <= 1
-    assert json.loads((out / "recipe.json").read_text())["size"] == [32, 32]
-    assert {"last.pt", "best.safetensors", "log.png"} <= {path.name for path in out.iterdir()}
+@pytest.mark.numeric
+def test_mixed_precision_is_near(shards: Path, tmp_path: Path) -> None:
+    """bfloat16 has 8 binary digits; the loss itself is computed in float32."""
+    exact = trainer(tmp_path / "exact", shards).train_step()[0]
+    mixed = trainer(tmp_path / "mixed", shards, precision="bfloat16").train_step()[0]
+    within(abs(mixed - exact) / exact, 0.01, "the loss")
+    assert mixed != exact
 
 
-def test_train_on_coco_form_with_other_joints_from_weights(photos: Path, tmp_path: Path) -> None:
+def test_values_suit_the_number_of_people() -> None:
+    for people in (1, 2, 7, 24, 300, 5_000, 60_000, 150_000):
+        made = suited(people, (256, 192))
+        steps = made["crops"] / made["batch"]
+        assert 1 <= made["batch"] <= people
+        assert made["warmup"] <= made["crops"] / 10
+        assert 1 / (1 - made["ema"]) <= 1.01 * max(10, steps / 10)  # the average forgets the start before the end
+    assert suited(24, (256, 192))["freeze_norm"] and not suited(24, (256, 192), from_scratch=True)["freeze_norm"]
+    assert suited(24, (256, 192), epochs=3)["crops"] == 72
+
+
+# -------------------------------------------------------------------------------------------------------- the start
+
+
+def test_rows_of_the_head_follow_the_names() -> None:
+    old = tiny_start(5)
+    old.joints = FIVE
+    other = JointSet(("tail", "Right_Hand", "head"))
+    with pytest.warns(CheckpointNote, match="does not know tail: that part of the head is new"):
+        new = start_model(old, other)
+    rows, before = new.head.final_layer.weight, old.head.final_layer.weight
+    assert torch.equal(rows[1], before[2]) and torch.equal(rows[2], before[0])
+    assert 0 < rows[0].abs().max() < 0.01
+    kept = old.backbone.state_dict()
+    assert all(torch.equal(value, kept[key]) for key, value in new.backbone.state_dict().items())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert torch.equal(start_model(old, FIVE).head.final_layer.weight, before)
+        assert torch.equal(start_model(tiny_start(5), FIVE).head.final_layer.weight, before)  # nobody knows better
+
+
+def test_starts_from_files_and_names(tmp_path: Path) -> None:
+    path = save_weights(litehrnet.create_model("naive_litehrnet18", 5), tmp_path / "start.safetensors")
+    assert start_model(path, FIVE).variant.name == "naive_litehrnet18"
+    assert start_model("litehrnet18", COCO).trained_size == (256, 192)
+    assert start_model(None, FIVE, "naive_litehrnet18").head.final_layer.weight.abs().max() < 0.01
+    with pytest.raises(FileNotFoundError):
+        start_model("litehrnet81", FIVE)
+
+
+# ---------------------------------------------------------------------------------------------------------- all of it
+
+
+def run(data: Path, folder: Path, **options: object):
+    given = {"images": data.parent, "start": tiny_start(), "size": SIZE, "epochs": 4, "milestones": 2, "batch": 4}
+    return train(data, folder, **{**given, **options})
+
+
+def test_what_a_run_leaves(data: Path, tmp_path: Path) -> None:
+    done = run(data, tmp_path / "run")
+    files = {path.name for path in (tmp_path / "run").iterdir()}
+    assert files >= {"best.safetensors", "last.pt", "log.jsonl", "curve.png", "run.json"}
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    assert lines == done.history
+    assert [line["crops"] for line in lines] == [0, 16, 32]
+    assert done.score["oks"] >= done.start["oks"] and lines[0]["loss"] is None
+    assert done.score["oks"] == max(line["oks"] for line in lines)
+    told = read_metadata(done.best)
+    assert (told["trained"], told["size"], told["crops"]) == ("yes", "64x32", str(done.score["crops"]))
+    assert json.loads(told["joint_set"])["names"] == list(FIVE.names)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["crops"] == 32
+
+
+def test_the_best_is_never_worse_than_the_start(data: Path, tmp_path: Path) -> None:
+    """A learning rate that destroys the network leaves the start's weights as the best."""
+    good = run(data, tmp_path / "good", epochs=10)
+    start = tiny_start()
+    start.load_state_dict(torch.load(tmp_path / "good" / "last.pt", weights_only=True)["ema"])
+    done = run(data, tmp_path / "bad", start=start, lr=0.03, warmup=0)
+    assert done.start["oks"] > 0 and good.history
+    if done.score is not done.start:
+        assert done.score["oks"] > done.start["oks"]
+    assert read_metadata(done.best)["oks"] == f"{max(line['oks'] for line in done.history):.4f}"
+
+
+def test_stopped_and_resumed_is_the_same_run(data: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    whole = run(data, tmp_path / "whole")
+
+    class Stops:
+        def planned(self, plan: object) -> None: ...
+        def measured(self, line: dict) -> None: ...
+        def stepped(self, seen: int, loss: float) -> None:
+            if seen == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Interrupted, match="after 24 of 32 crops") as told:
+        run(data, tmp_path / "cut", events=Stops())
+    assert told.value.number == signal.SIGINT
+    with pytest.raises(ValueError, match="holds a run already"):
+        run(data, tmp_path / "cut")
+    cut = run(data, tmp_path / "cut", resume=True)
+    times = {"seconds": 0}
+    assert [line | times for line in cut.history] == [line | times for line in whole.history]
+    states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "cut")]
+    for part in ("model", "ema"):
+        assert all(torch.equal(states[0][part][key], states[1][part][key]) for key in states[0][part])
+    with pytest.raises(ValueError, match="no run to go on with"):
+        run(data, tmp_path / "nothing", resume=True)
+
+
+def test_wrong_arguments(data: Path, tmp_path: Path) -> None:
+    for options, sentence in (
+        ({"size": (33, 32)}, "the nearest heights"),
+        ({"batch": 9}, "a batch of 9 is more than the 8 people"),
+        ({"device": "cuda:99"}, "there is no cuda:99 here"),
+        ({"device": "tpu"}, "choose cpu or cuda"),
+        ({"precision": "float16", "device": "cpu"}, "not in float16"),
+        ({"milestones": 0}, "milestones must be"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            run(data, tmp_path / "run", **options)
+    assert not (tmp_path / "run" / "last.pt").exists()
+
+
+def test_other_people_to_measure_on(data: Path, tmp_path: Path) -> None:
+    other = labelled_folder(tmp_path / "other", people=3, seed=5)
+    done = run(data, tmp_path / "run", validate=other, validate_images=other.parent, epochs=1)
+    assert len(done.history) >= 2
+
+    class Problems:
+        def planned(self, plan) -> None:
+            self.told = plan.problems
+
+        def measured(self, line: dict) -> None: ...
+        def stepped(self, seen: int, loss: float) -> None: ...
+
+    run(data, tmp_path / "same", validate=data, epochs=1, events=(events := Problems()))
+    assert [(problem.count, problem.first) for problem in events.told] == [(10, "0.jpg")]
+
+
+def test_shards_train_as_files_do(shards: Path, tmp_path: Path) -> None:
+    done = train(shards, tmp_path / "run", start=tiny_start(17), size=SIZE, epochs=1, milestones=1)
+    assert [line["crops"] for line in done.history] == [0, 16]
+
+
+PROGRAM = """
+import sys
+sys.path[:0] = {paths!r}
+import torch
+torch.set_num_threads(1)
+from test_train import tiny_start, train
+class Tells:
+    def planned(self, plan): pass
+    def measured(self, line): pass
+    def stepped(self, seen, loss): print(seen, repr(loss), flush=True)
+train({data!r}, sys.argv[1], images={images!r}, start=tiny_start(), size=(64, 32), epochs=3, milestones=1, batch=8,
+      freeze_norm={frozen}, device="cpu", events=Tells())
+"""
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("frozen", [False, True])
+def test_two_processes_give_the_losses_of_one(data: Path, tmp_path: Path, frozen: bool) -> None:
+    """Under torchrun's variables, two gloo processes share every batch and every norm's statistics."""
+    root = Path(__file__).resolve().parents[1]
+    paths = [str(root / "tests"), str(root)]
+    program = PROGRAM.format(paths=paths, data=str(data), images=str(data.parent), frozen=frozen)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    meeting = {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+
+    def start(folder: str, **variables: str) -> subprocess.Popen:
+        command = [sys.executable, "-c", program, str(tmp_path / folder)]
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **variables}
+        )
+
+    started = [start("two", **meeting, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
+    try:
+        told = [process.communicate(timeout=240) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    assert [process.returncode for process in started] == [0, 0], told[0][1] + told[1][1]
+    alone, errors = start("one").communicate(timeout=240)
+    losses = [np.array([float(line.split()[1]) for line in out.splitlines()]) for out in (alone, told[0][0])]
+    assert len(losses[0]) == len(losses[1]) == 3, errors
+    assert told[1][0] == ""  # the second process tells nothing
+    same(losses[1], losses[0], 1e-3)
+
+
+# ------------------------------------------------------------------------------------------------------ the command
+
+
+def test_the_command_stops_and_goes_on(data: Path, tmp_path: Path, capsys) -> None:
     start = save_weights(litehrnet.create_model("naive_litehrnet18", 5), tmp_path / "start.safetensors")
-    line = ["--train", str(photos / "people.json"), "--train-images", str(photos), "--joints"]
-    line += [str(photos / "joints.json"), "--model", "naive_litehrnet18", "--start", str(start), "--size", "32x32"]
-    train.main([*line, "--images", "6", "--batch", "3", "--out", str(tmp_path / "run"), "--device", "cpu"])
+    words = ["train", data, "--images", data.parent, "-o", tmp_path / "run", "--start", start, "--size", "32x32"]
+    words += ["--epochs", 2, "--batch", 4, "--milestones", 2, "--device", "cpu"]
+    words = [str(word) for word in words]
+    assert main([*words, "--stop-at", "8"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["crops"] for line in out.splitlines()] == [0, 8]
+    assert "8 people on 8 pictures to train on, 2 on 2 to measure on; 16 crops of 32x32 in steps of 4" in err
+    assert main(words) == 1
+    assert "add --resume" in capsys.readouterr().err
+    assert main([*words, "--resume"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["crops"] for line in out.splitlines()] == [16]
+    assert err.splitlines()[-1] == str(tmp_path / "run" / "best.safetensors")
     trained = litehrnet.from_checkpoint(tmp_path / "run" / "best.safetensors")
     assert (trained.variant.name, trained.joints, trained.trained_size) == ("naive_litehrnet18", FIVE, (32, 32))
 
 
-def test_train_other_joints_from_an_old_backbone(shards: Path, tmp_path: Path) -> None:
-    start = litehrnet.create_model("naive_litehrnet18", 5)
-    path = save_weights(start, tmp_path / "start.safetensors")
-    run = trainer(tmp_path / "run", shards, model="naive_litehrnet18")
-    with pytest.warns(CheckpointNote, match="holds 5 joints: the head for 17 joints is new"):
-        run.start_from(path)
-    kept = litehrnet.load_checkpoint(start, path).backbone.state_dict()
-    for model in (run.model, run.average):
-        assert all(torch.equal(value, kept[key]) for key, value in model.backbone.state_dict().items())
-        assert (model.num_joints, model.head.final_layer.bias.count_nonzero()) == (17, 0)
-    sentence = "holds naive_litehrnet18, and the recipe asks for litehrnet18"
-    with pytest.warns(CheckpointNote), pytest.raises(ValueError, match=sentence):
-        trainer(tmp_path / "other", shards, model="litehrnet18").start_from(path)
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--start", "litehrnet81"), "did you mean litehrnet18?"),
+        (("--model", "litehrnet30"), "--model is for random weights"),
+        (("--start", "none", "--model", "resnet"), "unknown variant 'resnet'"),
+        (("--validate", "nowhere.json"), "no such file: nowhere.json"),
+        (("--resume",), "holds no run to go on with"),
+    ],
+)
+def test_wrong_calls_are_one_sentence(data: Path, tmp_path: Path, capsys, words: tuple, sentence: str) -> None:
+    given = ["train", data, "--images", data.parent, "-o", tmp_path / "run", "--device", "cpu", *words]
+    assert main([str(word) for word in given]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and sentence in err.strip().splitlines()[-1]
 
 
-@pytest.mark.slow
-def test_two_processes_share_a_batch(shards: Path, tmp_path: Path) -> None:
-    line = ["--train", str(shards), "--size", "32x32", "--images", "16", "--batch", "8", "--device", "cpu"]
-    train.main([*line, "--processes", "2", "--out", str(tmp_path / "two")])
-    assert litehrnet.from_checkpoint(tmp_path / "two" / "best.safetensors").num_joints == 17
-
-
-# -------------------------------------------------------------------------------------------------------- measuring
-
-
-def perfect_network(people: CocoPeople | ShardPeople, size: tuple[int, int]):
-    """Gives the targets of one person after another."""
-    numbers = iter(range(len(people)))
-
-    def network(images: np.ndarray) -> np.ndarray:
-        index = next(numbers)
-        _, to_crop = crop_person(np.asarray(people.image(index)[0]), people.person(index).box, size)
-        joints = people.person(index).joints.copy()
-        joints[:, :2] = joints[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]
-        return gaussian_targets(joints, size, 2.0)[0][None]
-
-    return network
-
-
-def test_perfect_heatmaps_score_perfectly(shards: Path) -> None:
-    people = open_people(shards)
-    result = measure(perfect_network(people, (256, 192)), people, COCO, (256, 192))
-    assert result.pck() == 1
-    assert result.oks.shape == (16,)
-    assert result.oks.min() > 0.95
-    empty = measure(lambda x: np.zeros((1, 17, 64, 48), np.float32), people, COCO, (256, 192))
-    assert empty.pck() < 0.1
-
-
-def test_pck_counts_labelled_joints_within_a_twentieth(shards: Path) -> None:
-    people = open_people(shards)
-    result = measure(perfect_network(people, (256, 192)), people, COCO, (256, 192), indices=[0])
-    errors = np.full((1, 17), np.nan)
-    errors[0, :4] = [0, 12.7 / 256, 12.9 / 256, 1]
-    assert type(result)(result.oks, errors, result.joints, result.scores).pck() == 0.5
-
-
-@pytest.mark.numeric
-def test_flip_test_shifts_the_mirror_by_one_heatmap_pixel() -> None:
-    """A network that samples every fourth pixel, on a ramp: the mirrored maps come from one pixel beside, not from
-    three pixels beside, as without the shift."""
-    pair = JointSet(("left", "right"), flip_pairs=((0, 1),), sigmas=(0.1, 0.1))
-    ramp = np.broadcast_to(np.arange(32, dtype=np.float32), (1, 3, 8, 32))
-
-    def network(images: np.ndarray) -> np.ndarray:
-        sampled = images[:, :1, ::4, ::4]
-        return np.concatenate([sampled, sampled + 100], axis=1)
-
-    maps = flip_test(network, ramp, pair)
-    columns = 4.0 * np.arange(8)
-    for channel in range(2):
-        same(maps[0, channel, 0, 1:], (columns + columns - 1 + 100)[1:] / 2, 1e-5)
-
-
-@pytest.mark.parametrize("flip", [False, True])
-def test_evaluate_from_the_command_line(photos: Path, tmp_path: Path, capsys, flip: bool) -> None:
-    weights = save_weights(litehrnet.create_model("litehrnet18", 5), tmp_path / "weights.safetensors")
-    line = [str(weights), "--annotations", str(photos / "people.json"), "--images", str(photos), "--size", "64x64"]
-    line += ["--joints", str(photos / "joints.json"), "--save", str(tmp_path / "poses.json")]
-    numbers = evaluate.main([*line, "--flip"] if flip else line)
-    assert numbers["people"] == 3
-    assert 0 <= numbers["OKS"] <= 1
-    assert "3 people: PCK@0.05" in capsys.readouterr().out
-    poses = json.loads((tmp_path / "poses.json").read_text())
-    assert [(found["image_id"], len(found["keypoints"])) for found in poses] == [(1, 15), (2, 15), (2, 15)]
-
-
-def test_evaluate_refuses_what_does_not_go_together(capsys) -> None:
-    for line in (["m.onnx"], ["m.onnx", "--annotations", "a.json"], ["m.onnx", "--shards", "s", "--boxes", "b.json"]):
-        with pytest.raises(SystemExit):
-            evaluate.main(line)
-        assert "error" in capsys.readouterr().err
-
-
-def test_average_precision_of_perfect_and_of_shifted_poses(photos: Path) -> None:
-    held = json.loads((photos / "people.json").read_text())["annotations"][:3]
-    perfect, far = [], []
-    for entry in held:
-        joints = np.reshape(entry["keypoints"], (-1, 3))[:, :2]
-        perfect.append(evaluate.pose(joints, np.full(5, 0.9), entry["image_id"]))
-        far.append(evaluate.pose(joints + 100, np.full(5, 0.9), entry["image_id"]))
-    assert evaluate.average_precision(photos / "people.json", perfect, FIVE)["AP"] == pytest.approx(1)
-    assert evaluate.average_precision(photos / "people.json", far, FIVE)["AP"] == 0
-
-
-def test_evaluate_with_detected_boxes(photos: Path, tmp_path: Path) -> None:
-    weights = save_weights(litehrnet.create_model("litehrnet18", 5), tmp_path / "weights.safetensors")
-    boxes = [
-        {"image_id": 2, "category_id": 1, "bbox": [50, 60, 150, 200], "score": 0.9},
-        {"image_id": 1, "category_id": 1, "bbox": [45, 60, 150, 200], "score": 0.8},
-        {"image_id": 1, "category_id": 3, "bbox": [45, 60, 150, 200], "score": 0.8},
-    ]
-    (tmp_path / "boxes.json").write_text(json.dumps(boxes))
-    line = [str(weights), "--annotations", str(photos / "people.json"), "--images", str(photos), "--size", "64x64"]
-    line += ["--joints", str(photos / "joints.json"), "--boxes", str(tmp_path / "boxes.json")]
-    assert set(evaluate.main(line)) >= {"AP", "AR"}
-
-
-def test_sigmas_are_cocos() -> None:
-    assert COCO.sigmas == COCO_SIGMAS
-    assert len(COCO.names) == 17
+def test_bad_data_is_named_before_the_first_step(data: Path, tmp_path: Path, capsys) -> None:
+    held = json.loads(data.read_text())
+    held["images"][3]["file_name"] = "nowhere.jpg"
+    held["annotations"][5]["bbox"] = [1000, 0, 10, 10]
+    (tmp_path / "bad.json").write_text(json.dumps(held))
+    start = save_weights(litehrnet.create_model("naive_litehrnet18", 5), tmp_path / "start.safetensors")
+    words = ["train", tmp_path / "bad.json", "--images", data.parent, "-o", tmp_path / "run", "--start", start]
+    assert main([str(word) for word in [*words, "--size", "32x32", "--stop-at", 1, "--device", "cpu"]]) == 0
+    told = capsys.readouterr().err
+    assert "pictures that are missing (left out)" in told and "nowhere.jpg" in told
+    assert "boxes outside their picture (left out)" in told and "annotation 5" in told
+    assert "6 people on 6 pictures to train on, 2 on 2" in told

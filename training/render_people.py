@@ -1,10 +1,10 @@
 """Render people with exact COCO joints, to train a pose network without a single photograph of a person.
 
-    python training/render_people.py --count 24000 --seed 1 --out shards        # for training/train.py
+    python training/render_people.py --count 24000 --seed 1 --out shards        # for training/make_weights.py
     python training/render_people.py --count 24 --seed 3 --coco data/heldout --contact-sheet data/contact_sheet.jpg
 
 Picture i of seed s is the same whatever the number of workers. Finished shards are kept, so the same command continues
-a run that was interrupted. Needs the extra `train`; Anny builds a cache on its first run.
+a run that was interrupted. Needs the extra `render`; Anny builds a cache on its first run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The command `litehrnet`: `export`, `check`, `compare`, `predict`, `evaluate`, `bench` and `view`.
+"""The command `litehrnet`: `export`, `check`, `compare`, `predict`, `train`, `evaluate`, `bench` and `view`.
 
 Results go to standard output; progress, notes and errors go to standard error. An expected error prints one sentence
 and exits with code 1. A wrong call prints argparse's usage and exits with code 2. A signal ends a command with 128 plus

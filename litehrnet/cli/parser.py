@@ -16,7 +16,8 @@ from .._version import __version__
 
 __all__ = ["Parser", "build_parser", "parse"]
 
-COMMANDS = ("export", "check", "compare", "predict", "evaluate", "bench", "view")  # each is a module beside this one
+# Each is a module beside this one.
+COMMANDS = ("export", "check", "compare", "predict", "train", "evaluate", "bench", "view")
 SEVERAL = ("models", "photos")  # arguments that can be repeated
 _FILES = ("checkpoint", "joints", "model", *SEVERAL)  # options for a file's name or another name
 LARGEST_COUNT = 10**9

@@ -158,8 +158,10 @@ _OPTIONS = (
     (re.compile(r"litehrnet\.set_pooling\(\w+, ['\"](\w+)['\"]\)"), r"--pooling \1"),
     # exporter='dynamo' -> --exporter dynamo; size=(height, width) -> --size HxW
     (re.compile(r"\bload\(\.\.\., size=\(height, width\)\)"), "--size HxW"),
+    (re.compile(r"\bresume=True"), "--resume"),
+    (re.compile(r"\b(images|joints|validate)=(?:\.\.\.|'names\.json')"), r"--\1 ..."),
     (
-        re.compile(r"\b(dynamic|exporter|opset|pooling|precision|runtime|threads|weights)=['\"]?([\w.]+)['\"]?"),
+        re.compile(r"\b(device|dynamic|exporter|opset|pooling|precision|runtime|threads|weights)=['\"]?([\w.]+)['\"]?"),
         r"--\1 \2",
     ),
 )

@@ -124,7 +124,7 @@ class Accuracy:
         """Everything but the poses, for JSON."""
         held = asdict(self)
         del held["poses"]
-        return held | {"problems": [problem._asdict() for problem in self.problems]}
+        return held | {"problems": [asdict(problem) for problem in self.problems]}
 
     def table(self) -> str:
         """The numbers as text, for people to read."""
@@ -269,6 +269,8 @@ def flip_test(network: Network, images: np.ndarray, joint_set: JointSet) -> np.n
         joint_set: says which joints change places.
     """
     maps = network(images)
+    if maps.shape[1] != len(joint_set):
+        raise _other_number(maps.shape[1], joint_set)
     mirrored = network(np.ascontiguousarray(images[..., ::-1]))[:, joint_set.mirrored, :, ::-1]
     shifted = mirrored.copy()
     shifted[..., 1:] = mirrored[..., :-1]
@@ -283,17 +285,19 @@ def measure(
     *,
     indices: Sequence[int] | None = None,
     flip: bool = False,
+    batch: int = 1,
     progress: Progress = iter,
 ) -> Measured:
-    """Find the joints of annotated people and compare, one person at a time.
+    """Find the joints of annotated people and compare.
 
     Args:
-        network: (1, 3, H, W) float32 to (1, K, h, w).
+        network: (batch, 3, H, W) float32 to (batch, K, h, w).
         people: the annotated people.
         joint_set: sigmas and mirror pairs.
         size: height and width of the crops.
         indices: which of the people to use; None for all.
         flip: average with the mirror image.
+        batch: how many people the network gets at once; the last batch may be smaller.
         progress: wraps the indices, to show progress.
 
     Raises:
@@ -302,38 +306,52 @@ def measure(
     if joint_set.sigmas is None:
         raise ValueError("OKS needs a sigma for every joint, and these joints have none")
     indices = range(len(people)) if indices is None else indices
-    overall, similarity, errors, found, values = [], [], [], [], []
+    found, values, errors, similarity, overall = [], [], [], [], []
+    waiting: list[tuple[Person, np.ndarray, np.ndarray]] = []
+
+    def run_waiting() -> None:
+        if not waiting:
+            return
+        places, scores = _joints(network, np.concatenate([crop for _, crop, _ in waiting]), joint_set, flip)
+        for (person, _, to_crop), joints, peaks in zip(waiting, places, scores, strict=True):
+            placed = person.joints[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]
+            labelled = person.joints[:, 2] > 0
+            errors.append(np.where(labelled, np.linalg.norm(joints - placed, axis=1) / size[0], np.nan))
+            found.append(to_image(joints, to_crop))
+            values.append(peaks)
+            one_by_one, mean = _similarity(found[-1], person, joint_set.sigmas or ())
+            similarity.append(one_by_one)
+            overall.append(mean)
+        waiting.clear()
+
     photo, of_picture = np.zeros((1, 1, 3), np.uint8), None
     for index in progress(indices):
         person = people.person(index)
         if of_picture != (person.picture, person.key[0]):  # people of one picture follow each other
             photo, of_picture = np.asarray(people.image(index)[0]), (person.picture, person.key[0])
-        places, scores, to_crop = _find(network, photo, person.box, joint_set, size, flip)
-        placed = person.joints[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]
-        labelled = person.joints[:, 2] > 0
-        errors.append(np.where(labelled, np.linalg.norm(places - placed, axis=1) / size[0], np.nan))
-        found.append(to_image(places, to_crop))
-        values.append(scores)
-        one_by_one, mean = _similarity(found[-1], person, joint_set.sigmas)
-        similarity.append(one_by_one)
-        overall.append(mean)
+        crop, to_crop = crop_person(photo, person.box, size)
+        waiting.append((person, to_input(crop), to_crop))
+        if len(waiting) == batch:
+            run_waiting()
+    run_waiting()
     return Measured(np.array(overall), np.array(similarity), np.array(errors), np.array(found), np.array(values))
 
 
-def _find(
-    network: Network, photo: np.ndarray, box: Sequence[float], joint_set: JointSet, size: tuple[int, int], flip: bool
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Joints (K, 2) in input pixels, their scores (K,), and the matrix to the crop."""
-    crop, to_crop = crop_person(photo, box, size)
-    x = to_input(crop)
+def _joints(network: Network, x: np.ndarray, joint_set: JointSet, flip: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Joints (N, K, 2) in input pixels and their scores (N, K), from crops (N, 3, H, W)."""
+    if flip:
+        return decode(flip_test(network, x, joint_set))
     maps = network(x)
     if maps.shape[1] != len(joint_set):
-        raise ValueError(
-            f"the network gives {maps.shape[1]} joints, and the data labels {len(joint_set)} ({joint_set.names[0]}, "
-            "...); they must be the same joints"
-        )
-    places, scores = decode(flip_test(network, x, joint_set) if flip else maps)
-    return places[0], scores[0], to_crop
+        raise _other_number(maps.shape[1], joint_set)
+    return decode(maps)
+
+
+def _other_number(count: int, joint_set: JointSet) -> ValueError:
+    return ValueError(
+        f"the network gives {count} joints, and the data labels {len(joint_set)} ({joint_set.names[0]}, ...); they "
+        "must be the same joints"
+    )
 
 
 def _similarity(joints: np.ndarray, person: Person, sigmas: Sequence[float]) -> tuple[np.ndarray, float]:
@@ -471,8 +489,9 @@ def _evaluate_boxes(
         one = known[number]
         if of_picture != one["image_id"]:
             photo, of_picture = np.asarray(people.image(first[one["image_id"]])[0]), one["image_id"]
-        places, scores, to_crop = _find(network, photo, one["bbox"], joint_set, size, flip)
-        poses.append(_pose(to_image(places, to_crop), scores, one["image_id"], float(one["score"])))
+        crop, to_crop = crop_person(photo, one["bbox"], size)
+        places, scores = _joints(network, to_input(crop), joint_set, flip)
+        poses.append(_pose(to_image(places[0], to_crop), scores[0], one["image_id"], float(one["score"])))
     seen = {one["image_id"] for one in known}
     if count is not None:
         persons = [person for person in persons if person.key[0] in seen]

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageFilter
 
+from ..checkpoints.joints import JointSet
 from ..heatmaps import HEATMAP_STRIDE, MEAN, STD, _warp
-from .data import JointSet, People, Person
+from ..people import People, Person
 
 __all__ = ["Augmentation", "gaussian_targets", "training_crop"]
 

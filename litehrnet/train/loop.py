@@ -1,74 +1,74 @@
-"""The training loop: warm-up and cosine, an average of the weights (EMA), a log, and exact resumption."""
+"""The training loop: one step after another, an average of the weights (EMA), milestones, and exact resumption."""
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, distributed
+from torch import Tensor, distributed, nn
+from torch.utils.data import DataLoader, Dataset
 
-from .. import LiteHRNet, create_model, from_checkpoint
 from ..checkpoints import save_weights
+from ..checkpoints.joints import JointSet
 from ..files import written_whole
-from ..model import set_shuffle
-from .crops import Augmentation, gaussian_targets, training_crop
-from .data import JointSet, People
-from .evaluation import measure
+from ..measure.accuracy import Network, measure
+from ..model import LiteHRNet, set_shuffle
+from ..people import People
+from .crops import gaussian_targets, training_crop
 from .losses import heatmap_loss
+from .norms import freeze_norms, share_norms
+from .recipe import Recipe
 
-__all__ = ["Recipe", "Trainer"]
+__all__ = ["STATE", "Trainer", "batches", "network_of"]
+
+STATE, BEST, LOG = "last.pt", "best.safetensors", "log.jsonl"
+MEASURED_BATCH = 32  # people at once, on a GPU
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that determines what a run computes.
+def batches(
+    people: int, batch: int, seed: int, step: int = 0, rank: int = 0, world: int = 1
+) -> Iterator[list[tuple[int, int]]]:
+    """Who is in which step: endless lists of (epoch, person) for one process, beginning with step `step`.
 
-    Attributes:
-        model: a key of `litehrnet.VARIANTS`.
-        size: height and width of the crops.
-        sigma: standard deviation of the targets' Gaussians, in heatmap pixels.
-        images: number of crops to train on, over all epochs.
-        batch: crops per step, over all processes.
-        lr, final_lr, warmup: learning rate after `warmup` crops, and at the end of the cosine.
-        weight_decay: AdamW's weight decay, on matrices only.
-        ema: the fraction of the average that each step keeps, after the first steps.
-        loss: one of `losses.LOSSES`.
-        seed: seed of the weights, the order and the crops.
-        augmentation: how crops vary.
+    Every epoch has an order of its own, which follows from the seed; what does not fill a batch is left out.
+
+    >>> each = batches(people=5, batch=2, seed=1)
+    >>> [sorted(index for _, index in next(each)) for _ in range(2)] == [
+    ...     sorted(index for _, index in next(batches(5, 2, 1, step))) for step in range(2)
+    ... ]
+    True
     """
+    per_epoch = people // batch
+    while True:
+        epoch, at = divmod(step, per_epoch)
+        order = np.random.default_rng([seed, epoch]).permutation(people)
+        for first in range(at * batch, per_epoch * batch, batch):
+            yield [(epoch, int(index)) for index in order[first : first + batch][rank::world]]
+            step += 1
 
-    model: str = "litehrnet18"
-    size: tuple[int, int] = (256, 192)
-    sigma: float = 2.0
-    images: int = 100_000
-    batch: int = 16
-    lr: float = 2.5e-3
-    final_lr: float = 0.0
-    warmup: int = 1_000
-    weight_decay: float = 0.01
-    ema: float = 0.998
-    loss: str = "both"
-    seed: int = 1
-    augmentation: Augmentation = field(default_factory=Augmentation)
 
-    def lr_at(self, seen: int) -> float:
-        """Learning rate after `seen` crops: a straight line up, then half a cosine down to `final_lr`.
+class _Crops(Dataset):
+    """Training crops by (epoch, person); all randomness follows from these two and the seed."""
 
-        >>> recipe = Recipe(images=100, warmup=10, lr=1.0)
-        >>> [round(recipe.lr_at(seen), 3) for seen in (0, 5, 10, 55, 100)]
-        [0.1, 0.5, 1.0, 0.5, 0.0]
-        """
-        if seen < self.warmup:
-            return self.lr * max(seen / self.warmup, 0.1)
-        share = min(1.0, (seen - self.warmup) / max(1, self.images - self.warmup))
-        return self.final_lr + (self.lr - self.final_lr) * (1 + math.cos(math.pi * share)) / 2
+    def __init__(self, people: People, joint_set: JointSet, recipe: Recipe) -> None:
+        self.people, self.joint_set, self.recipe = people, joint_set, recipe
+
+    def __getitem__(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        epoch, index = key
+        rng = np.random.default_rng([self.recipe.seed, epoch, index])
+        return training_crop(self.people, index, self.joint_set, self.recipe.size, rng, self.recipe.augmentation)
+
+
+def _stacked(pairs: list[tuple[np.ndarray, np.ndarray]]) -> tuple[Tensor, Tensor]:
+    crops, joints = zip(*pairs, strict=True)
+    return torch.from_numpy(np.stack(crops)), torch.from_numpy(np.stack(joints))
 
 
 class Trainer:
@@ -76,42 +76,49 @@ class Trainer:
 
     Args:
         recipe: what to compute.
-        folder: the folder for `last.pt` (state), `best.safetensors`, `log.csv` and `recipe.json`.
-        open_people: returns the people to train on; called at the start of every epoch, to include new shards.
-        joint_set: names, flip pairs, ...
-        device: "cpu" or "cuda".
-        rank, world: this process's number, and the number of processes.
+        model: the network to start with, which is trained in place.
+        folder: the folder for `last.pt` (state), `best.safetensors` and `log.jsonl`.
+        people: whom to train on.
+        joint_set: names, mirror pairs and sigmas.
+        device: "cpu" or "cuda", also with a number.
+        rank, world: this process's number, and how many processes share every batch.
+        workers: processes that cut crops beside each of these; what they cut does not depend on their number.
+
+    Raises:
+        ValueError: the batch does not split over the processes, or there are fewer people than a batch.
     """
 
     def __init__(
         self,
         recipe: Recipe,
+        model: LiteHRNet,
         folder: Path,
-        open_people: Callable[[list[str] | None], tuple[People, list[str]]],
+        people: People,
         joint_set: JointSet,
         *,
         device: str = "cpu",
         rank: int = 0,
         world: int = 1,
+        workers: int = 0,
     ) -> None:
         if recipe.batch % world:
             raise ValueError(f"a batch of {recipe.batch} does not split over {world} processes")
-        self.recipe, self.folder, self.joint_set = recipe, Path(folder), joint_set
-        self.open_people, self.device, self.rank, self.world = open_people, torch.device(device), rank, world
-        torch.manual_seed(recipe.seed)
-        joints = len(joint_set.names)
-        # Computed pooling gives the same values and is the fastest of the three to train.
-        self.model = create_model(recipe.model, joints, "computed").train().to(self.device)
-        torch.nn.init.normal_(self.model.head.final_layer.weight, std=0.001)  # start with flat heatmaps
-        if self.model.head.final_layer.bias is not None:
-            torch.nn.init.zeros_(self.model.head.final_layer.bias)
+        if len(people) < recipe.batch:
+            raise ValueError(f"{len(people)} people are fewer than a batch of {recipe.batch}")
+        self.recipe, self.folder, self.people, self.joint_set = recipe, Path(folder), people, joint_set
+        self.device, self.rank, self.world, self.workers = torch.device(device), rank, world, workers
+        model.joints, model.trained_size = joint_set, recipe.size  # saved with the weights
+        self.model = model.train().to(self.device)
+        self.average = _copy_of(self.model)
         # Channels innermost in memory, and kept so by the shuffles: a step takes 0.54 s of one core instead of 0.70
         # (16 crops of 128x96).
         self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in torch's stubs
         set_shuffle(self.model, "channels_last")
-        self.average = create_model(recipe.model, joints, "computed").to(self.device)
-        self.average.load_state_dict(self.model.state_dict())
-        self.average.joints, self.average.trained_size = joint_set, recipe.size  # saved with its weights
+        self._parallel: nn.Module = self.model
+        if world > 1:
+            if not recipe.freeze_norm:
+                share_norms(self.model)
+            self._parallel = nn.parallel.DistributedDataParallel(self.model)
         matrices = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]
         self.optimizer = torch.optim.AdamW(
@@ -120,116 +127,136 @@ class Trainer:
             betas=(0.9, 0.99),  # short runs: the second moment must forget its first steps
             fused=True,
         )
-        self.seen = self.step = self.epoch = self.position = 0
-        self.sources: list[str] | None = None
-        self.people: People | None = None
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=recipe.precision == "float16")
+        self.step = 0
         self.best = -math.inf
         self.seconds = 0.0
+        self.history: list[dict[str, Any]] = []
+        self._loss_sum, self._loss_count = 0.0, 0
+        self._loader: Iterator[tuple[Tensor, Tensor]] | None = None
+
+    @property
+    def seen(self) -> int:
+        """How many crops the run has trained on."""
+        return self.step * self.recipe.batch
+
+    @property
+    def epoch(self) -> int:
+        """How often everybody was seen."""
+        return self.step // (len(self.people) // self.recipe.batch)
 
     # ------------------------------------------------------------------------------------------------------- state
-
-    def start_from(self, weights: Path) -> None:
-        """Start with the weights from a file: from a run at a smaller size, or from a network for other joints.
-
-        Raises:
-            ValueError: the file holds another variant.
-
-        Warns:
-            CheckpointNote: the file has a different number of joints, so only its backbone is used.
-        """
-        start = from_checkpoint(weights, len(self.joint_set))
-        if start.variant != self.model.variant:
-            raise ValueError(f"{weights} holds {start.variant.name}, and the recipe asks for {self.recipe.model}")
-        self.model.load_state_dict(start.state_dict())
-        self.average.load_state_dict(self.model.state_dict())
 
     def save(self) -> None:
         """Write the state from which `resume` continues exactly."""
         if self.rank:
             return
-        numbers = ("seen", "step", "epoch", "position", "sources", "best", "seconds")
+        numbers = ("step", "best", "seconds", "history", "_loss_sum", "_loss_count")
         state = {
             "model": self.model.state_dict(),
             "ema": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self._scaler.state_dict(),
             "progress": {name: getattr(self, name) for name in numbers},
+            "people": len(self.people),
             "recipe": asdict(self.recipe),
         }
-        with written_whole(self.folder / "last.pt") as temporary:
+        with written_whole(self.folder / STATE) as temporary:
             torch.save(state, temporary)
 
     def resume(self) -> bool:
         """Continue from the state in the folder; False if there is none yet.
 
         Raises:
-            ValueError: it was made with another recipe; only `images` may change (to make a run longer).
+            ValueError: it was made with another recipe or other people; only `crops` may change, for a longer run.
         """
-        path = self.folder / "last.pt"
+        path = self.folder / STATE
         if not path.exists():
             return False
         state = torch.load(path, map_location=self.device, weights_only=True)
         old, new = state["recipe"], asdict(self.recipe)
-        changed = [name for name in new if name != "images" and old.get(name) != new[name]]
+        changed = [name for name in new if name != "crops" and old.get(name) != new[name]]
         if changed:
-            changes = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in changed)
-            raise ValueError(f"{path} was made with another recipe ({changes}); give another folder to start again")
+            told = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in changed)
+            raise ValueError(f"{path} was made with another recipe ({told}); give another folder to start again")
+        if state["people"] != len(self.people):
+            raise ValueError(
+                f"{path} was made with {state['people']} people to train on, and now there are {len(self.people)}; "
+                "give another folder to start again"
+            )
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self._scaler.load_state_dict(state["scaler"])
         for name, value in state["progress"].items():
             setattr(self, name, value)
-        self.people, self.sources = self.open_people(self.sources)
+        self._loader = None
         return True
 
     # ---------------------------------------------------------------------------------------------------- training
 
     def next_batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """This process's crops (n, 3, H, W), targets (n, K, h, w) and weights (n, K) for the next step."""
-        batch = self.recipe.batch
-        if self.people is None or self.position + batch > len(self.people):
-            if self.people is not None:
-                self.epoch, self.position = self.epoch + 1, 0
-            self.people, self.sources = self.open_people(None)
-            if len(self.people) < batch:
-                raise ValueError(f"{len(self.people)} people are fewer than a batch of {batch}")
-        order = np.random.default_rng([self.recipe.seed, self.epoch]).permutation(len(self.people))
-        mine = order[self.position : self.position + batch][self.rank :: self.world]
-        self.position += batch
-        crops, joints = zip(*(self._crop(int(index)) for index in mine), strict=True)
-        targets, weights = gaussian_targets(np.stack(joints), self.recipe.size, self.recipe.sigma)
-        images = torch.from_numpy(np.stack(crops)).to(self.device, memory_format=torch.channels_last)
+        if self._loader is None:
+            order = batches(len(self.people), self.recipe.batch, self.recipe.seed, self.step, self.rank, self.world)
+            self._loader = iter(
+                DataLoader(
+                    _Crops(self.people, self.joint_set, self.recipe),
+                    batch_sampler=order,  # an endless one
+                    collate_fn=_stacked,
+                    num_workers=self.workers,
+                    pin_memory=self.device.type == "cuda",
+                )
+            )
+        crops, joints = next(self._loader)
+        targets, weights = gaussian_targets(joints.numpy(), self.recipe.size, self.recipe.sigma)
+        images = crops.to(self.device, memory_format=torch.channels_last, non_blocking=True)
         return images, torch.from_numpy(targets).to(self.device), torch.from_numpy(weights).to(self.device)
 
-    def _crop(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        rng = np.random.default_rng([self.recipe.seed, self.epoch, index])
-        assert self.people is not None  # `next_batch` has opened them
-        return training_crop(self.people, index, self.joint_set, self.recipe.size, rng, self.recipe.augmentation)
+    def train_step(self, stop: bool = False) -> tuple[float, bool]:
+        """Take one step of the optimiser.
 
-    def train_step(self) -> float:
-        """Take one step of the optimiser and return the loss."""
+        Args:
+            stop: whether this process has been asked to stop.
+
+        Returns:
+            The loss over the whole batch, and whether any process has been asked to stop.
+
+        Raises:
+            FloatingPointError: the loss is not finite.
+        """
         began = time.perf_counter()
         images, targets, weights = self.next_batch()
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.lr_at(self.seen)
-        loss = heatmap_loss(self.model(images), targets, weights, self.recipe.loss)
-        self.optimizer.zero_grad()
-        loss.backward()
+        if self.recipe.freeze_norm:
+            freeze_norms(self.model)
+        shared = torch.stack([weights.sum(), weights.new_tensor(float(stop))])
         if self.world > 1:
-            self._share_gradients()
-        self.optimizer.step()
-        self.seen += self.recipe.batch
+            distributed.all_reduce(shared)
+            shared[0] /= self.world
+        dtype = getattr(torch, self.recipe.precision)
+        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+            heatmaps = self._parallel(images)
+        loss = heatmap_loss(heatmaps.float(), targets, weights, self.recipe.loss, shared[0])
+        self.optimizer.zero_grad()
+        self._scaler.scale(loss).backward()
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        told = loss.detach()
+        if self.world > 1:
+            distributed.all_reduce(told)
+            told /= self.world
+        value = float(told)
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"the loss is {value} after {self.seen} crops; take a learning rate below {self.recipe.lr:g}"
+            )
         self.step += 1
         self._average()
+        self._loss_sum, self._loss_count = self._loss_sum + value, self._loss_count + 1
         self.seconds += time.perf_counter() - began
-        return float(loss.detach())
-
-    def _share_gradients(self) -> None:
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-        distributed.all_reduce(flat)
-        flat /= self.world
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view(gradient.shape))
+        return value, bool(shared[1] > 0)
 
     @torch.no_grad()
     def _average(self) -> None:
@@ -238,47 +265,63 @@ class Trainer:
         floats = [key for key, value in held.items() if value.is_floating_point()]
         torch._foreach_lerp_([held[key] for key in floats], [new[key] for key in floats], 1 - keep)
 
-    # ---------------------------------------------------------------------------------------------------- measuring
+    # -------------------------------------------------------------------------------------------------- milestones
 
     def measured(self, people: People, count: int | None = None) -> tuple[float, float]:
-        """The PCK at a twentieth of the crop's height, and the mean OKS, of the averaged weights."""
-        indices = range(min(count or len(people), len(people)))
+        """The mean OKS of the averaged weights, and their PCK at a twentieth of the crop's height."""
         result = measure(
-            network_of(self.average, self.device), people, self.joint_set, self.recipe.size, indices=indices
+            network_of(self.average, self.device),
+            people,
+            self.joint_set,
+            self.recipe.size,
+            indices=range(min(count or len(people), len(people))),
+            batch=1 if self.device.type == "cpu" else MEASURED_BATCH,
         )
-        return result.pck(), float(np.nanmean(result.oks))
+        return float(np.nanmean(result.oks)), result.pck()
 
-    def keep_best(self, score: float, **metadata: str) -> bool:
-        """Write the averaged weights if `score` is the best so far."""
-        if score <= self.best:
-            return False
-        self.best = score
-        described = {"trained": "yes", "images": str(self.seen), **metadata}
-        save_weights(self.average, self.folder / "best.safetensors", **described)
-        return True
+    def milestone(self, people: People, count: int | None = None) -> dict[str, Any]:
+        """Measure the averaged weights, keep the best, write the state and the log; returns the log's new line."""
+        oks, pck = self.measured(people, count)
+        better = oks > self.best
+        if better:
+            self.best = oks
+            save_weights(self.average, self.folder / BEST, trained="yes", crops=str(self.seen), oks=f"{oks:.4f}")
+        line = {
+            "crops": self.seen,
+            "epoch": self.epoch,
+            "loss": self._loss_sum / self._loss_count if self._loss_count else None,
+            "oks": oks,
+            "pck": pck,
+            "best": better,
+            "lr": self.recipe.lr_at(self.seen),
+            "seconds": round(self.seconds, 1),
+        }
+        self._loss_sum, self._loss_count = 0.0, 0
+        self.history.append(line)
+        self.save()
+        self.write_log()
+        return line
 
-    def log(self, **values: float | str) -> None:
-        """Append a line to `log.csv`."""
-        row = {"images": self.seen, "epoch": self.epoch, "lr": f"{self.recipe.lr_at(self.seen):.3g}", **values}
-        path = self.folder / "log.csv"
-        new = not path.exists()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, fieldnames=list(row))
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
-
-    def write_recipe(self) -> None:
-        """The recipe as JSON beside the log."""
-        (self.folder / "recipe.json").write_text(json.dumps(asdict(self.recipe), indent=1))
+    def write_log(self) -> None:
+        """One JSON object per milestone."""
+        with written_whole(self.folder / LOG) as temporary:
+            temporary.write_text("".join(f"{json.dumps(line)}\n" for line in self.history), encoding="utf-8")
 
 
-def network_of(model: LiteHRNet, device: torch.device | str = "cpu") -> Callable[[np.ndarray], np.ndarray]:
+def _copy_of(model: LiteHRNet) -> LiteHRNet:
+    copy = LiteHRNet(model.variant, model.num_joints, "computed").to(next(model.parameters()).device)
+    copy.load_state_dict(model.state_dict())
+    copy.joints, copy.trained_size = model.joints, model.trained_size
+    return copy.eval()
+
+
+def network_of(model: LiteHRNet, device: torch.device | str = "cpu") -> Network:
     """A model as a function of arrays."""
     model.eval()
 
     def run(images: np.ndarray) -> np.ndarray:
         with torch.inference_mode():
-            return model(torch.from_numpy(images).to(device)).cpu().numpy()
+            maps: np.ndarray = model(torch.from_numpy(images).to(device)).float().cpu().numpy()
+            return maps
 
     return run

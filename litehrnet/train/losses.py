@@ -15,7 +15,9 @@ SHARPNESS = 10.0  # softmax(10 * heatmap): a peak of 1 then outweighs 3,072 pixe
 MSE_SHARE = 0.1
 
 
-def heatmap_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor, kind: str = "both") -> Tensor:
+def heatmap_loss(
+    heatmaps: Tensor, targets: Tensor, weights: Tensor, kind: str = "both", count: Tensor | None = None
+) -> Tensor:
     """The mean loss over the joints that have a label.
 
     "mse" is the paper's loss: squared differences, summed over the map. It starts slowly, because most of a map is
@@ -28,6 +30,8 @@ def heatmap_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor, kind: str =
         targets: the same shape; Gaussians of height 1.
         weights: (N, K), 0 for joints without a label.
         kind: one of `LOSSES`.
+        count: by how many joints to divide; by default those with a label here. Processes that share a batch divide by
+            their mean number, so that the mean of their losses is the whole batch's.
 
     Raises:
         ValueError: the kind is unknown.
@@ -41,4 +45,4 @@ def heatmap_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor, kind: str =
     if kind in ("mse", "both"):
         share = 1.0 if kind == "mse" else MSE_SHARE
         loss = loss + share * (got - wanted).square().sum(dim=2)
-    return (loss * weights).sum() / weights.sum().clamp(min=1)
+    return (loss * weights).sum() / (weights.sum() if count is None else count).clamp(min=1)

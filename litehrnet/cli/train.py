@@ -1,0 +1,189 @@
+"""`litehrnet train`: from labelled pictures to weights."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from . import parser as types
+
+if TYPE_CHECKING:
+    from ..train.fit import Plan
+
+HELP = "train on labelled pictures, from bundled, public or own weights"
+EXAMPLES = """
+    litehrnet train people.json --images photos -o run               # start from the bundled weights
+    litehrnet train people.json --images photos -o run --start my.pth --size 384x288 --epochs 50
+    litehrnet train people.json --images photos -o run --resume      # go on after Ctrl-C
+    litehrnet train train.json --images photos -o run --validate val.json --start none --model litehrnet30
+"""
+
+
+def add_options(parser: types.Parser) -> None:
+    """Declare what the command takes."""
+    from ..runtimes import PRECISIONS
+
+    add = parser.add_argument
+    add("data", type=types.file, metavar="DATA", help="labelled people: a JSON file in COCO's keypoint form")
+    add("--images", type=types.file, metavar="FOLDER", help="the pictures that it names")
+    add("-o", "--output", type=types.file, required=True, metavar="FOLDER", help="a folder for the weights, the state, "
+        "the log and the curve")  # fmt: skip
+    add(
+        "--validate", type=types.file, metavar="FILE", help="measure on these people (default: a fifth of the pictures)"
+    )
+    add("--validate-images", type=types.file, metavar="FOLDER", help="their pictures (default: those of --images)")
+    add("--start", default="litehrnet18", metavar="WEIGHTS", help=f"begin with {types.CHECKPOINT}; joints that it "
+        "does not know get a new head; none: random weights (default: litehrnet18)")  # fmt: skip
+    add("--model", metavar="VARIANT", help="the network, with --start none (default: litehrnet18)")
+    add("--joints", metavar="JOINTS", help="names, mirror pairs and sigmas of the joints: a JSON file, or the "
+        "name of a public set (default: those of DATA)")  # fmt: skip
+    add("--size", type=types.size, metavar="HxW", help="input size (default: the one that the start was trained at)")
+    add("--epochs", type=types.count, metavar="N", help="how often to see everybody (default: what suits their number)")
+    add("--batch", type=types.count, metavar="N", help="crops per step (default: what suits their number)")
+    add("--lr", type=types.positive, metavar="X", help="learning rate after the warm-up")
+    add("--loss", choices=("mse", "softmax", "both"), help="default: both")
+    add("--seed", type=types.count, metavar="N", help="another one divides, orders and varies the pictures differently")
+    add("--milestones", type=types.count, default=20, metavar="N", help="how often to measure and save (default: 20)")
+    add("--device", metavar="DEVICE", help="cpu or cuda (default: cuda where there is a GPU)")
+    add("--precision", choices=PRECISIONS, help="what the network computes in (default: mixed precision on a GPU)")
+    add("--workers", type=types.count, metavar="N", help="processes that cut crops (default: what suits the device)")
+    add("--stop-at", type=types.count, metavar="N", help="stop after N crops, to go on later")
+    add("--resume", action="store_true", help="go on with the run in the folder, to the same result")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Train on labelled people: a JSON file in COCO's keypoint form and a folder of pictures, to weights.
+
+    The start is measured first, and best.safetensors in the folder is never worse than it. Bad data is listed before
+    the first step. Standard output gets one line of JSON per milestone. Ctrl-C saves everything, and --resume goes on
+    to the same result. Several processes or GPUs share every batch: torchrun --nproc-per-node 2 -m litehrnet train ...
+    """
+    import os
+
+    from ..checkpoints.joints import find_joints
+    from ..checks import check_choice
+    from ..model import VARIANTS
+    from ..train.fit import Interrupted, train
+    from .signals import Stopped
+
+    first = os.environ.get("RANK", "0") == "0"
+    scratch = args.start == "none" and not Path("none").exists()
+    if args.model is not None:
+        check_choice("variant", args.model, VARIANTS)
+        if not scratch:
+            raise ValueError("--model is for random weights (--start none); other weights say which network they hold")
+    told = _Told(args.output)
+    given = {name: getattr(args, name) for name in ("batch", "lr", "loss", "seed", "model") if getattr(args, name)}
+    try:
+        with _notes(first):
+            done = train(
+                args.data,
+                args.output,
+                images=args.images,
+                validate=args.validate,
+                validate_images=args.validate_images,
+                start=None if scratch else _start(args.start),
+                joints=find_joints(args.joints) if args.joints else None,
+                size=args.size,
+                epochs=args.epochs,
+                device=args.device,
+                precision=args.precision,
+                workers=args.workers,
+                milestones=args.milestones,
+                resume=args.resume,
+                stop_at=args.stop_at,
+                events=told,
+                **given,
+            )
+    except Interrupted as stopped:
+        told.close()
+        if first:
+            print(f"note: {stopped}; the same command with --resume goes on", file=sys.stderr)
+        raise Stopped(stopped.number) from stopped
+    except FloatingPointError as error:
+        raise ValueError(str(error)) from error
+    finally:
+        told.close()
+    if first:
+        old, new = done.start["oks"], done.score["oks"]
+        print(f"mean OKS on the validation people: {old:.4f} at the start, {new:.4f} at best, after "
+              f"{done.score['crops']} crops\n{done.best}", file=sys.stderr)  # fmt: skip
+    return 0
+
+
+def _start(weights: str) -> str | Path:
+    """The name of weights, or their file."""
+    from ..checkpoints import BUNDLED, PUBLIC
+    from .models import model_file
+
+    known = weights in (*BUNDLED, *PUBLIC) and not Path(weights).is_file()
+    return weights if known else model_file(weights)
+
+
+@contextlib.contextmanager
+def _notes(shown: bool) -> Iterator[None]:
+    """Print notes about loading as lines."""
+    from ..checkpoints import CheckpointNote
+
+    def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+        if shown:
+            print(f"{'note' if issubclass(category, CheckpointNote) else 'warning'}: {message}", file=sys.stderr)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CheckpointNote)
+        warnings.showwarning = show  # type: ignore[assignment]
+        yield
+
+
+class _Told:
+    """Prints what happens: a plan, a bar with the time that is left, and a line of JSON per milestone."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._bar, self._start = folder, None, 0.0
+        self._crops = 0
+
+    def planned(self, plan: Plan) -> None:
+        """Print the problems of the data and what the run computes; start the bar."""
+        from ..people import problem_table
+
+        if plan.problems:
+            print(problem_table(plan.problems), file=sys.stderr)
+        recipe = plan.recipe
+        print(
+            f"{plan.people} people on {plan.pictures} pictures to train on, {plan.validation} on "
+            f"{plan.validation_pictures} to measure on; {recipe.crops} crops of {recipe.size[0]}x{recipe.size[1]} in "
+            f"steps of {recipe.batch}, learning rate {recipe.lr:.2g}, {recipe.precision} on {plan.device}",
+            file=sys.stderr,
+        )
+        self._crops = recipe.crops
+        if sys.stderr is not None and sys.stderr.isatty():
+            with contextlib.suppress(ImportError):
+                from tqdm import tqdm
+
+                self._bar = tqdm(total=recipe.crops, initial=plan.seen, unit="crop", file=sys.stderr)
+
+    def stepped(self, seen: int, loss: float) -> None:
+        """Move the bar."""
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {loss:.3f}", refresh=False)
+            self._bar.update(seen - self._bar.n)
+
+    def measured(self, line: dict[str, Any]) -> None:
+        """Print a milestone, with the seconds that are left."""
+        seen, seconds = line["crops"], line["seconds"]
+        left = round(seconds / seen * (self._crops - seen), 1) if seen else None
+        if self._bar is not None:
+            self._bar.clear()
+        print(json.dumps({**line, "seconds_left": left}), flush=True)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
