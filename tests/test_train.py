@@ -467,7 +467,7 @@ train({data!r}, sys.argv[1], images={images!r}, start=tiny_start(), size=(64, 32
 
 
 @pytest.mark.numeric
-@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("frozen", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_two_processes_give_the_losses_of_one(data: Path, tmp_path: Path, frozen: bool) -> None:
     """Under torchrun's variables, two gloo processes share every batch and every norm's statistics."""
     root = Path(__file__).resolve().parents[1]

@@ -41,7 +41,7 @@ SKELETON = (
     (16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9), (8, 10), (9, 11),
     (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7),
 )  # fmt: skip
-# What --own writes instead of COCO's category: three joints that no public weights find, with our own sigmas.
+# What --own writes instead of COCO's category: three joints that the bundled weights do not know, with our own sigmas.
 OWN = {"keypoints": OWN_JOINTS, "skeleton": (), "sigmas": (0.035, 0.05, 0.05)}
 
 
