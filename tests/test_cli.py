@@ -476,7 +476,7 @@ WRONG = {
     "points": ["", "0", "-1oks", "one", "1%", "inf"],
     "file": ["", "https://example.org/x", "s3://bucket/x", "a\0b"],
 }
-ANY_TEXT = {"checkpoint", "model", "models", "joints", "print_completion", "reference"}
+ANY_TEXT = {"checkpoint", "device", "start", "model", "models", "joints", "print_completion", "reference"}
 
 
 def wrong_calls() -> Iterator[tuple[str, ...]]:
