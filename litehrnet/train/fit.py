@@ -316,7 +316,7 @@ class _Received:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[_Received]:
-    """Between the two, Ctrl-C and SIGTERM are remembered instead of ending the run in the middle of a step."""
+    """Inside the block, Ctrl-C and SIGTERM are remembered instead of ending the run in the middle of a step."""
     received = _Received()
     if threading.current_thread() is threading.main_thread():
         for number in (int(getattr(signal, name)) for name in STOPS if hasattr(signal, name)):
