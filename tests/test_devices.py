@@ -99,7 +99,9 @@ def test_two_threads_and_sixteen_bits_compute_the_same(converted: Callable, torc
         path = converted(runtime)
         same(load(path, runtime, threads=2)(images()), torch_heatmaps(images()), 1e-4)
         for precision in ("float16", "bfloat16"):
-            same(load(path, runtime, precision=precision)(images()), torch_heatmaps(images()), 0.5, precision)
+            # Measured: 0.02 at most in bfloat16, which OpenVINO also takes for float16; float16 is eight times finer.
+            bound = 0.03 if (runtime, precision) == ("ncnn", "float16") else 0.3
+            same(load(path, runtime, precision=precision)(images()), torch_heatmaps(images()), bound, precision)
 
 
 @pytest.mark.numeric
