@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import base64
 import http.server
 import json
 import threading
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import matplotlib
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
 from playwright.sync_api import Browser, Locator, Page
 from torch.nn import functional
 
+from litehrnet.blocks import channel_shuffle
+from litehrnet.course import draw
+from litehrnet.fusion.layout import Layout
 from litehrnet.heatmaps import decode
 from litehrnet.pooling import adaptive_windows, computed_windows, is_exact, pool_params
 
@@ -22,14 +29,42 @@ from .browser_tools import open_window
 from .test_pages import Quiet
 
 pytestmark = pytest.mark.browser
+matplotlib.use("Agg")
 
 ASSETS = Path(__file__).resolve().parents[2] / "tools" / "website" / "assets"
-FIGURES = {
+FIGURES: dict[str, dict[str, Any]] = {
     "windows": {"input": 11, "output": 4},
     "exactness": {"maxInput": 30, "maxOutput": 15, "marked": [[16, 8], [24, 6]], "label": "pairs in Lite-HRNet"},
     "quarter": {"sigma": 2.0},
     "fuse": {"x0": [1.0, 2.0, 3.0, 4.0], "x1": 10.0},
 }
+
+
+def drawn() -> dict[str, dict[str, Any]]:
+    """What the course's own drawings hand to the figures that need data: small maps, each unlike the others."""
+    chance = np.random.default_rng(0)
+    crop = chance.integers(0, 256, (64, 48, 3), dtype=np.uint8)
+    maps = np.abs(chance.standard_normal((1, 17, 16, 12))).astype(np.float32)
+    other = maps + (1e-6 * chance.standard_normal(maps.shape)).astype(np.float32)
+    ways = {"correct": 0.0, "dark": -1.0, "bright": 1.0}
+    rates = {"correct": 0.9, "dark": 0.25, "bright": 0.5}
+    inputs = {name: np.full((3, 64, 48), level, np.float32) for name, level in ways.items()}
+    each = np.abs(chance.standard_normal((3, 17, 16, 12))).astype(np.float32)
+    layouts = [Layout.plain(10)]
+    for _ in range(3):
+        layouts.append(layouts[-1].shuffled())
+    crops, weights = [crop, crop[::-1]], torch.rand(2, 6, 8, 6, generator=torch.Generator().manual_seed(0))
+    made = [
+        draw.two_runtimes(crop, maps, other),
+        draw.seen_inputs(inputs, each[:, 9], "left wrist", decode(each)[0], rates),
+        draw.weight_maps([np.repeat(np.repeat(one, 4, 0), 4, 1) for one in crops], weights, channels=(1, 4)),
+        draw.followed_channels([layout.numbers for layout in layouts]),
+    ]
+    plt.close("all")
+    return {figure.living["kind"]: {k: v for k, v in figure.living.items() if k != "kind"} for figure in made}
+
+
+FIGURES |= drawn()
 FRAME = """<!doctype html><html lang="en" data-root=""><meta charset="utf-8"><title>figures</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">
 <link rel="stylesheet" href="assets/style.css"><main>{figures}</main>
@@ -247,3 +282,138 @@ def test_the_fuse_steps_are_torchs(page: Page, x0: list[float], x1: float) -> No
     assert [float(value) for value in told[3].split("\n")[:4]] == [round(value, 2) for value in tidy[0]]
     assert float(told[4].split("\n")[0]) == pytest.approx(tidy[1], abs=0.005)
     assert shown.get_by_role("button", name="Next line").is_disabled()
+
+
+def unpacked(packed: dict[str, Any]) -> np.ndarray:
+    """What the page is handed, as an array."""
+    content, step = base64.b64decode(packed["base64"]), packed["step"]
+    values = np.frombuffer(content, "<f4") if step is None else np.frombuffer(content, np.uint8) * step
+    return values.reshape(packed["shape"])
+
+
+def heat(page: Page, kind: str) -> np.ndarray:
+    """The opacity of a figure's heat, (h, w) in 0 to 1: what the reader sees of a map."""
+    pixels = page.evaluate(
+        """async (kind) => {
+            const image = new Image();
+            image.src = document.querySelector(`#${kind} .heat`).getAttribute("href");
+            await image.decode();
+            const canvas = Object.assign(document.createElement("canvas"), {width: image.width, height: image.height});
+            const pen = canvas.getContext("2d");
+            pen.drawImage(image, 0, 0);
+            const {data} = pen.getImageData(0, 0, image.width, image.height);
+            return [image.height, image.width, [...data].filter((_, i) => i % 4 === 3)];
+        }""",
+        kind,
+    )
+    return np.array(pixels[2]).reshape(pixels[:2]) / 255
+
+
+def crosses(page: Page, kind: str) -> list[list[float]]:
+    """Where a figure's crosses are, in input pixels."""
+    places = figure(page, kind).locator(".joint").evaluate_all("all => all.map((one) => one.getAttribute('transform'))")
+    return [[float(number) for number in place[len("translate(") : -1].split()] for place in places]
+
+
+def test_from_pytorch_to_onnx_runtime_to_their_difference(page: Page) -> None:
+    """Two maps that look alike, then a difference that nobody sees until it is multiplied."""
+    told = FIGURES["runtimes"]
+    torch_map, onnx_map = (unpacked(one) for one in told["maps"])
+    apart, top = unpacked(told["difference"]), unpacked(told["maps"][0]).max()
+    slider = figure(page, "runtimes").get_by_label("show")
+    for stop, values in ((0, torch_map), (1, onnx_map), (2, apart), (7, apart * 1e5), (10, apart * 1e8)):
+        slider.fill(str(stop))
+        assert np.abs(heat(page, "runtimes") - np.clip(values / top, 0, 1)).max() < 0.01
+        if stop < 2:
+            assert crosses(page, "runtimes") == told["joints"][stop]
+        else:
+            seen = int((values > 0.05 * top).sum())
+            assert f"{seen} of {apart.size} pixels can be seen" in says(page, "runtimes")
+            mantissa, exponent = f"{apart.max():.1e}".split("e")
+            assert f"largest difference is {mantissa}e{int(exponent)};" in says(page, "runtimes")
+    slider.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("ArrowRight")
+    assert says(page, "runtimes").startswith("ONNX Runtime: ")
+
+
+def test_mistakes_are_switched_on(page: Page) -> None:
+    """The input, its heatmap and its joints change together, by tap and by key; the OKS is the one that was handed."""
+    told = FIGURES["mistakes"]
+    top = max(unpacked(way["map"]).max() for way in told["ways"])
+    right = np.array(told["ways"][0]["joints"])
+    for k in (1, 2, 0):
+        way = told["ways"][k]
+        figure(page, "mistakes").get_by_label(way["name"]).tap()
+        assert np.abs(heat(page, "mistakes") - np.clip(unpacked(way["map"]) / top, 0, 1)).max() < 0.01
+        assert crosses(page, "mistakes") == way["joints"]
+        assert figure(page, "mistakes").locator("image").first.get_attribute("href") == way["photo"]
+        text = says(page, "mistakes")
+        assert f"peak of the left wrist is {unpacked(way['map']).max():.2f}. OKS {way['oks']:.2f}." in text
+        far = int((np.linalg.norm(np.array(way["joints"]) - right, axis=1) > 4).sum())
+        assert (f"{far} of 17 joints are elsewhere" in text) == (k > 0)
+    page.keyboard.press("ArrowRight")
+    assert says(page, "mistakes").startswith("dark: ")
+
+
+def test_a_pixel_of_the_small_map_lights_what_it_weights(page: Page) -> None:
+    """The lit block is the one that nearest upsampling fills from that pixel, for every pixel that is tapped."""
+    told = FIGURES["weights"]
+    values = unpacked(told["weights"])
+    small = torch.arange(48.0).reshape(1, 1, 8, 6)
+    large = functional.interpolate(small, size=told["branch"])[0, 0].numpy()
+    shown = figure(page, "weights")
+    shown.get_by_label("2", exact=True).check()
+    shown.get_by_label("4", exact=True).check()
+    grid = shown.locator(".weights")
+    frame = grid.bounding_box()
+    for row, column in ((0, 0), (7, 5), (3, 2)):
+        x, y = (column + 0.5) / 6 * frame["width"], (row + 0.5) / 8 * frame["height"]
+        grid.tap(position={"x": x, "y": y})
+        rows, columns = np.nonzero(large == 6 * row + column)
+        lit = shown.locator(".lit").evaluate(
+            "one => ['x', 'y', 'width', 'height'].map((name) => Number(one.getAttribute(name)))"
+        )
+        assert lit == [columns[0], rows[0], columns[-1] - columns[0] + 1, rows[-1] - rows[0] + 1]
+        text = says(page, "weights")
+        assert text.startswith(f"Channel 4, row {row}, column {column} of 8x6: weight {values[1, 1, row, column]:.3f}.")
+        assert f"{len(rows)} pixels of 64x48" in text
+    assert [float(cell) for cell in grid.locator("text").all_text_contents()] == [
+        pytest.approx(value, abs=0.0051) for value in values[1, 1].flatten().tolist()
+    ]
+    grid.focus()
+    for key in ("ArrowUp", "ArrowLeft", "ArrowLeft", "ArrowLeft"):
+        page.keyboard.press(key)
+    assert "row 2, column 0 of 8x6" in says(page, "weights")
+
+
+def test_channels_are_moved_or_followed(page: Page) -> None:
+    """Block after block: the shuffle's order on one side, `Layout.numbers` and nothing that moves on the other."""
+    orders = FIGURES["channels"]["orders"]
+    shown = figure(page, "channels")
+    content = torch.arange(10.0).reshape(1, 10, 1, 1)
+    for step, order in enumerate(orders):
+        if step:
+            shown.get_by_role("button", name="Next block").click()
+            content = channel_shuffle(content, 2)
+        moves, follows = shown.locator(".channels.moves"), shown.locator(".channels.follows")
+        assert moves.get_attribute("data-contents") == ",".join(str(int(value)) for value in content.flatten())
+        assert moves.get_attribute("data-labels") == ",".join(map(str, range(10)))
+        assert follows.get_attribute("data-contents") == ",".join(map(str, range(10)))
+        assert follows.get_attribute("data-labels") == ",".join(map(str, order))
+        for drawing in (moves, follows):
+            under = drawing.locator("g.works text").evaluate_all("all => all.map((one) => Number(one.textContent))")
+            assert sorted(under) == list(range(5, 10))
+    assert shown.get_by_role("button", name="Next block").is_disabled()
+    shown.get_by_role("button", name="Back").click()
+    assert says(page, "channels").startswith(f"Before block {len(orders) - 1}")
+
+
+def test_nothing_glides_where_less_motion_is_wanted(page: Page) -> None:
+    """The bars and channels jump to their places for those who asked for that."""
+    for what in (".windows .bars rect", ".channels g"):
+        one = page.locator(what).first
+        assert one.evaluate("one => getComputedStyle(one).transitionDuration") != "0s"
+        page.emulate_media(reduced_motion="reduce")
+        assert one.evaluate("one => getComputedStyle(one).transitionProperty") == "none"
+        page.emulate_media(reduced_motion="no-preference")

@@ -31,6 +31,8 @@ from .style import (
     caption,
     enliven,
     new_figure,
+    packed,
+    packed_photo,
     plain_log,
 )
 
@@ -220,6 +222,12 @@ def two_runtimes(crop: np.ndarray, expected: np.ndarray, got: np.ndarray) -> Cou
     axes[2].set_axis_off()
     figure.colorbar(shown, ax=axes[2], shrink=0.8, format="%.1e")
     figure.colorbar(plt.cm.ScalarMappable(norm, HEAT), ax=axes[:2], shrink=0.8, label="heatmap value")
+    enliven(
+        figure, "runtimes", photo=packed_photo(crop), size=list(crop.shape[:2]),
+        maps=[packed(maps[0].max(axis=0), exact=False) for maps in (expected, got)],
+        difference=packed(difference),
+        joints=[decode(maps)[0][0].tolist() for maps in (expected, got)],
+    )  # fmt: skip
     caption(
         figure,
         "Left and middle: the largest of the heatmaps, and every joint. Right: the difference; note its scale.",
@@ -341,7 +349,13 @@ def loss_curves(curves: Mapping[str, Sequence[float]]) -> CourseFigure:
     return figure
 
 
-def seen_inputs(inputs: Mapping[str, np.ndarray], maps: np.ndarray, joint: str) -> CourseFigure:
+def seen_inputs(
+    inputs: Mapping[str, np.ndarray],
+    maps: np.ndarray,
+    joint: str,
+    joints: np.ndarray | None = None,
+    rates: Mapping[str, float] | None = None,
+) -> CourseFigure:
     """What the network receives when its input is made in several ways, and one joint's heatmap for each.
 
     Args:
@@ -349,17 +363,39 @@ def seen_inputs(inputs: Mapping[str, np.ndarray], maps: np.ndarray, joint: str) 
             multiplied by the standard deviation, plus the mean, and cut off at 0 and 255.
         maps: one heatmap each, (number of inputs, h, w).
         joint: whose heatmaps they are.
+        joints: what all heatmaps of each input are read as, (number of inputs, K, 2), x, y in input pixels. With them
+            the figure moves on the site: a switch for each mistake.
+        rates: the OKS of each input's pose, by name.
     """
     figure, grid = new_figure(2, len(inputs), size=(2.0 * len(inputs) + 0.8, 5.2), photographs=True)
     norm = Normalize(0, max(float(maps.max()), 1e-6))
     for (name, values), heatmap, (above, below) in zip(inputs.items(), maps, grid.T, strict=True):
-        picture = values.transpose(1, 2, 0) * np.array(STD) + np.array(MEAN)  # (H, W, 3)
-        above.imshow(np.clip(picture, 0, 255).astype(np.uint8))
+        picture = _as_seen(values)
+        above.imshow(picture)
         above.set_title(name, fontsize=10)
         below.imshow(heatmap, cmap=HEAT, norm=norm)
         below.set_title(f"peak {heatmap.max():.2f}", fontsize=9.5)
         above.set_axis_off()
         below.set_axis_off()
     figure.colorbar(plt.cm.ScalarMappable(norm, HEAT), ax=grid[1, :], shrink=0.8, label="heatmap value")
+    if joints is not None:
+        size = next(iter(inputs.values())).shape[1:]
+        ways = [
+            {
+                "name": name,
+                "photo": packed_photo(_as_seen(values)),
+                "map": packed(heatmap, exact=False),
+                "joints": found.tolist(),
+                "oks": None if rates is None else float(rates[name]),
+            }
+            for (name, values), heatmap, found in zip(inputs.items(), maps, joints, strict=True)
+        ]
+        bones = [list(bone) for bone in named_joints(joints.shape[1]).skeleton]
+        enliven(figure, "mistakes", joint=joint, size=list(size), skeleton=bones, ways=ways)
     caption(figure, f"Above, one person as the network receives it; below, the heatmap of the {joint}.")
     return figure
+
+
+def _as_seen(values: np.ndarray) -> np.ndarray:
+    """An input (3, H, W) as a picture (H, W, 3): what the network takes it for."""
+    return np.clip(values.transpose(1, 2, 0) * np.array(STD) + np.array(MEAN), 0, 255).astype(np.uint8)

@@ -28,6 +28,7 @@ from .style import (
     arrow,
     box,
     caption,
+    enliven,
     new_figure,
     plain_log,
 )
@@ -208,6 +209,7 @@ def followed_channels(orders: Sequence[Sequence[int]]) -> CourseFigure:
         for panel, worked_on in ((axes[0], range(half, n)), (axes[1], [order.index(k) for k in range(half, n)])):
             for position in worked_on:
                 panel.plot([position + 0.08, position + 0.92], [y + 0.07] * 2, color=VERMILION, linewidth=3)
+    enliven(figure, "channels", orders=[list(order) for order in orders])
     caption(
         figure,
         "Numbers: index in the public network. Orange-red underline: what the block works on.\n"

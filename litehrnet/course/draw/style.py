@@ -24,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
+from PIL import Image
 
 __all__ = [
     "BRANCH_COLOURS",
@@ -44,6 +45,8 @@ __all__ = [
     "enliven",
     "figure_style",
     "new_figure",
+    "packed",
+    "packed_photo",
     "plain_log",
 ]
 
@@ -272,6 +275,42 @@ def enliven(figure: CourseFigure, kind: str, **numbers: object) -> None:
         numbers: what the module starts from; JSON's types only.
     """
     figure.living = {"kind": kind, **numbers}
+
+
+def packed(values: np.ndarray, *, exact: bool = True) -> dict[str, Any]:
+    """An array for `enliven`: its shape, and its numbers as base64.
+
+    Args:
+        values: any shape.
+        exact: whether all digits of float32 are kept. Otherwise each number is one byte, in steps of `step`: a 255th of
+            the largest one, which itself is kept; what is negative becomes 0.
+
+    >>> packed(np.array([[0.0, 1.0]]))
+    {'shape': [1, 2], 'step': None, 'base64': 'AAAAAAAAgD8='}
+    >>> packed(np.array([0.0, 510.0]), exact=False)
+    {'shape': [2], 'step': 2.0, 'base64': 'AP8='}
+    """
+    step = None
+    if exact:
+        content = np.ascontiguousarray(values, dtype="<f4").tobytes()
+    else:
+        step = max(float(values.max()), 1e-12) / 255
+        content = np.round(np.clip(values / step, 0, 255)).astype(np.uint8).tobytes()
+    return {"shape": list(values.shape), "step": step, "base64": base64.b64encode(content).decode()}
+
+
+def packed_photo(image: np.ndarray, height: int = 192) -> str:
+    """A photograph for `enliven`: a small JPEG as a data URI.
+
+    Args:
+        image: (H, W, 3) uint8.
+        height: of the JPEG, in pixels, at most; its width follows.
+    """
+    photo = Image.fromarray(image)
+    photo.thumbnail((image.shape[1], height), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG", quality=75)
+    return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def plain_log(*axes: Axis) -> None:

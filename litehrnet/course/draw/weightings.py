@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 from torch import Tensor
 
-from .style import BLUE, INK, ORANGE, caption, new_figure
+from ...heatmaps import HEATMAP_STRIDE
+from .style import BLUE, INK, ORANGE, CourseFigure, caption, enliven, new_figure, packed, packed_photo
 
 __all__ = ["weight_maps", "what_weightings_give"]
 
 
-def weight_maps(crops: Sequence[np.ndarray], weights: Tensor, channels: Sequence[int] | None = None) -> Figure:
+def weight_maps(crops: Sequence[np.ndarray], weights: Tensor, channels: Sequence[int] | None = None) -> CourseFigure:
     """The cross-resolution weights of some channels, one column per picture.
 
     Args:
@@ -36,11 +36,15 @@ def weight_maps(crops: Sequence[np.ndarray], weights: Tensor, channels: Sequence
     for row, channel in enumerate(channels, 1):
         grid[row, 0].set_ylabel(f"channel {channel}", fontsize=9)
     figure.colorbar(shown, ax=grid, shrink=0.5, label="weight", pad=0.02)
+    enliven(
+        figure, "weights", photos=[packed_photo(crop) for crop in crops], channels=list(channels),
+        branch=[side // HEATMAP_STRIDE for side in crops[0].shape[:2]], weights=packed(values[:, list(channels)]),
+    )  # fmt: skip
     caption(figure, "The same channels of the same block, for four pictures: the weights follow the person.")
     return figure
 
 
-def what_weightings_give(rates: Mapping[str, float], people: int) -> Figure:
+def what_weightings_give(rates: Mapping[str, float], people: int) -> CourseFigure:
     """Mean OKS of the whole network and of copies in which the weightings no longer see the picture.
 
     Args:
