@@ -646,3 +646,15 @@ class TestDynamoSlow:
         assert json.loads(stored[METADATA_KEY])["joints"] == 21
         stored = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
         assert json.loads(stored[METADATA_KEY])["joints"] == 21
+
+
+def test_only_what_training_leaves_is_called_so() -> None:
+    def said(*words: str, **attributes: int) -> list[str]:
+        node = onnx.helper.make_node(*words[:1], list(words[1:]), ["y"], **attributes)
+        x = [onnx.helper.make_tensor_value_info(name, 1, (1, 2, 4, 4)) for name in ("x", "y")]
+        return findings(onnx.helper.make_model(onnx.helper.make_graph([node], "g", x[:1], x[1:])))
+
+    norm = ("BatchNormalization", "x", "scale", "bias", "mean", "variance")
+    assert said("Dropout", "x") == ["Dropout is left over from training"]
+    assert said(*norm, training_mode=1) == ["BatchNormalization is left over from training"]
+    assert "not folded" in said(*norm)[0] and "does nothing" in said("Identity", "x")[0]

@@ -12,7 +12,6 @@ __all__ = ["findings"]
 
 # Nearest with a whole factor is pixel i // factor under either pair.
 _NEAREST = {("asymmetric", "floor"), ("half_pixel", "round_prefer_floor")}
-_TRAINING = {"Dropout", "Identity"}
 
 
 def findings(graph: onnx.ModelProto) -> list[str]:
@@ -39,7 +38,9 @@ def _of_node(node: onnx.NodeProto, fixed: bool) -> Iterator[str]:
     attributes = {a.name: onnx.helper.get_attribute_value(a) for a in node.attribute}
     if node.domain not in ("", "ai.onnx"):
         yield f"{node.op_type} is not a standard operator (domain {node.domain})"
-    if node.op_type in _TRAINING or (node.op_type == "BatchNormalization" and attributes.get("training_mode", 0)):
+    if node.op_type == "Identity":
+        yield "Identity does nothing (exporters write it for weights that are used twice)"
+    if node.op_type == "Dropout" or (node.op_type == "BatchNormalization" and attributes.get("training_mode", 0)):
         yield f"{node.op_type} is left over from training"
     elif node.op_type == "BatchNormalization":
         yield "BatchNormalization is not folded into its convolution: fold it before storing weights as float16"
