@@ -187,6 +187,16 @@ def test_nan_stays_nan(made: Callable) -> None:
     assert np.isnan(Engine(made()[1])(images)).any()
 
 
+@pytest.mark.numeric
+@pytest.mark.parametrize("weighting", [True, False])
+@pytest.mark.parametrize("factor", [1e4, 1e12, 1e20])
+def test_very_bright_images(cc: list[str], tmp_path: Path, weighting: bool, factor: float) -> None:
+    """Sigmoids are exactly 0 or 1 there, not whatever bits come out beyond the powers that float holds."""
+    model = small_model(Variant("small", (1, 1, 1), (8, 12, 20, 24), weighting))
+    images = reference_input((64, 96)) * factor
+    same(Engine(export_c(model, tmp_path / "my.lhr"))(images.numpy()), exactly(model, images), 2e-5)
+
+
 def test_memory(made: Callable) -> None:
     assert Engine(made()[1]).context_bytes((256, 192)) < 8e6
 
@@ -654,6 +664,9 @@ def test_sanitizers_find_nothing_while_it_runs(
     path = export_c(model, tmp_path / "my.lhr")
     for height, width in ((93, 64), (32, 32)):
         images = reference_input((height, width)).numpy()
+        for absurd in (images * np.float32(1e12), images * np.float32(1e37), images * np.float32(np.nan)):
+            absurd.tofile(tmp_path / "images")
+            run_program([program, path, height, width, tmp_path / "images", tmp_path / "heatmaps"])
         images.tofile(tmp_path / "images")
         run_program([program, path, height, width, tmp_path / "images", tmp_path / "heatmaps", 3])
         maps = np.fromfile(tmp_path / "heatmaps", np.float32)

@@ -69,6 +69,7 @@
 
 typedef float vf __attribute__((vector_size(V * 4)));
 typedef int32_t vi __attribute__((vector_size(V * 4)));
+typedef uint32_t vu __attribute__((vector_size(V * 4))); /* for sums of bits that may overflow: those of NaN */
 typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_alias));
 #define LOAD(p) (*(const vf_anywhere *)(p))
 #define STORE(p, v) (*(vf_anywhere *)(p) = (v))
@@ -126,8 +127,8 @@ INLINE vf relu(vf x) { return (vf)((vi)x & ~(vi)(x <= (vf){0})); }
  * number and leaves it in the low bits. Good to 2e-7; exactly 1 from x = 18 on. */
 INLINE vf sigmoid(vf x)
 {
-    vi large = x < all(-87.0f); /* exp(87) is the last power that float holds */
-    vf z = (vf)(((vi)-x & ~large) | ((vi)all(87.0f) & large));
+    vi low = x < all(-87.0f), high = x > all(87.0f); /* beyond these, float does not hold the power; NaN is neither */
+    vf z = (vf)(((vi)-x & ~(low | high)) | ((vi)all(87.0f) & low) | ((vi)all(-87.0f) & high));
     vf shifted = z * 1.44269504f + 12582912.0f;
     vf n = shifted - 12582912.0f;
     vf r = z - n * 0.693359375f + n * 2.12194440e-4f;
@@ -137,8 +138,7 @@ INLINE vf sigmoid(vf x)
     e = e * r + 0.5f;
     e = e * r + 1.0f;
     e = e * r + 1.0f;
-    vi exponent = (vi)shifted - (0x4B400000 - 127);
-    exponent &= ~(exponent >> 31); /* 0, a power too small, instead of a negative one */
+    vu exponent = (vu)shifted - (0x4B400000 - 127);
     return 1.0f / (1.0f + e * (vf)(exponent << 23));
 }
 
