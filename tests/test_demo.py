@@ -70,7 +70,8 @@ def page(demo: ModuleType, folder: Path, browser_path: str) -> Iterator[object]:
             call.abort()
 
     with sync_api.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu"])
+        camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+        browser = player.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu", *camera])
         page = browser.new_page(viewport={"width": 1100, "height": 1400})
         page.elsewhere = elsewhere
         page.route("**/*", route)
@@ -650,6 +651,120 @@ def test_the_sample_is_looked_at_and_saved_as_the_command_prints_it(
         assert joint["name"] == other["name"]
         if other["score"] > 0.3:
             assert np.hypot(joint["x"] - other["x"], joint["y"] - other["y"]) < 2
+
+
+def drag(page: object, box: tuple[float, float, float, float]) -> None:
+    """Draw a box, in pixels of the photograph, and wait until somebody was looked for in it."""
+    frame = page.locator("#photo").bounding_box()
+    scale = frame["width"] / page.evaluate("document.getElementById('photo').width")
+    x, y, width, height = (scale * side for side in box)
+    before = page.locator("#people li").count()
+    page.mouse.move(frame["x"] + x, frame["y"] + y)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + x + width, frame["y"] + y + height, steps=3)
+    page.mouse.up()
+    page.wait_for_function("(n) => document.querySelectorAll('#people li').length === n", arg=before + 1)
+    wait_for_answer(page)
+
+
+def people_of(page: object) -> list[dict[str, object]]:
+    return json.loads(page.evaluate("import('./app.js').then((app) => app.asJson())"))["people"]
+
+
+@pytest.mark.browser
+def test_several_people_are_listed_drawn_and_saved(page: object) -> None:
+    """Each box is one person; the table shows the chosen one, the JSON all, and a person can be taken away."""
+    photo = read_image(data_path("astronaut.jpg"))
+    set_photo(page, as_upload(np.concatenate([photo, photo], axis=1)))  # two people, side by side
+    assert not page.locator("#people").is_visible()
+    assert len(people_of(page)) == 1
+    whole = people_of(page)[0]["box"]
+    assert whole == [0, 0, 2 * photo.shape[1], photo.shape[0]]
+    page.locator("#photo").scroll_into_view_if_needed()
+    boxes = [(30, 10, 330, 490), (542, 10, 330, 490)]
+    for box in boxes:
+        drag(page, box)
+    people = people_of(page)
+    assert len(people) == 2
+    for person, box in zip(people, boxes, strict=True):
+        assert np.abs(np.array(person["box"]) - box).max() <= 3
+    joints = [np.array([[joint["x"], joint["y"], joint["score"]] for joint in one["joints"]]) for one in people]
+    sure = joints[0][:, 2] > 0.3
+    assert np.abs((joints[1] - joints[0])[sure, :2] - (photo.shape[1], 0)).max() < 12  # a few pixels, from the box
+    assert np.abs(shown_joints(page) - joints[1]).max() <= 0.06
+    page.locator("#people li button").nth(0).click()
+    assert np.abs(shown_joints(page) - joints[0]).max() <= 0.06
+    assert page.locator("#people li button[aria-pressed=true]").inner_text().startswith("Person 1")
+    for k in range(2):  # both are in the picture: a coloured joint is where each one's nose is
+        x, y = joints[k][0, :2]
+        colour = page.evaluate(
+            "([x, y]) => [...document.getElementById('photo').getContext('2d').getImageData(x, y, 1, 1).data]",
+            [round(x), round(y)],
+        )
+        assert min(colour[:3]) > 230, "the nose is white"
+    page.check("input[value=onnxruntime]")
+    page.wait_for_function("document.getElementById('status').textContent.includes('with ONNX Runtime')")
+    again = people_of(page)
+    assert [one["box"] for one in again] == [one["box"] for one in people]
+    page.check("input[value=c]")
+    page.wait_for_function("document.getElementById('status').textContent.includes('with the C engine')")
+    page.get_by_role("button", name="Remove person 1").click()
+    assert people_of(page) == people[1:]
+    page.get_by_role("button", name="Remove person 1").click()
+    page.wait_for_function("document.getElementById('people').hidden")
+    assert people_of(page)[0]["box"] == whole
+
+
+@pytest.mark.browser
+def test_the_camera_gives_a_photograph_and_is_let_go(page: object) -> None:
+    """Chromium's imitated camera: its picture is looked at, and no track runs on, taken or closed."""
+    page.click("#open-camera")
+    page.wait_for_function("document.getElementById('view').videoWidth > 0")
+    page.evaluate("window.track = document.getElementById('view').srcObject.getTracks()[0]")
+    page.click("#close-camera")
+    assert page.evaluate("window.track.readyState") == "ended"
+    assert not page.locator("#camera").is_visible()
+    page.click("#open-camera")
+    page.wait_for_function("document.getElementById('view').videoWidth > 0")
+    size = page.evaluate("(view => [view.videoWidth, view.videoHeight])(document.getElementById('view'))")
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.evaluate("window.track = document.getElementById('view').srcObject.getTracks()[0]")
+    page.click("#shoot")
+    wait_for_answer(page)
+    assert page.evaluate("window.track.readyState") == "ended"
+    assert page.evaluate("(photo => [photo.width, photo.height])(document.getElementById('photo'))") == size
+    assert json.loads(page.evaluate("import('./app.js').then((app) => app.asJson())"))["photo"] == "camera.png"
+
+
+@pytest.mark.browser
+def test_a_camera_that_is_refused_is_a_sentence(page: object) -> None:
+    page.evaluate(
+        """() => {
+            navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("no", "NotAllowedError"); };
+        }"""
+    )
+    page.click("#open-camera")
+    page.wait_for_selector("#status[data-kind=error]")
+    assert "The camera cannot be used: the browser does not allow it." in page.locator("#status").inner_text()
+    assert not page.locator("#camera").is_visible()
+    page.evaluate("() => { delete navigator.mediaDevices.getUserMedia; }")
+
+
+@pytest.mark.browser
+def test_on_a_phone_the_photograph_is_seen_first(page: object) -> None:
+    """After the sample was chosen, all of it is on the first screen, nothing is wider than the screen."""
+    before = page.viewport_size
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.click("#sample")
+    wait_for_answer(page)
+    page.evaluate("scrollTo(0, 0)")
+    frame = page.locator("#photo").bounding_box()
+    assert frame["y"] < 844 / 3
+    assert frame["y"] + frame["height"] < 844
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert page.locator("#drop").bounding_box()["y"] > frame["y"] + frame["height"]
+    page.set_viewport_size(before)
 
 
 @pytest.mark.browser

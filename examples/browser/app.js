@@ -15,7 +15,12 @@ const pen = photo.getContext("2d");
 // about: what model.json says: size, joints (names, skeleton), padding, wholePadding, leastScore, and the engines that
 // are here: name, label, bytes; the first is the default.
 // engine: name of the chosen one. turn: counts what was asked for; an answer that comes after the next question is dropped.
-const state = { about: null, engine: null, image: null, bitmap: null, box: null, result: null, turn: 0, name: "", joint: -1 };
+// people: {box, result} each, in the order in which they were asked for; chosen: whose heatmaps and numbers are shown.
+// pending: the box that is being looked at. pointed: {person, k}, the joint under the pointer, or null.
+const state = {
+  about: null, engine: null, image: null, bitmap: null, people: [], chosen: 0, pending: null, pointed: null, turn: 0, name: "",
+};
+const chosen = () => state.people[state.chosen];
 
 let modelIsReady;
 const model = new Promise((resolve) => (modelIsReady = resolve));
@@ -129,7 +134,7 @@ export async function openFile(file) {
   photo.width = bitmap.width;
   photo.height = bitmap.height;
   state.bitmap = bitmap;
-  state.result = null;
+  Object.assign(state, { people: [], chosen: 0, pending: null, pointed: null });
   paintPhoto();
   try {
     state.image = pen.getImageData(0, 0, bitmap.width, bitmap.height);
@@ -138,6 +143,7 @@ export async function openFile(file) {
     return;
   }
   element("workspace").hidden = false;
+  document.body.classList.add("looking"); // on a phone the photograph moves up
   await useBox(wholePhotograph());
 }
 
@@ -151,22 +157,66 @@ function paintPhoto() {
 
 const wholePhotograph = () => ({ x: 0, y: 0, width: photo.width, height: photo.height, whole: true });
 
+// Look at one more person. The first box takes the whole photograph's place, and the whole photograph that of all boxes.
 export async function useBox(box) {
   const turn = ++state.turn;
-  state.box = box;
+  state.pending = box;
   await model;
   if (turn !== state.turn) return;
   say("Looking …");
+  draw();
   const result = await findPerson(state.image, box);
   if (turn !== state.turn) return;
-  state.result = result;
-  state.joint = -1;
+  const kept = box.whole ? [] : state.people.filter((person) => !person.box.whole);
+  showPeople([...kept, { box, result }], kept.length);
+}
+
+// All people again, with another engine.
+async function lookAgain() {
+  const turn = ++state.turn;
+  const people = [];
+  for (const { box } of state.people) people.push({ box, result: await findPerson(state.image, box) });
+  if (turn === state.turn) showPeople(people, state.chosen);
+}
+
+function showPeople(people, which) {
+  Object.assign(state, { people, chosen: which, pending: null, pointed: null });
   draw();
   drawHeatmaps();
   tellJoints();
+  listPeople();
   element("compare").disabled = state.about.engines.length < 2;
   const size = `${state.about.size.join("×")} (height×width)`;
-  say(`${shown(result.milliseconds)} ms in the network with ${labelOf(state.engine)}, input ${size}, one thread.`);
+  say(`${shown(chosen().result.milliseconds)} ms in the network with ${labelOf(state.engine)}, input ${size}, one thread.`);
+}
+
+// One line per person: choose whose heatmaps are shown, or take the person away.
+function listPeople() {
+  const list = element("people");
+  const boxed = state.people.filter(({ box }) => !box.whole);
+  list.hidden = boxed.length === 0;
+  list.replaceChildren(
+    ...boxed.map(({ box }, k) => {
+      const name = `Person ${k + 1}`;
+      const sides = `${Math.round(box.height)}×${Math.round(box.width)}`;
+      const show = Object.assign(document.createElement("button"), { type: "button", textContent: `${name}, ${sides}` });
+      show.setAttribute("aria-pressed", String(k === state.chosen));
+      show.addEventListener("click", () => {
+        showPeople(state.people, k);
+        element("people").children[k].firstChild.focus();
+      });
+      const remove = Object.assign(document.createElement("button"), { type: "button", textContent: "×" });
+      remove.setAttribute("aria-label", `Remove person ${k + 1}`);
+      remove.addEventListener("click", () => {
+        const left = state.people.filter((_, other) => other !== k);
+        if (left.length) showPeople(left, Math.min(state.chosen, left.length - 1));
+        else guard(useBox(wholePhotograph()));
+      });
+      const item = document.createElement("li");
+      item.append(show, remove);
+      return item;
+    }),
+  );
 }
 
 const shown = (milliseconds) => milliseconds.toFixed(milliseconds < 20 ? 1 : 0);
@@ -193,7 +243,8 @@ export async function useEngine(name) {
   say(`Loading ${labelOf(name)} …`);
   await engineNamed(name);
   if (name !== state.engine) return;
-  if (state.box) await useBox(state.box);
+  if (state.pending) await useBox(state.pending);
+  else if (state.people.length) await lookAgain();
   else say("Ready: drop a photograph, or choose one.");
 }
 
@@ -202,7 +253,7 @@ async function compare() {
   button.disabled = true;
   say("Running both in turn …");
   try {
-    const { milliseconds, ratio, difference } = await timeBoth(state.result.input);
+    const { milliseconds, ratio, difference } = await timeBoth(chosen().result.input);
     const times = Object.entries(milliseconds).map(([name, time]) => `${labelOf(name)} ${shown(time)} ms`);
     element("times").textContent =
       `${times.join(", ")}: ${ratio.toFixed(1)} times as fast. The heatmaps differ by ${difference.toExponential(0)} ` +
@@ -216,18 +267,28 @@ async function compare() {
 const nameOf = (k) => state.about.joints.names[k] ?? `joint ${k}`;
 const colourOf = (name) => (name.startsWith("left") ? LEFT : name.startsWith("right") ? RIGHT : MIDDLE);
 
-function draw(box = state.box) {
+// The photograph, all people, and the box that is being drawn or looked at.
+function draw(box = state.pending) {
   paintPhoto();
   const unit = Math.max(photo.width, photo.height) / 250; // so that lines look alike on small and large photographs
-  pen.lineWidth = unit;
+  if (state.pointed) drawHeat(state.pointed);
+  for (const person of state.people) drawPerson(person, unit, state.people.length > 1 && person === chosen());
+  if (box) drawBox(box, unit);
+}
+
+function drawBox(box, unit, isChosen = false) {
+  pen.globalAlpha = 1;
+  pen.lineWidth = isChosen ? 2 * unit : unit;
   pen.strokeStyle = "#ffffff";
   pen.setLineDash([4 * unit, 3 * unit]);
   pen.strokeRect(box.x, box.y, box.width, box.height);
   pen.setLineDash([]);
-  if (!state.result || box !== state.box) return;
-  const { joints } = state.result;
+}
+
+function drawPerson({ box, result: { joints } }, unit, isChosen) {
+  drawBox(box, unit, isChosen);
   const { leastScore } = state.about;
-  if (state.joint >= 0) drawHeat(state.joint);
+  pen.lineWidth = unit;
   for (const [a, b] of state.about.joints.skeleton) {
     pen.globalAlpha = Math.min(joints[a].score, joints[b].score) < leastScore ? 0.25 : 0.9;
     pen.strokeStyle = colourOf(nameOf(Math.max(a, b)));
@@ -250,8 +311,10 @@ function draw(box = state.box) {
 }
 
 // One joint's heatmap over the photograph, where the crop was taken.
-function drawHeat(k) {
-  const { heatmaps, h, w, top } = { ...state.result, top: Math.max(...state.result.joints.map(({ score }) => score), 1e-6) };
+function drawHeat({ person, k }) {
+  const { box, result } = person;
+  const { heatmaps, h, w } = result;
+  const top = Math.max(...result.joints.map(({ score }) => score), 1e-6);
   const tile = Object.assign(document.createElement("canvas"), { width: w, height: h });
   const heat = new ImageData(w, h);
   for (let i = 0; i < w * h; i++) {
@@ -259,39 +322,42 @@ function drawHeat(k) {
   }
   tile.getContext("2d").putImageData(heat, 0, 0);
   const { size, padding, wholePadding } = state.about;
-  const { scale, shiftX, shiftY } = cropTransform(state.box, size, state.box.whole ? wholePadding : padding);
+  const { scale, shiftX, shiftY } = cropTransform(box, size, box.whole ? wholePadding : padding);
   const step = size[1] / w; // crop pixels in one heatmap pixel, whose centre is that of crop pixel step * k
   const corner = (shift) => (-step / 2 - shift) / scale;
   pen.drawImage(tile, corner(shiftX), corner(shiftY), (w * step) / scale, (h * step) / scale);
 }
 
-// The joint nearest to a point of the photograph, if it is near enough to be meant; else -1.
+// The joint nearest to a point of the photograph, {person, k}, if it is near enough to be meant; else null.
 function jointAt({ x, y }) {
-  const reach = (12 * photo.width) / photo.getBoundingClientRect().width;
-  let [best, least] = [-1, reach];
-  state.result?.joints.forEach((joint, k) => {
-    const distance = Math.hypot(joint.x - x, joint.y - y);
-    if (distance < least) [best, least] = [k, distance];
-  });
+  let least = (12 * photo.width) / photo.getBoundingClientRect().width;
+  let best = null;
+  for (const person of state.people) {
+    person.result.joints.forEach((joint, k) => {
+      const distance = Math.hypot(joint.x - x, joint.y - y);
+      if (distance < least) [best, least] = [{ person, k }, distance];
+    });
+  }
   return best;
 }
 
-function pointAt(k) {
-  if (k === state.joint || !state.result) return;
-  state.joint = k;
+function pointAt(joint) {
+  if (joint?.person === state.pointed?.person && joint?.k === state.pointed?.k) return;
+  state.pointed = joint;
   draw();
-  photo.title = k < 0 ? "" : `${nameOf(k)} ${state.result.joints[k].score.toFixed(2)}`;
+  photo.title = joint ? `${nameOf(joint.k)} ${joint.person.result.joints[joint.k].score.toFixed(2)}` : "";
 }
 
 // What `litehrnet predict --json` prints.
 export function asJson() {
-  const { x, y, width, height } = state.box;
   const round = (value, digits) => Number(value.toFixed(digits));
-  const joints = state.result.joints.map((joint, k) => ({
-    name: nameOf(k), x: round(joint.x, 2), y: round(joint.y, 2), score: round(joint.score, 4),
-  }));
+  const people = state.people.map(({ box: { x, y, width, height }, result }) => {
+    const joints = result.joints.map((joint, k) => ({
+      name: nameOf(k), x: round(joint.x, 2), y: round(joint.y, 2), score: round(joint.score, 4),
+    }));
+    return { box: [x, y, width, height], joints };
+  });
   const { size, joints: about } = state.about;
-  const people = [{ box: [x, y, width, height], joints }];
   return JSON.stringify({ photo: state.name, input_size: size, skeleton: about.skeleton, people }, null, 2);
 }
 
@@ -311,8 +377,39 @@ async function openSample() {
   await useBox({ x, y, width, height });
 }
 
+// The camera's picture in the page, until a photograph is taken or it is closed.
+let stream = null;
+async function openCamera() {
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "environment" }, audio: false });
+  } catch (error) {
+    const why = error.name === "NotAllowedError" ? "the browser does not allow it" : error.message;
+    throw new Error(`The camera cannot be used: ${why}.`);
+  }
+  element("camera").hidden = false;
+  element("view").srcObject = stream;
+  await element("view").play();
+  element("shoot").focus();
+}
+
+function closeCamera() {
+  stream?.getTracks().forEach((track) => track.stop());
+  stream = null;
+  element("view").srcObject = null;
+  element("camera").hidden = true;
+}
+
+async function shoot() {
+  const view = element("view");
+  const taken = Object.assign(document.createElement("canvas"), { width: view.videoWidth, height: view.videoHeight });
+  taken.getContext("2d").drawImage(view, 0, 0);
+  closeCamera();
+  const blob = await new Promise((done) => taken.toBlob(done, "image/png"));
+  await openFile(new File([blob], "camera.png", { type: blob.type }));
+}
+
 function drawHeatmaps() {
-  const { heatmaps, h, w, crop, joints } = state.result;
+  const { heatmaps, h, w, crop, joints } = chosen().result;
   const [height, width] = state.about.size;
   const top = heatmaps.reduce((largest, value) => Math.max(largest, value), 1e-6); // one scale for all maps
   element("heatmaps").replaceChildren(
@@ -340,7 +437,7 @@ function drawHeatmaps() {
 
 function tellJoints() {
   element("joints").replaceChildren(
-    ...state.result.joints.map(({ x, y, score }, k) => {
+    ...chosen().result.joints.map(({ x, y, score }, k) => {
       const row = document.createElement("tr");
       for (const text of [nameOf(k), x.toFixed(1), y.toFixed(1), score.toFixed(2)]) {
         row.append(Object.assign(document.createElement("td"), { textContent: text }));
@@ -380,9 +477,13 @@ function listen() {
     take(event.dataTransfer.files);
   });
   document.addEventListener("paste", (event) => take(event.clipboardData.files));
+  element("open-camera").hidden = !navigator.mediaDevices?.getUserMedia;
+  element("open-camera").addEventListener("click", () => guard(openCamera()));
+  element("shoot").addEventListener("click", () => guard(shoot()));
+  element("close-camera").addEventListener("click", closeCamera);
   element("sample").addEventListener("click", () => guard(openSample()));
   element("save-json").addEventListener("click", () => {
-    if (state.result) save(new Blob([asJson()], { type: "application/json" }), ".joints.json");
+    if (state.people.length) save(new Blob([asJson()], { type: "application/json" }), ".joints.json");
   });
   element("save-picture").addEventListener("click", () => photo.toBlob((blob) => save(blob, ".joints.png"), "image/png"));
   // By touch a photograph scrolls the page, unless a box is to be drawn.
@@ -407,7 +508,7 @@ function listen() {
     if (start) draw(boxBetween(start, pointOf(event)));
     else if (event.pointerType !== "touch") pointAt(jointAt(pointOf(event)));
   });
-  photo.addEventListener("pointerleave", (event) => start || event.pointerType === "touch" || pointAt(-1));
+  photo.addEventListener("pointerleave", (event) => start || event.pointerType === "touch" || pointAt(null));
   photo.addEventListener("pointercancel", () => (start = null));
   photo.addEventListener("pointerup", (event) => {
     if (!start) return; // pressed somewhere else
