@@ -27,6 +27,8 @@ def add_options(parser: types.Parser) -> None:
         help="default: inferred from the file")  # fmt: skip
     add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
+    add("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu", help="where ONNX Runtime, and torch but for "
+        "tensorrt, compute; never another one in silence (default: cpu)")  # fmt: skip
     add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
     add("--size", type=types.size, metavar="HxW", help="input size, where the model leaves it free")
     add("--joints", metavar="JOINTS", help="names, mirror pairs and sigmas of the joints: a JSON file, or the "
@@ -59,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     people = read_people(args.data, args.images, find_joints(args.joints) if args.joints else None)
     if people.problems:
         print(problem_table(people.problems), file=sys.stderr)
-    model = runner(args.model, args.size, args.precision, args.runtime, args.threads)
+    model = runner(args.model, args.size, args.precision, args.runtime, args.threads, args.device)
     if model.joints is not None:
         _check_names(model.joints.names, people.joint_set.names, args)
     accuracy = evaluate(

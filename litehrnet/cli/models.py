@@ -148,6 +148,7 @@ def runner(
     precision: str = "float32",
     runtime: str | None = None,
     threads: int = 1,
+    device: str | None = None,
 ) -> Runner:
     """The model from a file or by the name of its weights, as a function of arrays; `runtime` None: inferred from it.
 
@@ -164,9 +165,9 @@ def runner(
     runtime = runtime or runtime_of(model)
     if runtime == "torch":
         network = load_model(model)
-        run = load(network, runtime, threads, precision)
+        run = load(network, runtime, threads, precision, device=device)
         return Runner(run, size or run.size, network.joints)
-    run = load(model, runtime, threads, precision, size if runtime == "ncnn" else None)
+    run = load(model, runtime, threads, precision, size if runtime == "ncnn" else None, device)
     return Runner(run, size or run.size, joints_in(run))
 
 

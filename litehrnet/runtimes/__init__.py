@@ -6,11 +6,12 @@ without the `onnx` package.
 """
 
 from .graph import summary
-from .loading import DEFAULT_SIZE, PRECISIONS, RUNTIMES, Run, Runtime, load, runtime_of
+from .loading import DEFAULT_SIZE, DEVICES, PRECISIONS, RUNTIMES, Run, Runtime, load, runtime_of
 from .signature import Port, Signature, megabytes, signature
 
 __all__ = [
     "DEFAULT_SIZE",
+    "DEVICES",
     "PRECISIONS",
     "RUNTIMES",
     "Port",

@@ -1,4 +1,4 @@
-"""`load`: one call over PyTorch, ONNX Runtime, OpenVINO, ncnn and the network in C.
+"""`load`: one call over every runtime of `RUNTIMES`.
 
 Everything is checked before a runtime is called: ncnn ends the process, or answers wrongly, at a size that its file was
 not made for.
@@ -24,9 +24,10 @@ from .signature import DEFAULT_SIZE, KINDS, Signature, content_of, kind_of
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["PRECISIONS", "RUNTIMES", "Run", "Runtime", "load", "open_session", "runtime_of"]
+__all__ = ["DEVICES", "PRECISIONS", "RUNTIMES", "Run", "Runtime", "load", "open_session", "runtime_of"]
 
 PRECISIONS = ("float32", "float16", "bfloat16")
+DEVICES = ("cpu", "cuda", "tensorrt")
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,18 @@ class Runtime:
         module: the file of this package that opens networks for it, imported when it is first needed.
         kinds: the formats that it reads, keys of `litehrnet.runtimes.signature.KINDS`; none for torch.
         precisions: what it may be asked to compute in.
+        devices: of `DEVICES`, those that it may be asked to compute on.
     """
 
     module: str
     kinds: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("float32",)
+    devices: tuple[str, ...] = ("cpu",)
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "torch": Runtime("pytorch"),
-    "onnxruntime": Runtime("onnxruntime", ("onnx",)),
+    "torch": Runtime("pytorch", devices=("cpu", "cuda")),
+    "onnxruntime": Runtime("onnxruntime", ("onnx",), devices=DEVICES),
     "openvino": Runtime("openvino", ("openvino", "onnx"), PRECISIONS),
     "ncnn": Runtime("ncnn", ("ncnn",), PRECISIONS),
     "c": Runtime("c", ("c",)),
@@ -101,6 +104,7 @@ def load(
     threads: int = 1,
     precision: str = "float32",
     size: Sequence[int] | None = None,
+    device: str | None = None,
 ) -> Run:
     """A network as a function of NumPy arrays.
 
@@ -113,17 +117,22 @@ def load(
         precision: what the runtime may compute in, one of `PRECISIONS`. It is float32 unless asked, although OpenVINO
             and ncnn take less by themselves.
         size: (height, width), only for ncnn files from other tools, which do not say it.
+        device: "cpu"; "cuda" in ONNX Runtime and torch; or "tensorrt" in ONNX Runtime. A device that cannot run the
+            whole network is refused; nothing falls back to the CPU. None: the CPU, or where a torch module's weights
+            are.
 
     Returns:
         A function from images (N, 3, H, W), float32, normalised, to heatmaps (N, joints, h, w), float32.
 
     Raises:
-        ValueError: the runtime or the precision is unknown, the file is not one of its kind or is not one image in and
-            heatmaps out, or `threads` is below 1 or far above the number of processors.
+        ValueError: the runtime, the precision or the device is unknown, the device cannot run the file, the file is not
+            one of its kind or is not one image in and heatmaps out, or `threads` is below 1 or far above the number of
+            processors.
         FileNotFoundError, IsADirectoryError: there is no such file, it is a folder, or its weights are not beside it.
-        ImportError: the runtime is not installed; the sentence holds the command that installs it.
+        ImportError: the runtime, or its part for the device, is not installed; the sentence holds the command that
+            installs it.
     """
-    runtime, session = open_session(model, runtime, threads, precision, size)
+    runtime, session = open_session(model, runtime, threads, precision, size, device)
     if session.signature is not None:
         session.signature.check_image_network()
     return Run(runtime, session, Path(model).name if isinstance(model, str | Path) else type(model).__name__)
@@ -135,6 +144,7 @@ def open_session(
     threads: int = 1,
     precision: str = "float32",
     size: Sequence[int] | None = None,
+    device: str | None = None,
 ) -> tuple[str, Session]:
     """As `load`, for a network with any inputs and outputs: the runtime's name, and the opened network."""
     file = None if is_module(model) else cast("str | Path", model)
@@ -145,6 +155,10 @@ def open_session(
     check_choice("precision", precision, PRECISIONS)
     if precision not in row.precisions:
         raise ValueError(f"{runtime} computes in {' or '.join(row.precisions)} here, not in {precision}")
+    if device is not None:
+        check_choice("device", device, DEVICES)
+        if device not in row.devices:
+            raise ValueError(f"{runtime} computes on {' or '.join(row.devices)} here, not on {device}")
     if size is not None and runtime != "ncnn":
         raise ValueError(f"size is for ncnn files that do not say theirs; {runtime} reads it from the model")
     if runtime != "torch":
@@ -157,6 +171,7 @@ def open_session(
         check_threads(threads),
         precision,
         None if size is None else check_size(size),
+        **({"device": device} if len(row.devices) > 1 and device is not None else {}),
     )
     return runtime, from_normalised(session)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,7 +20,13 @@ __all__ = ["open_session", "run_module"]
 _threads_lock = threading.Lock()  # the number of torch's threads belongs to the process, not to a model
 
 
-def open_session(model: Path | nn.Module, threads: int, precision: str, size: tuple[int, int] | None = None) -> Session:
+def open_session(
+    model: Path | nn.Module,
+    threads: int,
+    precision: str,
+    size: tuple[int, int] | None = None,
+    device: str | None = None,
+) -> Session:
     """A module, or the network of a checkpoint, in eval mode whatever mode it is in; its modes are restored.
 
     Args:
@@ -27,11 +34,21 @@ def open_session(model: Path | nn.Module, threads: int, precision: str, size: tu
         threads: threads within one operator; the process's own number is restored after each run.
         precision: "float32": the type of the weights decides what is computed in.
         size: unused.
+        device: "cpu" or "cuda": a module whose weights are elsewhere is copied there, and stays as it is. None: where
+            its weights are.
+
+    Raises:
+        ValueError: torch finds no CUDA device.
     """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("torch finds no CUDA device here (torch.cuda.is_available() is False), so cuda is refused")
     if not isinstance(model, nn.Module):
         from ..checkpoints import from_checkpoint
 
         model = from_checkpoint(model)
+    first = next(model.parameters(), None)
+    if device is not None and first is not None and first.device.type != device:
+        model = copy.deepcopy(model).to(device)
     module = model
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
