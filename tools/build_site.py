@@ -93,6 +93,7 @@ class Site:
         self.terms = pages.terms(glossary) if glossary.is_file() else {}
         self.formula_characters: set[str] = set()
         self.copies: set[Path] = set()
+        self.placed: set[PurePosixPath] = set()  # pictures in the page's colours; no copy may take their place
         self.found: list[search.Entry] = []
 
     def build(self) -> int:
@@ -116,6 +117,8 @@ class Site:
         self._write_index()
         self._write_mathematics()
         for path in self.copies:
+            if self.map.copy_of(path) in self.placed:
+                continue
             target = self.out / self.map.copy_of(path)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
@@ -187,6 +190,7 @@ class Site:
             picture = made.setdefault((path, shown), figures.from_file(path, shown=shown))
             target = self.map.copy_of(path).with_name(picture.name)
             figures.write([picture], self.out / target.parent)
+            self.placed.add(target)
             image["src"] = links.relative_link(where, target)
             if shown is not None:
                 image["width"], image["height"] = str(shown), str(round(shown * picture.height / picture.width))

@@ -67,6 +67,13 @@ def test_every_page_fits_and_asks_nobody(site: Path, address: str, browser, size
     visit.context.close()
 
 
+def test_every_drawn_figure_follows_the_theme(site: Path) -> None:
+    """No page puts a plain copy of a drawing, with its white ground, in the place of the one in the page's colours."""
+    drawn = sorted((site / "figures").glob("*.svg"))
+    assert len(drawn) > 20
+    assert [path.name for path in drawn if "prefers-color-scheme" not in path.read_text()] == []
+
+
 def test_pages_opened_from_disk(site: Path, window: Visit) -> None:
     """`build/site/index.html` works by a double click: cards, next, contents, and back."""
     page = window.page
