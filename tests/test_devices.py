@@ -591,7 +591,7 @@ def test_export_to_a_runtime_refuses_and_leaves_nothing(
     base = ["export", str(checkpoint), "--size", "64x32", "--to", "ncnn"]
     for more, message in (
         (["-o", str(tmp_path / "my.param")], "must end in .ncnn.param, such as model.ncnn.param"),
-        (["--dynamic", "batch"], "belong to ONNX files, not to --to ncnn"),
+        (["--dynamic", "batch"], "belongs to ONNX files, not to --to ncnn"),
         (["-o", str(tmp_path / "none" / "my.ncnn.param")], "does not exist"),
     ):
         assert cli.main([*base, *more]) == 1

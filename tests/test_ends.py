@@ -156,4 +156,4 @@ def test_the_command_line_writes_them(tmp_path: Path, capsys: pytest.CaptureFixt
     assert not cli.main([*words, "--input", "uint8", "--decode"])
     assert signature(target).pixels and signature(target).decoded
     assert cli.main(["export", "litehrnet18", "-o", str(tmp_path / "my.lhr"), "--decode"])
-    assert "--decode belong to ONNX files" in capsys.readouterr().err
+    assert "--decode belongs to ONNX files" in capsys.readouterr().err

@@ -172,3 +172,13 @@ class TestCommand:
     def test_twice(self, capsys: pytest.CaptureFixture, exported: Callable) -> None:
         code, _, err = self.call(capsys, exported()[1], exported()[1])
         assert code == 1 and "is given twice" in err
+
+    def test_a_model_of_which_nothing_runs_fails_the_command(
+        self, capsys: pytest.CaptureFixture, exported: Callable
+    ) -> None:
+        from litehrnet.export import export
+
+        export(reference_model("litehrnet18", 5), "few.lhr", size=(64, 32))
+        code, out, err = self.call(capsys, exported()[1], "few.lhr", *self.QUICK, "--sizes", "64x32")
+        assert code == 1 and "| model.onnx" in out
+        assert "few.lhr" in err and "5 joints, and the reference 17" in err

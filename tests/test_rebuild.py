@@ -179,7 +179,7 @@ class TestCommand:
         ("arguments", "words"),
         [
             (("--weights", "int8"), "add --calibrate FOLDER"),
-            (("--calibrate", "."), "--calibrate . go with --weights int8 only"),
+            (("--calibrate", "."), "--calibrate . goes with --weights int8 only"),
             (("--weights", "int8", "--calibrate", "."), "holds no pictures"),
             (("--weights", "int8", "--calibrate", "nowhere"), "no such file"),
             (("--weights", "int8", "--calibrate", __file__), "give the folder that holds the pictures"),

@@ -123,7 +123,8 @@ def run(args: argparse.Namespace) -> int:
                 scatter(grid, temporary)
     for output in outputs:
         print(output.path, file=sys.stderr if args.json else sys.stdout)
-    return 0
+    # A combination that does not run is a note; a model of which nothing runs is a failure.
+    return int(bool({one.model for one in chosen} - {row.model for row in grid.rows}))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -85,10 +85,11 @@ def settle(args: argparse.Namespace) -> None:
         )
     given = [f"--{name}".replace("inputs", "input") for name in ONNX_ONLY if getattr(args, name) is not None]
     if args.to != "onnx" and given:
-        raise ValueError(f"{', '.join(given)} belong to ONNX files, not to --to {args.to}")
+        belong = "belongs" if len(given) == 1 else "belong"
+        raise ValueError(f"{' and '.join(given)} {belong} to ONNX files, not to --to {args.to}")
     given = [f"--{name} {getattr(args, name)}" for name in INT8_ONLY if getattr(args, name) is not None]
     if args.weights != "int8" and given:
-        raise ValueError(f"{' and '.join(given)} go with --weights int8 only")
+        raise ValueError(f"{' and '.join(given)} {'goes' if len(given) == 1 else 'go'} with --weights int8 only")
     if args.weights == "int8" and args.to != "onnx":
         raise ValueError(f"--weights int8 makes an ONNX file, which ONNX Runtime and OpenVINO run, not --to {args.to}")
     given = [f"--{name}".replace("inputs", "input") for name in ("inputs", "decode") if getattr(args, name)]
