@@ -381,7 +381,7 @@ def test_choices_are_refused_with_what_there_is(converted: Callable, tmp_path: P
         (lambda: load(converted("openvino"), "openvino", size=SIZE), "size is for ncnn"),
         (lambda: check_parity(model, converted("ncnn"), runtime="onnx"), "did you mean 'onnxruntime'"),
         (lambda: check_parity(model, converted("openvino"), [(96, 64)]), "net.xml takes height 64 only"),
-        (lambda: export(model, tmp_path / "net.tflite"), r"no ending of a format .* \.onnx \(onnx\), \.ncnn\.param"),
+        (lambda: export(model, tmp_path / "net.keras"), r"no ending of a format .* \.onnx \(onnx\), \.ncnn\.param"),
         (lambda: export(model, tmp_path / "net.xml", to="openvin"), "did you mean 'openvino'"),
         (lambda: export(model, tmp_path / "net.xml", opset=18), "opset is an option of onnx files, not of openvino"),
         (lambda: export(model, tmp_path / "net.xml", dynamic="size"), "dynamic is an option of onnx files"),
