@@ -98,6 +98,8 @@ class TestFile:
             "fused": False,
             "version": litehrnet.__version__,
             "weights": "float32",
+            "input": "float32",
+            "decoded": False,
         }
 
     @pytest.mark.parametrize("dynamic", KINDS)
