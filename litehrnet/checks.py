@@ -15,7 +15,7 @@ from typing import SupportsIndex
 
 __all__ = ["check_choice", "check_threads", "check_whole", "first_line", "require"]
 
-THREADS_PER_PROCESSOR = 8  # more is never useful; runtimes end the process when they are asked for very many
+THREADS_PER_PROCESSOR = 8  # more never helps, and some runtimes abort the process when asked for very many
 
 
 def check_choice(name: str, value: object, choices: Collection[object]) -> None:

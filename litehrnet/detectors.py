@@ -1,8 +1,9 @@
 """People in a picture, found by an exported detector: YOLOX, YOLOv5 to YOLO11 and later, RTMDet, as their tools export
 them to ONNX or OpenVINO.
 
-Which detector it is, is inferred from the shapes of its outputs, and how it wants its picture from the kind and, where
-that leaves a choice, from the first picture: the way that finds people with the greatest certainty is kept. Torch-free.
+The shapes of its outputs show which kind of detector a file holds. The kind determines how the picture is prepared;
+where it leaves a choice, every way is tried until a picture with people comes, and the one that finds a person with the
+highest score is kept. Torch-free.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from .runtimes.signature import kind_of
 
 __all__ = ["Detection", "Detector", "load_detector", "suppress"]
 
-PERSON = 0  # the class's number, as in COCO and in detectors of one class
-SCORE = 0.4  # of a box that counts
-SHARED = 0.6  # intersection over union from which two boxes are one person's
-FREE_SIDE = 640  # of files that leave their size free
+PERSON = 0  # number of the class, in COCO and in detectors with a single class
+SCORE = 0.4  # boxes below this do not count
+SHARED = 0.6  # two boxes whose intersection over union is larger belong to one person
+FREE_SIDE = 640  # the side used for files that leave their size free
 STRIDES = (8, 16, 32)
-_GREY = 114  # around the picture
+_GREY = 114  # fills the space around the picture
 _FLAT = 2.0  # grid cells: boxes that span less have not been decoded
 
 
@@ -61,7 +62,7 @@ class Kind:
     """A family of detectors.
 
     Attributes:
-        name: for people.
+        name: the family's name, for messages.
         preparing: keys of `_PREPARING` that its tools use, the most common first.
     """
 
@@ -87,7 +88,7 @@ def load_detector(path: str | Path, threads: int = 1, score: float = SCORE) -> D
         score: boxes below this are left out.
 
     Raises:
-        ValueError: not such a file.
+        ValueError: the file is not a detector that is known here.
         FileNotFoundError, ImportError: as `litehrnet.runtimes.load`.
     """
     path = existing_file(path)
@@ -98,10 +99,10 @@ def load_detector(path: str | Path, threads: int = 1, score: float = SCORE) -> D
 
 
 class Detector:
-    """Finds people: a function from a picture, (H, W, 3) uint8 RGB, to a list of `Detection`, the surest first.
+    """Finds people: a function from a picture, (H, W, 3) uint8 RGB, to a list of `Detection`, highest score first.
 
     Raises:
-        ValueError: the file is no detector that is known here.
+        ValueError: the file is not a detector that is known here.
 
     Attributes:
         size: height and width of its input.
@@ -167,10 +168,10 @@ def kind_of_outputs(outputs: Sequence[np.ndarray], size: tuple[int, int], name: 
     Args:
         outputs: what it gave for one picture.
         size: height and width of its input.
-        name: of the file, for the sentence.
+        name: the file's name, for the error message.
 
     Raises:
-        ValueError: none of those that are known.
+        ValueError: the outputs are not those of any known family.
 
     >>> kind_of_outputs([np.zeros((1, 84, 8400))], (640, 640), "yolo11n.onnx")
     'columns'
@@ -246,7 +247,7 @@ def _corners(centred: np.ndarray) -> np.ndarray:
 
 
 def suppress(corners: np.ndarray, scores: np.ndarray, shared: float = SHARED) -> np.ndarray:
-    """Which boxes to keep, the surest first: none that overlaps one before it by more than `shared`.
+    """The boxes to keep, highest score first: none overlaps an earlier one by more than `shared`.
 
     Args:
         corners: (N, 4), left, top, right, bottom.

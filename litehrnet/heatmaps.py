@@ -127,7 +127,7 @@ def to_input(crop: np.ndarray) -> np.ndarray:
         (1, 3, H, W) float32: ``(value - MEAN) / STD``.
 
     Raises:
-        ValueError: the shape or the dtype is another one, or a value is NaN or not on the scale 0..255.
+        ValueError: the shape or the dtype is wrong, or a value is NaN or not on the scale 0..255.
 
     >>> to_input(np.zeros((256, 192, 3), np.uint8)).shape
     (1, 3, 256, 192)

@@ -119,7 +119,7 @@ class CocoPeople:
         return picture, (picture.height, picture.width)
 
     def taken(self, indices: Iterable[int]) -> CocoPeople:
-        """Some of the people."""
+        """The people with these indices."""
         return CocoPeople([self._people[i] for i in indices], self._folder, self.joint_set, self.problems, self.held)
 
 

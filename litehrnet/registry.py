@@ -23,7 +23,7 @@ def create_model(
 
     Args:
         name: a key of `VARIANTS`; `list_models` lists them.
-        num_joints: heatmaps to give. By default as many as the weights have, or 17, as in COCO, without weights. For
+        num_joints: number of heatmaps. By default as many as the weights have, or 17, as in COCO, without weights. For
             another number than the weights have, the head is new and has to be trained.
         pooling: "adaptive" (the paper's code), "computed" (plain average pooling, kernel and stride computed) or
             "exact" (averaging matrices).

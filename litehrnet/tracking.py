@@ -15,13 +15,13 @@ import numpy as np
 
 __all__ = ["OneEuro", "Person", "Tracker", "box_of_joints", "overlap"]
 
-SEEN = 0.3  # a joint that scores less is not there
-MARGIN = 1.2  # a person's box is so much wider and higher than that of the joints
-PATIENCE = 5  # frames for which somebody who is lost is still looked for at the same place
-SAME_PERSON = 0.3  # overlap from which a detected box belongs to somebody who is followed already
-LEAST_SHARE = 0.25  # of the joints: somebody who shows fewer is lost
+SEEN = 0.3  # a joint that scores less counts as missing
+MARGIN = 1.2  # a person's box is larger than the box around the joints by this factor
+PATIENCE = 5  # for this many frames, a lost person is still looked for at the same place
+SAME_PERSON = 0.3  # a detected box that overlaps this much belongs to a person already followed
+LEAST_SHARE = 0.25  # a person with a smaller share of the joints is lost
 
-BETA = 10.0  # hertz per (person's height per second): does not depend on how near the camera is
+BETA = 10.0  # hertz per (person's height per second): independent of the distance from the camera
 
 Box = tuple[float, float, float, float]
 
@@ -79,7 +79,8 @@ def box_of_joints(places: np.ndarray, scores: np.ndarray, before: Sequence[float
     Args:
         places: (K, 2).
         scores: (K,).
-        before: the last box; a side is never below a fifth of the longer side of it, since joints may be in a line.
+        before: the last box; no side of the new one is shorter than a fifth of its longer side, because joints may lie
+            in a line.
     """
     seen = places[scores >= SEEN]
     if len(seen) < 2:
@@ -137,7 +138,7 @@ class Tracker:
     Args:
         find: from an image and a box to joints (K, 2) in the image and their scores (K,).
         smooth: whether joints are smoothed (`OneEuro`).
-        keep: whether somebody who stays lost is looked for at the first place again; otherwise nobody looks any more.
+        keep: whether a person who stays lost is looked for again at the first place; otherwise they are given up.
 
     Attributes:
         people: those who are followed.
@@ -156,9 +157,9 @@ class Tracker:
         self._numbers = itertools.count(1)
 
     def add(self, boxes: Sequence[Sequence[float]]) -> None:
-        """Look for people in these boxes, too, unless somebody who is followed is there already.
+        """Look for people in these boxes as well, unless a person already followed is there.
 
-        Somebody who is lost goes on in the box that is nearest.
+        If the followed person whose box overlaps most is lost, they continue in the new box.
         """
         for box in boxes:
             x, y, width, height = map(float, box)
@@ -170,7 +171,7 @@ class Tracker:
                 near.box = placed
 
     def step(self, image: np.ndarray, seconds: float) -> list[Person]:
-        """The joints of everybody who is followed in the next frame.
+        """Find the joints of everyone followed, in the next frame.
 
         Args:
             image: RGB, (H, W, 3) uint8.
@@ -211,7 +212,7 @@ class Tracker:
                 self.people.remove(person)
 
     def _merge(self) -> None:
-        """Two who have come to the same joints are one."""
+        """Merge two people whose joints have come to coincide."""
         for one, other in itertools.combinations(list(self.people), 2):
             if other in self.people and one in self.people and not other.lost and not one.lost:
                 apart = np.linalg.norm(one.places - other.places, axis=1).mean()

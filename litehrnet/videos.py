@@ -1,6 +1,6 @@
 """Pictures that move: the frames of animations (Pillow) and videos (PyAV), one after the other, and writing them.
 
-A still picture counts as one frame, so whatever takes frames takes pictures, too. Frames are upright, RGB, uint8.
+A still picture counts as one frame, so whatever takes frames also takes pictures. Frames are upright, RGB, uint8.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["ANIMATIONS", "VIDEOS", "Film", "Frame", "is_video", "open_film", "wr
 
 ANIMATIONS = (".gif", ".webp", ".png")  # what Pillow writes with several frames
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".wmv", ".ts")
-USUAL_RATE = 10.0  # frames per second, of animations that do not say it
+USUAL_RATE = 10.0  # frames per second, for animations that do not state theirs
 _CODECS = {".webm": ("libvpx-vp9", "libvpx")}
 _USUAL_CODECS = ("libx264", "mpeg4")
 _MAGIC = rb"....ftyp(?!hei|hev|avif|mif1|msf1)|\x1aE\xdf\xa3|RIFF....AVI |\x00\x00\x01[\xb0-\xbf]|\x30\x26\xb2\x75"

@@ -17,8 +17,8 @@ def save_weights(model: nn.Module, path: str | Path, **metadata: str) -> Path:
     """Write a small `.safetensors` file: convolution weights as float16, all else (batch norm, biases) as float32.
 
     Args:
-        model: whose weights to write; a `LiteHRNet`, also inside DataParallel or compiled.
-        path: the file, which appears only when it is whole.
+        model: whose weights to write: a `LiteHRNet`, which may be compiled or wrapped in DataParallel.
+        path: the file, which appears only when it is complete.
         metadata: text to store in the file, which `read_metadata` returns. The variant and the number of joints are
             added, and so are the model's `joints` and `trained_size` if it has them; loading restores these.
 

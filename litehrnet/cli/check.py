@@ -32,7 +32,7 @@ COMPILERS = ("rknn", "tflite", "armnn")
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("file", type=types.file, metavar="MODEL", help="an exported file (.onnx, .xml, .ncnn.param, .lhr)")
+    add("file", type=types.file, metavar="MODEL", help=types.EXPORTED)
     add("--checkpoint", metavar="CHECKPOINT", help=f"compare the file with {types.CHECKPOINT}")
     add("--size", type=types.size, action="append", metavar="HxW", help="compare at this size; can be repeated")
     add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; can be repeated")

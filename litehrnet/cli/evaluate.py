@@ -20,7 +20,7 @@ EXAMPLES = """
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("model", metavar="MODEL", help=f"an exported file (.onnx, .xml, .ncnn.param, .lhr), or {types.CHECKPOINT}")
+    add("model", metavar="MODEL", help=f"{types.EXPORTED}, or {types.CHECKPOINT}")
     add("data", type=types.file, metavar="DATA", help="labelled people: a JSON file in COCO's keypoint form")
     add("--images", type=types.file, required=True, metavar="FOLDER", help="the pictures that it names")
     add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn"),

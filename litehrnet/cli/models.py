@@ -92,7 +92,7 @@ def _notes_on_stderr() -> Iterator[None]:
 
 
 def _looks_like_a_name(weights: str) -> bool:
-    """Whether somebody who wrote this meant a name rather than a file."""
+    """Whether this word was meant as a name rather than a file."""
     return (
         weights not in ("", "-")
         and not Path(weights).suffix

@@ -21,6 +21,7 @@ COMMANDS = ("export", "check", "compare", "predict", "train", "evaluate", "bench
 SEVERAL = ("models", "photos")  # arguments that can be repeated
 _FILES = ("checkpoint", "joints", "model", *SEVERAL)  # options for a file's name or another name
 LARGEST_COUNT = 10**9
+EXPORTED = "an exported file (.onnx, .xml, .ncnn.param, .lhr, .pte, .tflite, .mnn)"
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
 

@@ -42,8 +42,8 @@ def add_options(parser: types.Parser) -> None:
     add = parser.add_argument
     add("photos", type=types.file, nargs="+", metavar="PHOTO", help="pictures in any format that Pillow reads, "
         "animations, videos (with the package av), or folders of them")  # fmt: skip
-    add("--model", default="litehrnet18", help="an exported file (.onnx, .xml, .ncnn.param, .lhr), or "
-        f"{types.CHECKPOINT} (default: litehrnet18)")  # fmt: skip
+    add("--model", default="litehrnet18", help=f"{types.EXPORTED}, or {types.CHECKPOINT} "
+        "(default: litehrnet18)")  # fmt: skip
     add("--box", type=types.box, action="append", metavar="X,Y,W,H", help="a person's box in pixels; can be "
         "repeated (default: the whole photograph)")  # fmt: skip
     add("--boxes", type=types.file, metavar="FILE", help="people's boxes as JSON: a COCO annotation file, names of "
@@ -152,7 +152,7 @@ class _Work:
         self.maps: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def on(self, file: Path) -> None:
-        """Read a file, print the joints of everybody in it, and draw them."""
+        """Read a file, print the joints of everyone in it, and draw them."""
         from ..videos import open_film
         from .outputs import Output, check_outputs
 

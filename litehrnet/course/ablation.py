@@ -1,4 +1,4 @@
-"""Networks whose weightings no longer see the picture: what do weights that follow it contribute?"""
+"""Networks whose weightings no longer see the picture: what do weights that depend on it contribute?"""
 
 from __future__ import annotations
 

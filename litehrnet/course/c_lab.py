@@ -1,7 +1,7 @@
 """C in a lesson: the reader's own lines, compiled in a second, called through ctypes, and timed in turn.
 
 Where there is no C compiler a `Lab` says so in one sentence, and whatever would have been measured comes from a stored
-run of `benchmarks/one_c_file.py`. So every cell of the lesson runs there, too.
+run of `benchmarks/one_c_file.py`. So every cell of the lesson runs there as well.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""From the model to files: ONNX, ncnn, OpenVINO, int8, and other people's models made exportable.
+"""From the model to files for servers, desktops and phones; and other people's models made exportable.
 
-`export` writes any format, inferred from how the file's name ends. `litehrnet.export.int8` makes an int8 file of an
-ONNX file.
+`export` writes every format of `FORMATS`, and infers which from the ending of the file's name.
+`litehrnet.export.int8` turns an ONNX file into an int8 file.
 """
 
 from ..runtimes.parity import Parity, check_parity, explain

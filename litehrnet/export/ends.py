@@ -1,8 +1,8 @@
-"""What may be put around the network inside an ONNX file: pixels as they come from a camera, joints as they are drawn.
+"""Optional ends of an ONNX file: an input that takes a camera's pixels, and outputs that give joints ready to draw.
 
 Both are exact. The input's normalisation is that of `litehrnet.heatmaps.to_input`, in the same order; the decoding is
-that of `litehrnet.heatmaps.decode`, but for one thing: of equal maxima the first counts, also where they touch. A
-network's float heatmaps almost never have two.
+that of `litehrnet.heatmaps.decode`, with one exception: of several equal maxima the first counts, even if they touch. A
+network's float heatmaps almost never have equal maxima.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 __all__ = ["DECODE_OPSET", "INPUTS", "give_joints", "take_pixels"]
 
 INPUTS = ("float32", "uint8")
-DECODE_OPSET = 13  # the first whose Max and Min take whole numbers and whose Squeeze takes its axes as an input
+DECODE_OPSET = 13  # the first in which Max and Min take integers and Squeeze takes its axes as an input
 
 
 def take_pixels(graph: onnx.ModelProto) -> None:
     """Let a graph take RGB pixels, (N, H, W, 3) uint8, in place of normalised float32 images (N, 3, H, W).
 
-    The input is called "pixels". Transposing, and the arithmetic of `to_input`, come before what was there.
+    The new input is called "pixels"; a transposition and the arithmetic of `to_input` lead from it to the old graph.
     """
     from onnx import TensorProto, helper, numpy_helper
 

@@ -28,7 +28,7 @@ def export_executorch(
 ) -> Path:
     """Lower a network to XNNPACK and write it for ExecuTorch, for one image of one size.
 
-    What XNNPACK has no operator for is left to ExecuTorch's portable kernels, between two delegates. In a plain graph
+    Operations that XNNPACK does not have run in ExecuTorch's portable kernels, between two delegates. In a plain graph
     these are the nearest upsamplings; `fuse(model, size, target="executorch")` writes them as products, and the whole
     graph becomes one delegate.
 
@@ -50,7 +50,7 @@ def export_executorch(
     lower = require("executorch.exir", "executorch").to_edge_transform_and_lower
     partitioner = require(PARTITIONER, "executorch").XnnpackPartitioner()
     with warnings.catch_warnings(), eval_mode(model), torch.no_grad(), torch.autocast("cpu", enabled=False):
-        warnings.simplefilter("ignore", FutureWarning)  # of torch's and ExecuTorch's own code, about itself
+        warnings.simplefilter("ignore", FutureWarning)  # raised by torch and ExecuTorch about their own code
         warnings.simplefilter("ignore", DeprecationWarning)
         captured = torch.export.export(model, (zeros_like_input(size),))
         content = lower(captured, partitioner=[partitioner]).to_executorch().buffer

@@ -44,11 +44,11 @@ def export_litert(
     check_exportable(model, size)
     converter = require("litert_torch", "litert-torch")
     with warnings.catch_warnings(), eval_mode(model), torch.no_grad(), torch.autocast("cpu", enabled=False):
-        warnings.simplefilter("ignore", FutureWarning)  # of torch's and litert-torch's own code, about itself
+        warnings.simplefilter("ignore", FutureWarning)  # raised by torch and litert-torch about their own code
         warnings.simplefilter("ignore", DeprecationWarning)
         converted = converter.convert(model, (zeros_like_input(size),))
     with written_whole(path) as temporary:
-        named = temporary.with_name(f"{temporary.name}{SUFFIX}")  # it insists on the ending
+        named = temporary.with_name(f"{temporary.name}{SUFFIX}")  # litert-torch insists on the ending
         try:
             converted.export(str(named))
             temporary.write_bytes(named.read_bytes())

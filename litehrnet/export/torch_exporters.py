@@ -176,7 +176,8 @@ def _no_dump() -> Iterator[None]:
     """Switch the torchscript exporter's log off, and restore it afterwards.
 
     That exporter means to turn its log on only when asked. But it asks whether a function exists where it means to call
-    it, so the first export of a process turns the log on for good. Hence both: the log off, and nobody to turn it on.
+    it, so the first export of a process turns the log on for good. So the log is switched off, and what would turn it
+    on is disabled.
     """
     try:
         utils: Any = importlib.import_module("torch.onnx._internal.torchscript_exporter.utils")

@@ -43,8 +43,8 @@ def folded_conv(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> nn.Conv2d:
 def fold_batch_norms(model: Model) -> Model:
     """A copy of `model` in eval mode, each batch norm folded into its convolution (`folded_conv`).
 
-    `model` is untouched; all variants work. A batch norm follows its convolution either inside a `ConvNormAct`
-    or as the next layer of a `nn.Sequential`. `nn.Identity` takes its place, so that the layers keep their numbers.
+    `model` is untouched; all variants work. A batch norm follows its convolution either inside a `ConvNormAct` or as
+    the next layer of a `nn.Sequential`. `nn.Identity` takes its place, so that the other layers keep their numbers.
 
     Raises:
         ValueError: a batch norm follows no convolution.

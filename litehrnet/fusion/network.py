@@ -134,9 +134,9 @@ def fuse(
         size: (height, width) that an exported file is meant for. In PyTorch the result takes every legal size.
         target: the runtime to suit. "onnxruntime" pads the channels to a multiple of `block` and only multiplies equal
             shapes, which ties an exported file to `size`. "ncnn" does neither, but combines large maps with upsampled
-            ones row by row, which ties the file to `size` as well. "executorch" writes upsampled maps as products,
-            which ties it, too. "openvino" leaves the size open, and so does
-            "torch", which runs in PyTorch with channels last in memory.
+            ones row by row, which ties the file to `size` as well. "executorch" writes upsampled maps as products, with
+            the same effect. "openvino" leaves the size open, and so does "torch", which runs in PyTorch with channels
+            last in memory.
         block: channels in a block of ONNX Runtime's fast layout: 16 with AVX-512, 8 with AVX2; other targets ignore it.
         until: the last rewrite to apply, one of `REWRITES`, to look at one after the other.
 

@@ -78,7 +78,7 @@ class JointAccuracy:
     Attributes:
         name: the joint.
         labelled: how many people have it labelled.
-        oks: its mean similarity; None if nobody has it.
+        oks: its mean similarity; None if no person has it labelled.
         pck: the share of these found within a twentieth of the crop's height.
         median_error: in pixels of the network's input.
     """
@@ -98,10 +98,10 @@ class Accuracy:
         people, pictures: how many were measured.
         size: height and width of the crops.
         flip: whether the mirror image was averaged in.
-        oks: mean over the people; None with detected boxes, where nobody belongs to a box.
+        oks: mean over the people; None with detected boxes, which belong to no labelled person.
         pck: share of joints within a twentieth of the crop's height; None with detected boxes.
-        coco: COCO's ten numbers by name ("AP", "AP50", ... "AR large"; -1 where nobody has such a size); empty without
-            pycocotools.
+        coco: COCO's ten numbers by name ("AP", "AP50", ... "AR large"; -1 where no person has such a size); empty
+            without pycocotools.
         joints: one row per joint; empty with detected boxes.
         each_oks: the OKS of every person, in the file's order.
         problems: what is wrong with the data.

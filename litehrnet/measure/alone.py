@@ -52,7 +52,7 @@ class Alone:
     Attributes:
         milliseconds: median over all rounds of all sessions.
         ratio: how many times as fast as the baseline, with the ends of its interval.
-        peak_megabytes: memory that loading and running take at their peak, above what is there once everything is
+        peak_megabytes: memory that loading and running take at their peak, above what is in use once everything is
             imported; None where the system does not say.
         two_threads: times as fast with a second thread; None if that was not asked for.
     """

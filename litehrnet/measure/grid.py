@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Candidate", "Goal", "Grid", "GridRow", "candidates", "compare_grid"]
 
-PEOPLE = 8  # of the bundled rendered people, to compare joints on where nobody gave others
+PEOPLE = 8  # of the bundled rendered people, to compare joints on if no others are given
 FAR = 2.0  # input pixels, half a pixel of a heatmap
 
 
@@ -272,7 +272,7 @@ def _trained_size(path: Path) -> tuple[int, int]:
     return from_checkpoint(path).trained_size or DEFAULT_SIZE
 
 
-# ------------------------------------------------------------------------------------------------------ how they are
+# --------------------------------------------------------------------------------------------------------- measuring
 
 
 def compare_grid(
@@ -369,7 +369,7 @@ def _opened(candidate: Candidate) -> Run:
 
 
 class _Answers:
-    """What the reference says of each person, at every size that is asked for."""
+    """The reference's answer for each person, at every size that is asked for."""
 
     def __init__(self, path: Path, runtime: str | None, people: CocoPeople, persons: Sequence[int]) -> None:
         self.people, self.persons = people, persons

@@ -20,7 +20,7 @@ _MARKERS = {"float32": "o", "float16": "s", "bfloat16": "^"}
 
 
 def scatter(grid: Grid, path: str | Path) -> None:
-    """Draw images per second against OKS, or against the shift of joints where nobody labelled any.
+    """Draw images per second against OKS, or against the shift of joints if none are labelled.
 
     Colours are runtimes, shapes are precisions, and numbers lead to the list beside the picture; the goal is shaded.
 

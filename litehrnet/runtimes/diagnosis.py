@@ -269,7 +269,7 @@ def _channels_first(maps: np.ndarray, wanted: tuple[int, ...]) -> tuple[str, np.
 
 
 def _order(expected: np.ndarray, maps: np.ndarray, tolerance: float) -> np.ndarray | None:
-    """For each joint of the file the joint of the model that it is; None if that is no other order of all joints."""
+    """For each joint of the file, its number in the model; None unless the same joints come in another order."""
     joints = expected.shape[1]
     pixels = np.linspace(0, math.prod(expected.shape[2:]) - 1, _SAMPLES).astype(int)
     ours, theirs = (values[0].reshape(joints, -1)[:, pixels] for values in (expected, maps))  # (K, samples)

@@ -59,7 +59,7 @@ def _no_onnx(path: Path, reason: str) -> ValueError:
 
 
 def _read_texts(message: Message) -> None:
-    """Read every name once: protobuf gives one that is not UTF-8 as bytes, or fails when somebody asks for it.
+    """Read every name once: protobuf gives one that is not UTF-8 as bytes, or fails when it is read.
 
     Raises:
         UnicodeDecodeError: one is not.

@@ -285,12 +285,12 @@ def _start(path: Path) -> bytes:
 
 
 def signature(path: str | Path) -> Signature:
-    """What an exported file takes and gives: ONNX, OpenVINO's .xml, ncnn's .param or the C engine's .lhr.
+    """What an exported file takes and gives, in any of the formats of `KINDS`.
 
     Raises:
         FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.
         ValueError: it is not an exported file, or a damaged one.
-        ImportError: it is an ONNX file, and `onnx` is not installed.
+        ImportError: its format needs a package that is not installed.
     """
     kind = kind_of(path)
     path = existing_file(path)

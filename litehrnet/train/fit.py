@@ -94,7 +94,7 @@ class Plan(NamedTuple):
 
 
 class Events(Protocol):
-    """Whom a run tells what happens; only the first process does."""
+    """What a run calls as it proceeds; only the first process makes these calls."""
 
     def planned(self, plan: Plan) -> None:
         """Before the first step."""
@@ -118,7 +118,7 @@ class _Quiet:
 
 
 class _Subset:
-    """Some of some people."""
+    """A subset of the people."""
 
     def __init__(self, people: People, indices: Sequence[int]) -> None:
         self._all, self._indices = people, indices
@@ -190,14 +190,14 @@ def train(
             random weights. With other joints than it has, the backbone is kept and the head is new.
         joints: which joints are labelled, by default those of the file.
         size: height and width of the crops; by default what the start was trained at, or 256x192.
-        epochs: how often to see everybody; by default what suits their number.
+        epochs: how often to see each person; by default what suits their number.
         device: "cpu" or "cuda"; by default CUDA where there is a GPU.
         precision: "float32", or "bfloat16" or "float16" for mixed precision; by default mixed on CUDA.
         workers: processes that cut crops; by default as many as suit the device.
         milestones: how often to measure.
         resume: go on from the state in the folder, to the result that the run would have had without the stop.
         stop_at: stop after this many crops, to go on later.
-        events: whom to tell what happens.
+        events: what to call as the run proceeds.
         recipe: other fields of `Recipe`, such as `lr`, `batch`, `seed` or `augmentation`.
 
     Raises:

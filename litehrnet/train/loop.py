@@ -78,7 +78,7 @@ class Trainer:
         recipe: what to compute.
         model: the network to start with, which is trained in place.
         folder: the folder for `last.pt` (state), `best.safetensors` and `log.jsonl`.
-        people: whom to train on.
+        people: the people to train on.
         joint_set: names, mirror pairs and sigmas.
         device: "cpu" or "cuda", also with a number.
         rank, world: this process's number, and how many processes share every batch.
@@ -142,7 +142,7 @@ class Trainer:
 
     @property
     def epoch(self) -> int:
-        """How often everybody was seen."""
+        """How often every person has been seen."""
         return self.step // (len(self.people) // self.recipe.batch)
 
     # ------------------------------------------------------------------------------------------------------- state
@@ -202,7 +202,7 @@ class Trainer:
             self._loader = iter(
                 DataLoader(
                     _Crops(self.people, self.joint_set, self.recipe),
-                    batch_sampler=order,  # an endless one
+                    batch_sampler=order,  # endless
                     collate_fn=_stacked,
                     num_workers=self.workers,
                     pin_memory=self.device.type == "cuda",

@@ -69,7 +69,7 @@ def suited(people: int, size: tuple[int, int], *, from_scratch: bool = False, ep
         people: how many there are to train on.
         size: height and width of the crops.
         from_scratch: whether there are no weights to start with.
-        epochs: how often to see everybody, if not the usual number.
+        epochs: how often to see each person; by default what suits their number.
 
     >>> [suited(people, (256, 192))["crops"] for people in (20, 1_000, 100_000)]
     [2000, 21000, 1000000]

@@ -37,7 +37,7 @@ def start_model(start: str | Path | LiteHRNet | None, joint_set: JointSet, model
     known = _names(old.joints, old.num_joints)
     wanted = _plain(joint_set.names)
     if known is None and old.num_joints == len(joint_set):
-        known = wanted  # nobody knows better
+        known = wanted  # nothing says otherwise
     rows = {k: known.index(name) for k, name in enumerate(wanted) if known and name in known}
     new = LiteHRNet(old.variant, len(joint_set), "computed").eval()
     new.trained_size = old.trained_size

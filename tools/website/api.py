@@ -93,12 +93,12 @@ def style() -> str:
 
 
 def code_colours() -> str:
-    """CSS for highlighted code, light and dark, by the system's wish or by the reader's."""
+    """CSS for highlighted code, light and dark: the system's setting, unless the reader chooses."""
     light, dark = (HtmlFormatter(style=name, nobackground=True) for name in (LIGHT_STYLE, DARK_STYLE))
     blocks = (".highlight", ".pdoc-code")
     by_system = [f':root:not([data-theme="light"]) {block}' for block in blocks]
     by_reader = [f':root[data-theme="dark"] {block}' for block in blocks]
-    # Light everywhere, print included; dark on a screen whose reader or whose system wants it.
+    # Light everywhere, print included; dark on a screen if the reader, or else the system, asks for it.
     return "\n".join(
         (
             light.get_style_defs(list(blocks)),
@@ -111,6 +111,6 @@ def code_colours() -> str:
 
 
 def _forgetting(formatter: HtmlFormatter, blocks: list[str]) -> str:
-    """CSS that takes the colours of one style back, for what the other does not colour."""
+    """CSS that resets the colours of one style where the other sets none."""
     names = [rule.split(" {")[0] for rule in formatter.get_style_defs([""]).splitlines() if rule.startswith(" .")]
     return "\n".join(f"{block}{name} {{ color: inherit; font-weight: inherit }}" for name in names for block in blocks)

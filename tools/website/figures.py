@@ -55,7 +55,7 @@ class Picture:
 def themed(svg: str) -> str:
     """An SVG of `litehrnet.course.draw`, or of any tool that writes colours as #rrggbb, in the colours of the page.
 
-    A browser tells an SVG in an `img` the colour scheme of the page around it. The white ground goes.
+    A browser tells an SVG in an `img` the colour scheme of the page around it. The white background is removed.
     """
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
@@ -210,7 +210,7 @@ def _with_caption(html: str, words: str) -> str:
 
 
 def write(pictures: list[Picture], folder: Path) -> None:
-    """Write the files into a folder, which is made when it is not there."""
+    """Write the files into a folder, which is created if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     for picture in pictures:
         (folder / picture.name).write_bytes(picture.content)

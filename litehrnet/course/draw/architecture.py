@@ -240,7 +240,7 @@ def shuffled_channels(order: Sequence[int]) -> CourseFigure:
     """Where a channel shuffle of two groups puts every channel.
 
     Args:
-        order: for every position after the shuffle, the channel that comes there.
+        order: for every position after the shuffle, the channel that ends up there.
     """
     n = len(order)
     figure, axes = _canvas(0.62 * n + 1.6, 2.35)
@@ -315,7 +315,7 @@ def _block(axes: Axes, x: float, title: str, steps: Sequence[tuple[str, int, str
 
 
 def fuse_paths(fuse: FuseStep) -> CourseFigure:
-    """The paths of one fuse step as a table: row i is the new branch i, column j the branch that it hears.
+    """The paths of one fuse step as a table: row i is the new branch i, column j the branch that it reads.
 
     Args:
         fuse: a live fuse step; its own layers give the texts.

@@ -18,7 +18,7 @@ from .style import BRANCH_COLOURS, MUTED, ON_COLOUR, ON_DARK, PART_COLOURS, Cour
 __all__ = ["conventions", "costs_along", "fuse_costs", "part_bars", "pointwise_and_depthwise"]
 
 _NAMES = {part: part.replace("_", "-") for part in PARTS}
-_VISIBLE = 0.002  # of the longest bar: what is shorter gets no entry in the legend, since nobody can find it
+_VISIBLE = 0.002  # of the longest bar: shorter bars get no entry in the legend, since they cannot be seen
 _CHANNELS = (2, 4, 9, 20, 40, 80, 160, 320)  # at which live convolutions are counted
 
 

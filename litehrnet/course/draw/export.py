@@ -95,7 +95,7 @@ def outcome_table(rows: Sequence[tuple[str, Mapping[str, tuple[str, str]]]]) -> 
 
 
 def stored_exports() -> dict[str, Any]:
-    """The newest stored run of tools/export_table.py: "machine", "size" and "rows", one a way to export.
+    """The newest stored run of tools/export_table.py: "machine", "size" and "rows", one per way to export.
 
     Raises:
         FileNotFoundError: there is none, as in an installation without the checkout.

@@ -1,9 +1,9 @@
-"""The visual language: one palette per subject, readable on white pages, in dark ones and by colour-blind readers.
+"""The visual language: one palette per subject, readable on white pages, on dark ones and by colour-blind readers.
 
 Colours are Okabe and Ito's. A colour means one thing within a subject (the branches, the parts of the network, the
-runtimes), not throughout the course. In a notebook a figure is an SVG on a white ground, with a PNG beside it for
-where SVG is not drawn, and its sentence follows as text; photographs are PNGs. The site gives an SVG the colours of
-the page: there `INK`, `MUTED`, `GRID` and white change with the theme, `ON_COLOUR` and `ON_DARK` stay.
+runtimes), not throughout the course. In a notebook a figure is an SVG on white, with a PNG beside it for
+viewers that do not draw SVG, and its sentence follows as text; photographs are PNGs. The site gives an SVG the colours
+of the page: there `INK`, `MUTED`, `GRID` and white change with the theme; `ON_COLOUR` and `ON_DARK` do not.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ __all__ = [
 
 INK = "#222222"
 MUTED = "#767676"
-PHOTO_INK = MUTED  # beside photographs, whose PNG has no ground of its own: readable on white and on black
+PHOTO_INK = MUTED  # beside photographs, whose PNG has no background of its own: readable on white and on black
 GRID = "#dddddd"
 ON_COLOUR, ON_DARK = "#212121", "#fefefe"  # text on a filled area, which is the same in every theme
 
@@ -82,7 +82,7 @@ _RC: Any = {  # matplotlib's types know each key by name
     "savefig.dpi": 110,
     "font.size": 10,
     "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "litehrnet",  # the same file at every run
+    "svg.hashsalt": "litehrnet",  # the same file in every run
     "axes.titlesize": 11,
     "axes.titlelocation": "left",
     "axes.edgecolor": MUTED,
@@ -111,7 +111,7 @@ class CourseFigure(Figure):
 
     Attributes:
         sentence: the caption, which is the alternative text as well.
-        of_pixels: whether it shows photographs, and is therefore a PNG alone, with a transparent ground.
+        of_pixels: whether it shows photographs, and is therefore a PNG alone, with a transparent background.
         living: what moves in its place on the site, and from which numbers; see `enliven`.
     """
 
@@ -120,7 +120,7 @@ class CourseFigure(Figure):
     living: dict[str, Any] | None = None
 
     def svg(self) -> str:
-        """The figure as an SVG, byte for byte the same at every run."""
+        """The figure as an SVG, byte for byte the same in every run."""
         return self._saved("svg", _SVG_DPI, metadata={"Date": None, "Creator": None}).decode()
 
     def png(self) -> bytes:
@@ -161,13 +161,13 @@ class Table:
     """A table with a caption: real HTML, so that it can be read on a phone, searched and copied.
 
     Args:
-        columns: the heads, the first one over the rows' names.
+        columns: the column headings; the first is above the rows' names.
         rows: one list of texts each, as long as `columns`; (text, kind) gives a cell one of `KINDS`, whose mark is put
-            before the text. Numbers are texts already, with the digits that they deserve.
+            before the text. Numbers are passed as text, already rounded.
         sentence: what to see in it.
 
     Raises:
-        ValueError: a row has another number of cells than there are columns, or a kind is none.
+        ValueError: a row has another number of cells than there are columns, or a kind is unknown.
 
     >>> print(Table(["way", "ms"], [["plain", "15.0"], ["fused", ("11.2", "good")]]))
     way    ms
