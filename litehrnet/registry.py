@@ -1,4 +1,4 @@
-"""Models by name: the networks of `litehrnet.VARIANTS`, untrained or with weights that have a name."""
+"""Models by name: the networks of `litehrnet.VARIANTS`, untrained or with named weights."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def open_film(path: str | Path, rate: float | None = None) -> Film:
 
 
 def _chosen(frames: Iterator[Frame], rate: float | None) -> Iterator[Frame]:
-    """As many frames as a rate asks for: each one whose turn it is."""
+    """Only as many frames as a rate asks for."""
     due = 0.0
     for frame in frames:
         if rate is None or frame.seconds >= due - 1e-6:
@@ -163,7 +163,7 @@ def _video(path: Path, rate: float | None) -> Film:
 
 
 def _decoded(container: Any) -> Iterator[np.ndarray]:
-    """Upright frames: phones store how they were held beside the pictures."""
+    """Upright frames: phones store their orientation beside the pictures."""
     for frame in container.decode(video=0):
         turns = round(getattr(frame, "rotation", 0) / 90) % 4
         yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))

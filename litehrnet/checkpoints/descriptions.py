@@ -71,7 +71,7 @@ def _size(metadata: Mapping[str, str], held: Mapping[Any, Any], text: str) -> tu
         return None
     try:
         return check_size([int(side) for side in found.pop()])
-    except (TypeError, ValueError):  # a size of another network, or of another meaning
+    except (TypeError, ValueError):  # the size of another network, or of something else
         return None
 
 

@@ -21,7 +21,7 @@ from ..checks import first_line
 __all__ = ["PUBLIC", "PublicFile", "fetch"]
 
 _MMPOSE = "https://download.openmmlab.com/mmpose"
-_PATIENCE = 60.0  # seconds without a byte
+_PATIENCE = 60.0  # seconds to wait for the next byte
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Why an exported file does not compute what torch computes: common causes are tried until one makes the two agree.
 
-Two families of causes are tried, in every combination. What the file is given: the order of the colours, their scale,
-what is left of the normalisation, where the channels are. And what it was made from: another fuse step. The order of
-the joints, rounding to 16 bits, and other sizes follow; where nothing helps, the weights in the file are examined.
+Two families of causes are tried, in every combination. One is what the file expects as its input: the order and scale
+of the colours, how much of the normalisation is done outside it, and where the channels are. The other is what it was
+made from: another fuse step. The order of the joints, rounding to 16 bits and other sizes follow; where nothing helps,
+the weights in the file are examined.
 """
 
 from __future__ import annotations

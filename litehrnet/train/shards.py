@@ -1,4 +1,4 @@
-"""Rendered people in shards, as `training/render_people.py` writes them; and people from whatever source there is."""
+"""Rendered people in shards, as `training/render_people.py` writes them; and people from either kind of source."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def pages(package: str) -> list[Module]:
 
     names = sorted(public_modules(package))
     for module in map(importlib.import_module, names):
-        for name in getattr(module, "__all__", ()):  # pdoc sees only what is there, not what comes on first use
+        for name in getattr(module, "__all__", ()):  # pdoc does not see what is imported on first use
             setattr(module, name, getattr(module, name))
     pdoc.render.configure(docformat="google", show_source=True)
     # One by one, because pdoc would leave out the modules that a package's __all__ does not name.
