@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from bounds import same
 from test_runtimes import images, pooled, pooling_graph
 from tiny import tiny_model
 
@@ -81,6 +82,7 @@ def test_a_session_that_raises_names_file_and_device(path: Path, monkeypatch: py
         load(path, device="cuda")
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(
     ("device", "first"),
     [("cuda", ("CUDAExecutionProvider", {"use_tf32": "0"})),
@@ -89,7 +91,7 @@ def test_a_session_that_raises_names_file_and_device(path: Path, monkeypatch: py
 def test_what_a_device_is_asked_for(path: Path, device: str, first: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = pretend(monkeypatch, AVAILABLE[device], [first[0], "CPUExecutionProvider"])
     x = images(1, 3, 32, 64)
-    np.testing.assert_allclose(load(path, device=device)(x), pooled(x), atol=1e-5)
+    same(load(path, device=device)(x), pooled(x), 1e-5)
     assert (asked.providers, asked.fallback) == ([first], "1")
 
 
@@ -118,7 +120,7 @@ def test_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.is_available():
         found = load(model, device="cuda")(x)
         assert next(model.parameters()).device.type == "cpu"
-        np.testing.assert_allclose(found, load(model)(x), atol=1e-2)
+        same(found, load(model)(x), 1e-2)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="finds no CUDA device"):
         load(model, device="cuda")

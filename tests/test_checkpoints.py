@@ -136,7 +136,7 @@ def test_metadata_of_another_form(tmp_path: Path, header: str) -> None:
     if "null" in header:
         assert read_metadata(path) == {}
     else:
-        with pytest.raises(ValueError, match="no whole safetensors file"):
+        with pytest.raises(ValueError, match="not a whole safetensors file"):
             read_metadata(path)
 
 

@@ -209,10 +209,17 @@ def test_what_is_imported_is_declared_and_nothing_else_is() -> None:
 
 
 def test_core_dependencies_are_those_of_the_core() -> None:
-    """Matplotlib, Netron and IPython belong to the course; whoever only exports needs none of them."""
+    """Netron and IPython belong to the course, and Matplotlib draws on request; whoever only exports needs none."""
     rooms = [path.name for path in (ROOT / "litehrnet").iterdir() if path.name not in ("course", "__pycache__")]
     core = {canonicalize_name(Requirement(line).name) for line in PROJECT["dependencies"]}
-    optional = {"openvino", "ncnn", "pycocotools", "shtab", "tqdm"}  # each has an extra, and is imported on use
+    optional = {
+        "matplotlib",
+        "openvino",
+        "ncnn",
+        "pycocotools",
+        "shtab",
+        "tqdm",
+    }  # each has an extra, and is imported on use
     files = needed(*(f"litehrnet/{room}" for room in rooms if "." not in room))
     modules = {name for path in (ROOT / "litehrnet").glob("*.py") for name in imported(path)}
     assert files - optional - core == set()

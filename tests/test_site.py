@@ -382,6 +382,8 @@ def test_the_course_builds_as_stored(tmp_path: Path) -> None:
     assert {page.name: weight for page in site.rglob("*.html") if (weight := first_load(page)) > HEAVY} == {}
     for page in [site / path.with_suffix(".html").name for path in numbered(ROOT / "notebooks")]:
         soup = BeautifulSoup(page.read_text(), "html.parser")
+        for script in soup("script"):  # a figure that moves brings its pictures as data, loaded with it
+            script.decompose()
         assert "data:image" not in str(soup)
         for image in soup("img"):
             assert len(image["alt"]) > 10, page

@@ -337,7 +337,7 @@ def test_rows_of_the_head_follow_the_names() -> None:
         new = start_model(old, other)
     rows, before = new.head.final_layer.weight, old.head.final_layer.weight
     assert torch.equal(rows[1], before[2]) and torch.equal(rows[2], before[0])
-    assert 0 < rows[0].abs().max() < 0.01
+    assert 0 < 100 * rows[0].abs().max() < 1  # as new weights are drawn
     kept = old.backbone.state_dict()
     assert all(torch.equal(value, kept[key]) for key, value in new.backbone.state_dict().items())
     with warnings.catch_warnings():
@@ -350,7 +350,7 @@ def test_starts_from_files_and_names(tmp_path: Path) -> None:
     path = save_weights(litehrnet.create_model("naive_litehrnet18", 5), tmp_path / "start.safetensors")
     assert start_model(path, FIVE).variant.name == "naive_litehrnet18"
     assert start_model("litehrnet18", COCO).trained_size == (256, 192)
-    assert start_model(None, FIVE, "naive_litehrnet18").head.final_layer.weight.abs().max() < 0.01
+    assert 100 * start_model(None, FIVE, "naive_litehrnet18").head.final_layer.weight.abs().max() < 1
     with pytest.raises(FileNotFoundError):
         start_model("litehrnet81", FIVE)
 

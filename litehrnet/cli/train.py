@@ -27,8 +27,6 @@ EXAMPLES = """
 
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
-    from ..runtimes import PRECISIONS
-
     add = parser.add_argument
     add("data", type=types.file, metavar="DATA", help="labelled people: a JSON file in COCO's keypoint form")
     add("--images", type=types.file, metavar="FOLDER", help="the pictures that it names")
@@ -51,7 +49,11 @@ def add_options(parser: types.Parser) -> None:
     add("--seed", type=types.count, metavar="N", help="another one divides, orders and varies the pictures differently")
     add("--milestones", type=types.count, default=20, metavar="N", help="how often to measure and save (default: 20)")
     add("--device", metavar="DEVICE", help="cpu or cuda (default: cuda where there is a GPU)")
-    add("--precision", choices=PRECISIONS, help="what the network computes in (default: mixed precision on a GPU)")
+    add(
+        "--precision",
+        choices=("float32", "float16", "bfloat16"),
+        help="what the network computes in (default: mixed precision on a GPU)",
+    )
     add("--workers", type=types.count, metavar="N", help="processes that cut crops (default: what suits the device)")
     add("--stop-at", type=types.count, metavar="N", help="stop after N crops, to go on later")
     add("--resume", action="store_true", help="go on with the run in the folder, to the same result")

@@ -126,8 +126,9 @@ def _measure(asked: dict[str, Any]) -> Alone:
 
 def _load(task: Task) -> Any:
     """The candidate as a function without arguments; both run at sizes of their own."""
-    size = {"size": task.size} if task.runtime == "ncnn" else {}
-    run = load(task.path, task.runtime, task.threads, task.precision, **size)
+    run = load(
+        task.path, task.runtime, task.threads, task.precision, size=task.size if task.runtime == "ncnn" else None
+    )
     return partial(run, np.zeros((1, 3, *task.size), np.float32))
 
 

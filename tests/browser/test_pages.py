@@ -259,9 +259,11 @@ def test_text_of_figures_can_be_read_on_a_phone(address: str, browser) -> None:
     """An SVG is shown no smaller than its text needs, and scrolls inside its own frame."""
     visit = open_window(browser, viewport=SIZES["phone"])
     visit.page.goto(f"{address}/04_fix_the_pooling.html")
-    images = visit.page.locator("figure.drawn:not(.alive) img")
-    assert images.count() > 0
-    for image in images.all():
+    visit.page.wait_for_selector("figure.alive")  # those that move are not pictures any more
+    visit.page.wait_for_load_state("networkidle")
+    images = visit.page.locator("figure.drawn:not(.alive) img").element_handles()
+    assert images
+    for image in images:
         least = float(image.evaluate("one => getComputedStyle(one).minWidth").removesuffix("px"))
         assert image.evaluate("one => one.getBoundingClientRect().width") >= least > 0
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= SIZES["phone"]["width"]
