@@ -19,15 +19,11 @@ def add_options(parser: types.Parser) -> None:
     add = parser.add_argument
     add("models", nargs="+", metavar="MODEL", help="an exported file, a checkpoint or the name of bundled "
         "weights; the first is the baseline")  # fmt: skip
-    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn"),
+    add("--runtime", choices=types.RUNTIMES,
         help="default: inferred from each file")  # fmt: skip
-    add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
+    add("--precision", choices=types.PRECISIONS, default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
-    add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
-    add("--sessions", type=types.count, default=6, metavar="N", help="how many times each file is "
-        "loaded; fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip
-    add("--rounds", type=types.count, default=10, metavar="N", help="how many times each file runs after every "
-        "load (default: 10)")  # fmt: skip
+    types.add_pairing(parser)
     add("--size", type=types.size, metavar="HxW", help="input size, where the files leave it free")
     add("-o", "--output", type=types.file, metavar="FILE", help="save the report as JSON in this file")
     add("--json", action="store_true", help="print JSON instead of a table")

@@ -40,11 +40,7 @@ def add_options(parser: types.Parser) -> None:
     add("--at-least", type=types.fps, metavar="FPS", help="mark what runs this many images per second, such as 30fps")
     add("--within", type=types.points, metavar="OKS", help="mark what loses at most this many points of OKS to "
         "the reference, such as 1oks")  # fmt: skip
-    add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
-    add("--sessions", type=types.count, default=6, metavar="N", help="how many times each file is "
-        "loaded; fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip
-    add("--rounds", type=types.count, default=10, metavar="N", help="how many times each file runs after every "
-        "load (default: 10)")  # fmt: skip
+    types.add_pairing(parser)
     add("-o", "--output", type=types.file, metavar="FILE", help="save everything as JSON in this file")
     add("--picture", type=types.file, metavar="FILE", help="draw speed against OKS, or against the shift of joints, "
         "into this .png, .svg or .pdf")  # fmt: skip

@@ -23,9 +23,9 @@ def add_options(parser: types.Parser) -> None:
     add("model", metavar="MODEL", help=f"{types.EXPORTED}, or {types.CHECKPOINT}")
     add("data", type=types.file, metavar="DATA", help="labelled people: a JSON file in COCO's keypoint form")
     add("--images", type=types.file, required=True, metavar="FOLDER", help="the pictures that it names")
-    add("--runtime", choices=("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn"),
+    add("--runtime", choices=types.RUNTIMES,
         help="default: inferred from the file")  # fmt: skip
-    add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
+    add("--precision", choices=types.PRECISIONS, default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
     add("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu", help="where ONNX Runtime, and torch but for "
         "tensorrt, compute; never another one in silence (default: cpu)")  # fmt: skip

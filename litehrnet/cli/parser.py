@@ -21,6 +21,9 @@ COMMANDS = ("export", "check", "compare", "predict", "train", "evaluate", "bench
 SEVERAL = ("models", "photos")  # arguments that can be repeated
 _FILES = ("checkpoint", "joints", "model", *SEVERAL)  # options for a file's name or another name
 LARGEST_COUNT = 10**9
+# The same as in `litehrnet.runtimes`, which would import NumPy.
+RUNTIMES = ("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn")
+PRECISIONS = ("float32", "float16", "bfloat16")
 EXPORTED = "an exported file (.onnx, .xml, .ncnn.param, .lhr, .pte, .tflite, .mnn)"
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
@@ -165,6 +168,16 @@ def box(text: str) -> tuple[float, ...]:
     if len(values) != 4 or not all(map(math.isfinite, values)):
         raise argparse.ArgumentTypeError(f"{text!r} is not x,y,width,height in pixels, such as 80,20,200,400")
     return values
+
+
+def add_pairing(parser: argparse.ArgumentParser) -> None:
+    """Declare how files are timed in turn: threads, sessions and rounds."""
+    add = parser.add_argument
+    add("--threads", type=threads, default=1, metavar="N", help="default: 1")
+    add("--sessions", type=count, default=6, metavar="N", help="how many times each file is "
+        "loaded; fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip
+    add("--rounds", type=count, default=10, metavar="N", help="how many times each file runs after every "
+        "load (default: 10)")  # fmt: skip
 
 
 def count(text: str) -> int:

@@ -51,7 +51,7 @@ def add_options(parser: types.Parser) -> None:
     add("--detector", type=types.file, metavar="FILE", help="find the people with this exported detector (YOLOX, "
         "YOLOv5 to YOLO11 and later, RTMDet; .onnx or .xml)")  # fmt: skip
     add("--size", type=types.size, metavar="HxW", help="input size, where the model leaves it free")
-    add("--precision", choices=("float32", "float16", "bfloat16"), default="float32", help="what the runtime may "
+    add("--precision", choices=types.PRECISIONS, default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
     add("--joints", metavar="JOINTS", help="names and bones of the joints: a JSON file (a COCO category or annotation "
         "file, mmpose's dataset_info), or coco, mpii, aic, coco_wholebody, coco_wholebody_hand, coco_wholebody_face "

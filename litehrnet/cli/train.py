@@ -51,7 +51,7 @@ def add_options(parser: types.Parser) -> None:
     add("--device", metavar="DEVICE", help="cpu or cuda (default: cuda where there is a GPU)")
     add(
         "--precision",
-        choices=("float32", "float16", "bfloat16"),
+        choices=types.PRECISIONS,
         help="what the network computes in (default: mixed precision on a GPU)",
     )
     add("--workers", type=types.count, metavar="N", help="processes that cut crops (default: what suits the device)")
