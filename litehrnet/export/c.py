@@ -28,6 +28,7 @@ from ..heatmaps import MEAN, STD
 from ..model import LiteHRNet
 from ..runtimes.lhr import WEIGHTS, Header, pack
 from .onnx import export_size
+from .writers import check_suffix
 
 __all__ = ["branch_order", "export_c"]
 
@@ -58,9 +59,7 @@ def export_c(
         ValueError: not a `LiteHRNet`, an illegal size, unknown weights, a path that does not end in .lhr, or a weight
             that is not finite or too large for float16; or a mean or deviation that is not three numbers.
     """
-    path = Path(path)
-    if path.suffix != ".lhr":
-        raise ValueError(f"the file to write must end in .lhr, such as model.lhr; got {path.name!r}")
+    path = check_suffix(path, ".lhr")
     check_choice("weights", weights, tuple(WEIGHTS))
     if not isinstance(model, LiteHRNet):
         raise ValueError(f"the C engine takes a LiteHRNet (litehrnet.create_model), got {type(model).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 import warnings
 from collections.abc import Sequence
@@ -11,14 +10,14 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..checks import check_choice, require
+from ..checks import require
 from ..files import written_whole
 from ..model import eval_mode, zeros_like_input
 from ..runtimes.ncnn import CHECKSUM, HEIGHT, MAGIC, WIDTH, ncnn_layers
 from ..runtimes.signature import checksum
-from .onnx import WEIGHTS, check_exportable, export_size
+from .writers import check_order, run_converter
 
-__all__ = ["SUFFIX", "check_suffix", "export_ncnn", "ncnn_layers"]
+__all__ = ["SUFFIX", "export_ncnn", "ncnn_layers"]
 
 SUFFIX = ".ncnn.param"
 
@@ -44,25 +43,18 @@ def export_ncnn(
 
     Raises:
         ImportError: pnnx is not installed.
-        ValueError: an illegal size, an unknown choice, weights that are not float32 or not finite, or a path that does
-            not end in .ncnn.param.
+        ValueError: as `litehrnet.export.writers.check_order`.
         RuntimeError: pnnx failed; the message holds its last line.
     """
-    size = export_size(model, size)
-    check_choice("weights", weights, WEIGHTS)
-    path = check_suffix(path, SUFFIX)
-    check_exportable(model, size)
+    network, path, size = check_order(model, path, size, weights, SUFFIX)
     pnnx = require("pnnx")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _trace(model, size).save(str(folder / "net.pt"))
+        _trace(network, size).save(str(folder / "net.pt"))
         shape = ",".join(map(str, (1, 3, *size)))
         command = [pnnx.EXEC_PATH, "net.pt", f"inputshape=[{shape}]f32", f"fp16={int(weights == 'float16')}"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        param, numbers = folder / "net.ncnn.param", folder / "net.ncnn.bin"
-        if done.returncode or not (param.is_file() and numbers.is_file()):
-            last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
-            raise RuntimeError(f"pnnx could not convert the model (exit code {done.returncode}): {last}")
+        results = ("net.ncnn.param", "net.ncnn.bin")
+        param, numbers = run_converter("pnnx could not convert the model", command, folder, *results)
         with written_whole(path.with_suffix(".bin")) as weights_path, written_whole(path) as param_path:
             param_path.write_text(_with_input(param.read_text(), size, checksum(numbers.read_bytes())))
             weights_path.write_bytes(numbers.read_bytes())
@@ -87,15 +79,3 @@ def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         with eval_mode(model), torch.autocast("cpu", enabled=False):
             return torch.jit.trace(model, zeros_like_input(size), check_trace=False)
-
-
-def check_suffix(path: str | Path, suffix: str) -> Path:
-    """Return a path with the ending that a format needs.
-
-    Raises:
-        ValueError: it ends otherwise.
-    """
-    path = Path(path)
-    if not path.name.endswith(suffix) or path.name == suffix:
-        raise ValueError(f"the file to write must end in {suffix}, such as model{suffix}; got {path.name!r}")
-    return path

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from torch import nn
 
-from ..checks import check_choice, require
+from ..checks import require
 from ..files import written_whole
 from ..runtimes.signature import METADATA_KEY, checksum
-from .ncnn import check_suffix
-from .onnx import WEIGHTS, check_exportable, describe, export_onnx, export_size
+from .onnx import describe, export_onnx
+from .writers import check_order
 
 __all__ = ["SUFFIX", "export_openvino"]
 
@@ -39,17 +39,14 @@ def export_openvino(
 
     Raises:
         ImportError: OpenVINO is not installed.
-        ValueError: an illegal size, an unknown choice, weights that are not float32 or not finite, or a path that does
-            not end in .xml.
+        ValueError: as `litehrnet.export.writers.check_order`.
     """
-    size = export_size(model, size)
-    check_choice("weights", weights, WEIGHTS)
-    path = check_suffix(path, SUFFIX)
-    metadata = describe(check_exportable(model, size), size, "batch", weights)
+    network, path, size = check_order(model, path, size, weights, SUFFIX)
+    metadata = describe(network, size, "batch", weights)
     openvino = require("openvino")
     with tempfile.TemporaryDirectory() as name:
         # Exported with one image and freed afterwards: the quick exporter then writes adaptive pooling, too.
-        source = export_onnx(model, Path(name) / "net.onnx", size=size, exporter="torchscript")
+        source = export_onnx(network, Path(name) / "net.onnx", size=size, exporter="torchscript")
         converted = openvino.convert_model(source)
         converted.reshape([-1, 3, *size])
         converted.set_rt_info(json.dumps(metadata), [METADATA_KEY, "metadata"])
