@@ -44,7 +44,8 @@ def _close_figures():
         lambda: draw.two_runtimes(CROP, HEATMAPS, HEATMAPS + 1e-6),
         lambda: draw.peak_values(HEATMAPS[0, 0], "nose"),
         lambda: draw.score_scatter(np.linspace(0, 1, 30), np.linspace(40, 1, 30), 12.8),
-        lambda: draw.mistake_costs({"correct": 0.7, "a long name of a mistake": 0.1}, 24),
+        lambda: draw.bars({"correct": 0.7, "a long name of a mistake": 0.1}, "mean OKS", "Two bars.", right="correct"),
+        lambda: draw.bars({"one": 12.0, "other": 0.0}, "milliseconds", "Two more.", digits=1, unit=" ms"),
         lambda: draw.loss_curves({"ten": [1.0, 0.1], "others": [1.0, 0.5]}),
         lambda: draw.time_by_kind({"one": {"convolution": 5.0, "reorder": 0.1}, "two": {"pooling": 2.0}}, "A machine."),
         lambda: draw.time_lines({"one": KERNELS, "two": KERNELS[:2]}),
@@ -123,3 +124,13 @@ def test_the_newest_run_is_found_and_its_lack_is_said(tmp_path, monkeypatch):
     for date in ("2024-12-31", "2025-02-01", "quick"):
         (tmp_path / "devices" / f"{date}.json").write_text(f'{{"date": "{date}"}}')
     assert stored.stored_run("devices") == {"date": "2025-02-01"}
+
+
+def test_bars_mark_the_right_one_and_refuse_what_they_cannot_show():
+    figure = draw.bars({"right": 0.5, "wrong": 0.25}, "mean OKS", "Two.", right="right", digits=1)
+    first, second = figure.axes[0].patches
+    assert first.get_facecolor() != second.get_facecolor() and first.get_width() == 2 * second.get_width()
+    assert {"0.5", "0.2"} <= {text.get_text() for text in shown(figure)}
+    for values, right in (({}, None), ({"one": -1.0}, None), ({"one": 1.0}, "other")):
+        with pytest.raises(ValueError, match=r"bars show|no bar is called"):
+            draw.bars(values, "x", "y", right=right)

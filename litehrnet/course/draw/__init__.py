@@ -4,6 +4,7 @@
 """
 
 from .architecture import *
+from .bars import *
 from .cost import *
 from .devices import *
 from .export import *

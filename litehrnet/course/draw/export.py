@@ -47,7 +47,7 @@ OUTCOME_WORDS = {
     "works": "a right file",
     "raises": "an error, which at least is honest",
     "refused": "before any work, with the reason and the nearest way",
-    "wrong": "a file, no error, and wrong values in it",
+    "wrong": "a file, no error, and not what was asked for",
 }
 KINDS = {None: "one size", False: "one size", "batch": "any batch", "size": "any batch and size"}
 

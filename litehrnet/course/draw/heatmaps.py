@@ -40,7 +40,6 @@ __all__ = [
     "HOLLOW_BELOW",
     "heatmap_gallery",
     "loss_curves",
-    "mistake_costs",
     "peak_values",
     "person_crop",
     "photograph_to_joints",
@@ -313,23 +312,6 @@ def score_scatter(scores: np.ndarray, distances: np.ndarray, limit: float) -> Co
         figure,
         f"One dot per joint; the dashed line is at {limit:g} pixels. Do the dots above it thin out to the right?",
     )
-    return figure
-
-
-def mistake_costs(means: Mapping[str, float], people: int) -> CourseFigure:
-    """Mean OKS of the right way and of wrong ones, as horizontal bars, first on top.
-
-    Args:
-        means: name to mean OKS; the first is the right way.
-        people: how many the means are over.
-    """
-    figure, ax = new_figure(size=(7.5, 0.42 * len(means) + 1.1))
-    bars = ax.barh(list(means), list(means.values()), color=[BLUE, *[ORANGE] * (len(means) - 1)])
-    ax.bar_label(bars, fmt="%.2f", padding=3)
-    ax.invert_yaxis()
-    ax.set(xlabel=f"mean OKS over {people} people")
-    ax.margins(x=0.12)
-    caption(figure, "Blue: the right way. Orange: with one mistake each.")
     return figure
 
 

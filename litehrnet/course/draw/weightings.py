@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from torch import Tensor
 
 from ...heatmaps import HEATMAP_STRIDE
-from .style import BLUE, INK, ORANGE, CourseFigure, caption, enliven, new_figure, packed, packed_photo
+from .style import CourseFigure, caption, enliven, new_figure, packed, packed_photo
 
-__all__ = ["weight_maps", "what_weightings_give"]
+__all__ = ["weight_maps"]
 
 
 def weight_maps(crops: Sequence[np.ndarray], weights: Tensor, channels: Sequence[int] | None = None) -> CourseFigure:
@@ -41,23 +41,4 @@ def weight_maps(crops: Sequence[np.ndarray], weights: Tensor, channels: Sequence
         branch=[side // HEATMAP_STRIDE for side in crops[0].shape[:2]], weights=packed(values[:, list(channels)]),
     )  # fmt: skip
     caption(figure, "The same channels of the same block, for four pictures: the weights follow the person.")
-    return figure
-
-
-def what_weightings_give(rates: Mapping[str, float], people: int) -> CourseFigure:
-    """Mean OKS of the whole network and of copies in which the weightings no longer see the picture.
-
-    Args:
-        rates: mean OKS by what was done; the first is the whole network.
-        people: how many people the means are over.
-    """
-    figure, axes = new_figure(size=(8.4, 1.1 + 0.42 * len(rates)))
-    names, values = list(rates), list(rates.values())
-    axes.barh(names, values, color=[BLUE] + [ORANGE] * (len(rates) - 1), height=0.66)
-    for place, value in enumerate(values):
-        axes.text(value + 0.01, place, f"{value:.2f}", va="center", fontsize=9.5, color=INK)
-    axes.set(xlim=(0, 1), xlabel=f"mean OKS over {people} rendered people")
-    axes.invert_yaxis()
-    axes.tick_params(axis="y", length=0)
-    caption(figure, "Without weights that follow the picture the network still runs, but it finds fewer joints.")
     return figure
