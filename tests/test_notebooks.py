@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import io
 import re
 import statistics
 import subprocess
@@ -17,12 +18,14 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import link_glossary
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from course import numbered, read
 from latex2mathml.converter import convert
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_notebook
+from PIL import Image
 from website import pages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -223,6 +226,54 @@ def test_sections_and_opening(path: Path) -> None:
     assert quiz.count("<details>") == quiz.count("</details>") == quiz.count("<summary>") == 3
 
 
+@every_lesson
+def test_the_opening_picture_does_not_come_again(path: Path) -> None:
+    """A drawing below does not show all of its words, whatever its numbers, nor a photograph nearly all its pixels."""
+    source = re.search(r"!\[[^\]]*\]\(([^)]+)\)", read(path).cells[0].source).group(1)
+    shown = [output.data for cell in code_cells(path) for output in cell.outputs if "data" in output]
+    if source.endswith(".svg"):
+        drawings = [words_of(data["image/svg+xml"]) for data in shown if "image/svg+xml" in data]
+        asked = words_of((path.parent / source).read_text())
+        assert asked
+        assert [words for words in drawings if asked <= words] == []
+    else:
+        asked = look_of((path.parent / source).read_bytes())
+        looks = [look_of(base64.b64decode(data["image/png"])) for data in shown if "image/png" in data]
+        assert [alike for look in looks if (alike := np.corrcoef(asked, look)[0, 1]) > 0.9] == []
+
+
+def words_of(svg: str) -> set[str]:
+    """The words of a drawing; what was measured, and so has a decimal point, is left out."""
+    texts = (re.sub(r"\d+\.\d+", "", text).strip() for text in re.findall(r"<text\b[^>]*>([^<]*)</text>", svg))
+    return {text for text in texts if len(text) > 2}
+
+
+def look_of(picture: bytes) -> np.ndarray:
+    """A picture as 48x48 grey values on white, whatever its size."""
+    image = Image.open(io.BytesIO(picture)).convert("RGBA")
+    ground = Image.new("RGBA", image.size, "white")
+    ground.alpha_composite(image)
+    return np.asarray(ground.convert("L").resize((48, 48)), float).ravel()
+
+
+def test_a_picture_that_comes_again_is_found() -> None:
+    """With other numbers and in other company, or at another size and in another file."""
+    first = "<svg><text x='1'>public graph</text><text>17.5 ms</text><text>fused</text></svg>"
+    again = "<svg><text>fused</text><text>also this</text><text y='2'>public graph</text><text>3.2 ms</text></svg>"
+    other = "<svg><text>public graph</text><text>something else</text></svg>"
+    assert words_of(first) <= words_of(again)
+    assert not words_of(first) <= words_of(other)
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (6, 8, 3), np.uint8)).resize((400, 300))
+    looks = []
+    for shown in (picture, picture.resize((300, 225)), picture.rotate(180)):
+        file = io.BytesIO()
+        shown.save(file, "PNG")
+        looks.append(look_of(file.getvalue()))
+    one, smaller, turned = looks
+    assert np.corrcoef(one, smaller)[0, 1] > 0.9
+    assert np.corrcoef(one, turned)[0, 1] < 0.9
+
+
 @held(*COURSE)
 def test_a_prediction_is_taken_up(path: Path) -> None:
     """The opening asks for a prediction; where the answer appears, a sentence says so."""
@@ -346,10 +397,6 @@ def test_formulas_can_be_drawn(path: Path) -> None:
 @pytest.mark.parametrize("path", COURSE, ids=name)
 def test_pictures_in_the_prose_are_whole(path: Path) -> None:
     """Every PNG that is stored in a notebook opens, and none is blank."""
-    import io
-
-    from PIL import Image
-
     for cell in code_cells(path):
         for output in cell.outputs:
             if "image/png" in output.get("data", {}):

@@ -22,7 +22,7 @@ from urllib.parse import quote
 import jinja2
 from bs4 import BeautifulSoup, Tag
 from bs4.element import PreformattedString
-from course import DETAILS, PATHS, ROOT, Card, card, load_demo, longest, numbered, read, repository
+from course import DETAILS, PATHS, RESULT, ROOT, Card, card, load_demo, longest, numbered, read, repository
 from website import api, figures, links, maths, pages, search
 
 TITLE = "Lite-HRNet, step by step"
@@ -276,8 +276,7 @@ class Site:
         if image is None:
             return None
         path = self.root / image["src"]
-        part = DETAILS.get("00", (0.0, 0.0, 1.0, 1.0))
-        made = figures.thumbnail(path.read_bytes(), "result", part, shown=460)
+        made = figures.thumbnail(path.read_bytes(), "result", RESULT, shown=460)
         figures.write([made], self.out / "assets")
         return {"src": f"assets/{made.name}", "width": made.width, "height": made.height}
 

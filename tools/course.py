@@ -25,18 +25,21 @@ PATHS = (
     ("For a student", "everything, in order", ()),
 )
 
-# Part of a notebook's picture that its card shows, as fractions (left, top, right, bottom); the whole where none is
-# given. Texts are left out there, since nobody could read them.
+# Parts of pictures, as fractions (left, top, right, bottom): of the README's picture, what the site's first page shows;
+# of a notebook's, what its card shows, the whole where none is given. A drawing's texts are left out on cards, since
+# nobody could read them.
+RESULT = (0.0, 0.09, 0.53, 0.98)
 DETAILS = {
-    "00": (0.0, 0.09, 0.53, 0.98),
-    "01": (0.385, 0.0, 0.75, 0.62),
-    "02": (0.0, 0.18, 1.0, 0.93),
+    "01": (0.0, 0.1, 1.0, 1.0),
+    "02": (0.16, 0.1, 1.0, 0.88),
     "03": (0.0, 0.0, 0.68, 0.83),
     "04": (0.5, 0.28, 1.0, 0.95),
     "05": (0.0, 0.0, 1.0, 0.9),
     "06": (0.5, 0.0, 1.0, 1.0),
-    "07": (0.0, 0.16, 1.0, 0.93),
+    "07": (0.0, 0.2, 1.0, 0.75),
     "08": (0.4, 0.0, 1.0, 0.93),
+    "11": (0.12, 0.14, 0.9, 1.0),
+    "12": (0.14, 0.0, 1.0, 0.82),
 }
 
 LIVE_ONLY = "Run the notebook to see Netron's live drawing here."

@@ -5,7 +5,7 @@
     python tools/draw_pictures.py --to FOLDER         elsewhere, to look at them first
 
 All show live networks, the bundled weights and the newest stored report; run it again when those change. The right
-panel of 00_start_here shows rounding itself, so its pixels differ from processor to processor; nothing else does.
+panel of two_runtimes shows rounding itself, so its pixels differ from processor to processor; nothing else does.
 """
 
 from __future__ import annotations
@@ -71,24 +71,21 @@ def rendering() -> tuple[np.ndarray, list[float]]:
 
 
 def two_runtimes() -> draw.CourseFigure:
-    """The same heatmaps from PyTorch and from ONNX Runtime."""
-    crop, _ = crop_person(read_image(data_path("heldout/000020.jpg")), (43, 64, 73, 199))  # as in notebook 00
+    """The same heatmaps from PyTorch and from ONNX Runtime: the README's picture."""
+    crop = held_out_crop()
     model, images = litehrnet.load_pretrained("litehrnet18"), to_input(crop)
     return draw.two_runtimes(crop, heatmaps_of(model, images), heatmaps_of_file(model, images))
 
 
-def four_resolutions() -> draw.CourseFigure:
-    """The network's branches."""
-    return draw.four_resolutions(litehrnet.create_model("litehrnet18"), SIZE)
+def held_out_crop() -> np.ndarray:
+    """The rendered person of notebooks 00 and 01, as the network gets them."""
+    return crop_person(read_image(data_path("heldout/000020.jpg")), (43, 64, 73, 199), size=SIZE)[0]
 
 
-def costs() -> draw.CourseFigure:
-    """Where each variant's MACs are."""
-    parts = {name: count(litehrnet.create_model(name), SIZE).by_part for name in litehrnet.VARIANTS}
-    before = parts["wider_naive_litehrnet18"]["pointwise"] / 1e6
-    after = parts["litehrnet18"]["cross_resolution"] / 1e6
-    text = f"Channel weighting works: {before:.1f} (orange, last bar) became {after:.1f} (pink, first bar)."
-    return draw.part_bars(parts, "MACs, millions, at 256×192", text)
+def work_and_time() -> draw.CourseFigure:
+    """The MACs of the network with channel weighting and of the one with 1x1 convolutions, both equally wide."""
+    names = {"with channel weighting": "litehrnet18", "with 1×1 convolutions": "wider_naive_litehrnet18"}
+    return draw.work_and_time({text: count(litehrnet.create_model(name), SIZE).macs for text, name in names.items()})
 
 
 def right_and_wrong() -> draw.CourseFigure:
@@ -108,16 +105,26 @@ def photograph_to_joints() -> draw.CourseFigure:
     return draw.photograph_to_joints(image, BOX, crop, heatmaps, to_crop)
 
 
-def time_by_kind() -> draw.CourseFigure:
-    """Where the time goes, before and after fusion."""
+def stored_kernels() -> tuple[dict[str, float], float, str]:
+    """Kernel times of the public and of the fused graph, what multiplying alone would take, and where that was."""
     report = stored_report()
     inside = report.notes["inside_onnxruntime"]
-    profiles = {
-        "public graph": inside["public graph"]["by_kind_ms"],
-        "fused graph": inside["fused"]["by_kind_ms"],
-    }
+    times = {name: inside[kind]["kernel_ms"] for name, kind in (("public graph", "public graph"), ("fused", "fused"))}
+    multiplying = inside["public graph"]["mega_macs"] / inside["peaks"]["gmacs"]
     note = f"Lite-HRNet-18 at 256x192, one thread; {report.machine['processor']}, {report.machine['date']}."
-    return draw.time_by_kind(profiles, note)
+    return times, multiplying, note
+
+
+def rest_of_the_time() -> draw.CourseFigure:
+    """What the public graph's multiplications take of its time, and a question mark for the rest."""
+    times, multiplying, note = stored_kernels()
+    return draw.rest_of_the_time(times["public graph"], multiplying, note)
+
+
+def still_to_gain() -> draw.CourseFigure:
+    """The public and the fused graph, and a question mark for the least possible time."""
+    times, _, note = stored_kernels()
+    return draw.still_to_gain(times, note)
 
 
 def browser_demo() -> Image.Image:
@@ -155,19 +162,20 @@ def browser_demo() -> Image.Image:
 
 
 PICTURES: dict[str, Callable[[], draw.CourseFigure | Image.Image]] = {
-    "00_start_here": two_runtimes,
-    "01_meet_lite_hrnet": four_resolutions,
-    "02_count_the_cost": costs,
+    "two_runtimes": two_runtimes,
+    "00_start_here": lambda: draw.two_roads(held_out_crop()),
+    "01_meet_lite_hrnet": lambda: draw.four_sizes(held_out_crop()),
+    "02_count_the_cost": work_and_time,
     "03_watch_the_export_fail": draw.constants_wanted,
     "04_fix_the_pooling": lambda: draw.window_gallery([(8, 2), (10, 3), (11, 4)]),
     "05_export_and_verify": right_and_wrong,
     "06_see_the_heatmaps": photograph_to_joints,
-    "07_make_it_fast": time_by_kind,
+    "07_make_it_fast": rest_of_the_time,
     "08_take_it_to_devices": draw.roads,
     "08_browser_demo": browser_demo,
     "09_one_c_file": draw.register_tile,
-    "11_fewer_bits": lambda: draw.int8_line([-0.93, -0.4, -0.05, 0.06, 0.31, 1.0], -1.0, 1.0, levels=15),
-    "12_measure_the_limits": draw.fuse_sums,
+    "11_fewer_bits": lambda: draw.written_in_bits(0.31),
+    "12_measure_the_limits": still_to_gain,
 }
 
 

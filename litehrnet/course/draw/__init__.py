@@ -10,6 +10,7 @@ from .devices import *
 from .export import *
 from .heatmaps import *
 from .one_c_file import *
+from .openings import *
 from .pooling import *
 from .speed import *
 from .style import *
