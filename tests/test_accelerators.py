@@ -15,6 +15,8 @@ from test_runtimes import images, pooled, pooling_graph
 from tiny import tiny_model
 
 from litehrnet import cli
+from litehrnet.files import data_path
+from litehrnet.measure import candidates
 from litehrnet.runtimes import RUNTIMES, load
 
 AVAILABLE = {
@@ -126,11 +128,38 @@ def test_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         load(model, device="cuda")
 
 
+PEOPLE = data_path("heldout/people.json")
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "m.onnx", PEOPLE, "--images", PEOPLE.parent],
+        ["predict", PEOPLE.parent / "000000.jpg", "--model", "m.onnx"],
+        ["bench", "m.onnx"],
+        ["check", "m.onnx", "--checkpoint", "litehrnet18"],
+    ],
+    ids=lambda command: command[0],
+)
 def test_the_command_line_refuses_in_one_line(
-    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+    path: Path, command: list, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    people = Path(__file__).parents[1] / "data/heldout/people.json"
-    assert cli.main(["evaluate", str(path), str(people), "--images", str(people.parent), "--device", "cuda"]) == 1
+    monkeypatch.chdir(path.parent)
+    assert cli.main([*map(str, command), "--device", "cuda"]) == 1
     error = capsys.readouterr().err
     assert "pip install onnxruntime-gpu" in error and len(error.splitlines()) == 1
+
+
+def test_compare_says_of_every_combination_why_a_device_does_not_run_it(path: Path) -> None:
+    with pytest.raises(ValueError, match="openvino computes on cpu here, not on cuda"):
+        candidates({"m": path}, ["openvino"], device="cuda")
+    (found,), notes = candidates({"m": path}, ["onnxruntime", "openvino"], device="cuda")
+    assert found.task.device == "cuda" and len(notes) == 1
+    with pytest.raises(ValueError, match="unknown device 'gpu'"):
+        candidates({"m": path}, device="gpu")
+
+
+def test_a_device_is_for_a_comparison(path: Path, capsys: pytest.CaptureFixture) -> None:
+    assert cli.main(["check", str(path), "--device", "cuda"]) == 1
+    assert "--device is for a comparison; add --checkpoint" in capsys.readouterr().err

@@ -214,6 +214,24 @@ class TestCheck:
         code, out, err = run(*arguments)
         assert (code, out) == (1, "") and "keeps weights in split.onnx.data, which is missing beside it" in err
 
+    @pytest.mark.slow
+    def test_joints_that_differ_have_the_names_that_are_given(
+        self, run: Callable, exported: Callable, checkpoint: Path
+    ) -> None:
+        graph = onnx.load(exported()[1])
+        scale = onnx.numpy_helper.from_array(np.array([2.0] + [1.0] * 16, np.float32).reshape(1, 17, 1, 1), "scale")
+        graph.graph.initializer.append(scale)
+        graph.graph.node[-1].output[0] = "before"
+        graph.graph.node.append(onnx.helper.make_node("Mul", ["before", "scale"], ["heatmaps"], name="doubled"))
+        onnx.save(graph, "first.onnx")
+        Path("names.json").write_text(json.dumps({"names": [f"tip {k}" for k in range(17)], "skeleton": []}))
+        options = ("--checkpoint", checkpoint, "--joints", "names.json")
+        code, out, _ = run("check", "first.onnx", *options, "--batch", 1)
+        assert code == 1 and "tip 0 of 17 differs" in out
+        assert run("check", "first.onnx", "--joints", "names.json")[0] == 1  # names of what, without a comparison?
+        code, _, err = run("check", "first.onnx", *options[:2], "--joints", "mpii")
+        assert code == 1 and "names 16 joints, and the model has 17" in err
+
     def test_a_size_that_fails_is_a_row_and_the_rest_goes_on(
         self, run: Callable, exported: Callable, checkpoint: Path
     ) -> None:
@@ -474,6 +492,7 @@ WRONG = {
     "positive": ["", "0", "-1e-4", "nan", "inf", "small"],
     "fps": ["", "0", "-30", "fast", "30 frames", "nan", "0fps"],
     "points": ["", "0", "-1oks", "one", "1%", "inf"],
+    "interpreter": ["", "mnn", "mnn=", "=python", "mn=python"],
     "file": ["", "https://example.org/x", "s3://bucket/x", "a\0b"],
 }
 ANY_TEXT = {"checkpoint", "device", "start", "model", "models", "joints", "print_completion", "reference"}
@@ -556,12 +575,13 @@ class TestEveryOption:
     def test_formats_and_runtimes_are_the_packages_own(self) -> None:
         from litehrnet.cli import export
         from litehrnet.export import FORMATS
-        from litehrnet.runtimes import PRECISIONS, RUNTIMES
+        from litehrnet.runtimes import DEVICES, PRECISIONS, RUNTIMES
 
         assert {name: row.suffix for name, row in FORMATS.items()} == export.SUFFIXES
         assert {option for row in FORMATS.values() for option in row.options} == set(export.ONNX_ONLY)
         options = {action.dest: action.choices for action in bench_options()}
         assert options["runtime"] == tuple(RUNTIMES) and options["precision"] == PRECISIONS
+        assert options["device"] == DEVICES
         for name, row in FORMATS.items():
             files = row.files(Path("m" + row.suffix))
             assert len(files) == (2 if name in ("ncnn", "openvino") else 1)

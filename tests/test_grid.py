@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from bounds import same, within
 from PIL import Image
 from reference import reference_model
 
 from litehrnet import cli
+from litehrnet.export import FORMATS
 from litehrnet.files import data_path
 from litehrnet.measure.alone import Task, measure_alone
+from litehrnet.measure.elsewhere import Elsewhere, export_elsewhere
 from litehrnet.measure.grid import Goal, Grid, GridRow, candidates, compare_grid
 from litehrnet.measure.picture import scatter
+from litehrnet.runtimes import load
 
 HELDOUT = data_path("heldout")
 
@@ -70,6 +78,66 @@ class TestCandidates:
         found, notes = candidates({"mine": checkpoint}, ["torch", "c"], sizes=[(64, 32)], folder=tmp_path, fused=False)
         assert not notes and [(c.model, c.runtime) for c in found] == [("mine", "torch"), ("mine, plain", "c")]
         assert found[1].path.suffix == ".lhr" and found[1].path.is_file()
+
+
+class TestAnotherPython:
+    """Here it is this one; what else may differ is the other's."""
+
+    @pytest.mark.numeric
+    def test_it_answers_as_this_one_does(self, exported: Callable) -> None:
+        path = exported()[1]
+        images = np.random.default_rng(0).standard_normal((1, 3, 64, 32), dtype=np.float32)
+        with Elsewhere(Task(str(path), "onnxruntime", "float32", 1, (64, 32)), sys.executable) as run:
+            same(run(images), load(path)(images), 1e-5)
+            with pytest.raises(ValueError, match="takes height 64 only, got 96"):
+                run(np.zeros((1, 3, 96, 32), np.float32))
+            same(run(images), load(path)(images), 1e-5)
+
+    def test_what_it_cannot_do_is_one_sentence(self, exported: Callable, tmp_path: Path) -> None:
+        task = Task(str(exported()[1]), "onnxruntime", "float32", 1, (64, 32))
+        with pytest.raises(ValueError, match=r"cannot run .*python: No such file"):
+            Elsewhere(task, tmp_path / "python")
+        with pytest.raises(ValueError, match=r"cannot run .*python: No such file"):
+            measure_alone(task, task, 1, 1, python=tmp_path / "python")
+        (tmp_path / "damaged.onnx").write_bytes(b"\x08\x07")
+        with pytest.raises(ValueError, match=r"damaged\.onnx is not an ONNX file"):
+            Elsewhere(replace(task, path=str(tmp_path / "damaged.onnx")), sys.executable)
+        python = tmp_path / "without"
+        python.write_text("#!/bin/sh\necho 'No module named litehrnet' >&2\nexit 1\n")
+        python.chmod(0o755)
+        with pytest.raises(ValueError, match=r"in onnxruntime ended: No module named litehrnet"):
+            Elsewhere(task, python)
+        with pytest.raises(ValueError, match="No module named litehrnet"):
+            export_elsewhere(python, tmp_path / "w.pth", tmp_path / "w.lhr", (64, 32))
+
+    @pytest.mark.slow
+    @pytest.mark.numeric
+    def test_candidates_are_exported_and_measured_there(self, checkpoint: Path, tmp_path: Path) -> None:
+        found, notes = candidates(
+            {"mine": checkpoint}, ["c"], sizes=[(64, 32)], folder=tmp_path, pythons={"c": sys.executable}
+        )
+        assert not notes and found[0].python == sys.executable and found[0].path.is_file()
+        grid = compare_grid(found, checkpoint, sessions=1, rounds=1, two_threads=True)
+        within(grid.rows[0].max_rel, 1e-4)
+        assert grid.rows[0].two_threads > 0
+        with pytest.raises(ValueError, match="unknown runtime 'cc'"):
+            candidates({"mine": checkpoint}, pythons={"cc": sys.executable})
+
+
+@pytest.mark.parametrize(("runtime", "module"), [("mnn", "MNN"), ("litert", "litert_torch"), ("executorch",) * 2])
+def test_a_runtime_that_is_not_installed_is_said(runtime: str, module: str, checkpoint: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec(module):
+        pytest.skip(f"{module} is installed")
+    found, notes = candidates({"mine": checkpoint}, ["torch", runtime], sizes=[(64, 32)], folder=tmp_path)
+    assert [one.runtime for one in found] == ["torch"]
+    (note,) = notes
+    assert note.startswith(
+        f"mine in {runtime}, float32, 64x32: {module} is not installed; install it with: pip install"
+    )
+    file = tmp_path / f"net{FORMATS[runtime].suffix}"
+    file.write_bytes(b"\0" * 64)
+    found, notes = candidates({"mine": checkpoint, "net": file}, sizes=[(64, 32)])
+    assert [one.model for one in found] == ["mine"] and "net: " in notes[0] and "is not installed" in notes[0]
 
 
 def test_a_process_of_its_own(exported: Callable) -> None:
@@ -160,6 +228,8 @@ class TestCommand:
             (("--at-least", "fast"), 2, "is not a number of images per second"),
             (("--within", "-1"), 2, "points of OKS"),
             (("--runtimes", "onnx"), 2, "invalid choice: 'onnx'"),
+            (("--python", "mnn"), 2, "is not RUNTIME=PYTHON"),
+            (("--python", "mn=python"), 2, "did you mean mnn?"),
             (("--sizes", "64"), 2, "is not height x width"),
         ],
     )
@@ -172,6 +242,12 @@ class TestCommand:
     def test_twice(self, capsys: pytest.CaptureFixture, exported: Callable) -> None:
         code, _, err = self.call(capsys, exported()[1], exported()[1])
         assert code == 1 and "is given twice" in err
+
+    def test_a_runtime_in_which_nothing_runs_fails_the_command(
+        self, capsys: pytest.CaptureFixture, exported: Callable
+    ) -> None:
+        code, out, err = self.call(capsys, exported()[1], *self.QUICK, "--runtimes", "onnxruntime", "c")
+        assert code == 1 and "| model.onnx" in out and "c does not read this file" in err
 
     def test_a_model_of_which_nothing_runs_fails_the_command(
         self, capsys: pytest.CaptureFixture, exported: Callable

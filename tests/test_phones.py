@@ -16,6 +16,7 @@ import litehrnet
 from litehrnet.export import check_parity, export
 from litehrnet.export.executorch import PARTITIONER
 from litehrnet.fusion import fuse
+from litehrnet.measure.alone import Task, measure_alone
 from litehrnet.runtimes import load, signature
 
 SIZE = (64, 32)
@@ -48,6 +49,8 @@ def test_a_file_computes_what_torch_computes(road: str, fused: bool, tmp_path: P
     images = np.random.default_rng(0).standard_normal((3, 3, *SIZE), dtype=np.float32)
     same(run(images), load(model)(images), 1e-4)
     assert all(row.ok and row.batch in (1, 3) for row in check_parity(model, path))
+    task = Task(str(path), road, "float32", 1, SIZE)
+    assert measure_alone(task, task, sessions=1, rounds=1).milliseconds > 0
     with pytest.raises(ValueError, match="takes height 64 only, got 96"):
         run(np.zeros((1, 3, 96, 32), np.float32))
     other = tiny_model()

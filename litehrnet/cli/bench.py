@@ -23,6 +23,7 @@ def add_options(parser: types.Parser) -> None:
         help="default: inferred from each file")  # fmt: skip
     add("--precision", choices=types.PRECISIONS, default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
+    types.add_device(parser)
     types.add_pairing(parser)
     add("--size", type=types.size, metavar="HxW", help="input size, where the files leave it free")
     add("-o", "--output", type=types.file, metavar="FILE", help="save the report as JSON in this file")
@@ -57,6 +58,7 @@ def run(args: argparse.Namespace) -> int:
             sessions=args.sessions,
             rounds=args.rounds,
             size=None if args.size is None else check_size(args.size),
+            device=args.device,
         )
     if args.json:
         print(json.dumps(asdict(report), indent=1))

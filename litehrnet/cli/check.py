@@ -19,6 +19,7 @@ EXAMPLES = """
     litehrnet check my.onnx                                      # its inputs, and anything unusual
     litehrnet check my.onnx --checkpoint my.pth                  # the same values as in torch?
     litehrnet check my.onnx --checkpoint my.pth --size 384x288   # ... and at this size?
+    litehrnet check my.onnx --checkpoint my.pth --device cuda    # ... and on the GPU?
     litehrnet check my.ncnn.param --checkpoint my.pth            # any format
     litehrnet check my.onnx --for rknn                           # what would this compiler refuse?
     litehrnet check theirs.onnx --checkpoint my.pth              # if it differs: BGR? 0..255? another variant?
@@ -38,6 +39,9 @@ def add_options(parser: types.Parser) -> None:
     add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; can be repeated")
     add("--tolerance", type=types.positive, metavar="T", help="largest relative difference to accept (default: "
         "1e-4, or 2e-2 for float16 weights)")  # fmt: skip
+    add("--joints", metavar="JOINTS", help="names of the joints, to say which ones differ: a JSON file, or the name of "
+        "a public set (default: those that the checkpoint describes)")  # fmt: skip
+    types.add_device(parser)
     add("--for", choices=COMPILERS, dest="compiler", help="name what this compiler refuses in an ONNX file, and a "
         "way round it")  # fmt: skip
 
@@ -52,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     from ..sizes import check_size
     from .text import facts, takes
 
-    given = [f"--{name}" for name in ("size", "batch", "tolerance") if getattr(args, name) is not None]
+    given = [f"--{name}" for name in ("size", "batch", "tolerance", "joints") if getattr(args, name) is not None]
+    given += ["--device"] if args.device != "cpu" else []
     if given and args.checkpoint is None:
         raise ValueError(f"{', '.join(given)} is for a comparison; add --checkpoint")
     file = existing_file(args.file)
@@ -124,12 +129,15 @@ def _grants(file: Path, compiler: str) -> bool:
 
 def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
     """Print one line for each size and batch, and return whether all are right."""
+    from ..runtimes import load
     from ..runtimes.parity import check_parity, default_batches, default_sizes, explain
     from .models import joints_of, load_model
     from .terminal import spinner
 
     model = load_model(args.checkpoint)
-    names = joints_of(model.joints, model.num_joints).names
+    names = joints_of(model.joints, model.num_joints, args.joints).names
+    if args.device != "cpu":  # refused at once, and not as a difference
+        load(file, device=args.device)
     all_ok, differs, fails = True, None, None
     try:
         sizes = default_sizes(about)
@@ -141,7 +149,7 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
         where = f"{size[0]}x{size[1]}, batch {batch}"
         try:
             with spinner(f"comparing at {where}"):
-                (row,) = check_parity(model, file, [size], [batch], args.tolerance)
+                (row,) = check_parity(model, file, [size], [batch], args.tolerance, device=args.device)
         except ValueError as error:
             all_ok, fails = False, fails or size
             print(f"{where}: {error}")

@@ -13,10 +13,9 @@ EXAMPLES = """
     litehrnet compare plain.onnx fused.onnx                                   # the second against the first
     litehrnet compare my.onnx --runtimes onnxruntime openvino --precisions float32 bfloat16
     litehrnet compare my.pth --runtimes torch ncnn c --sizes 256x192 192x160 -o table.json --picture table.svg
+    litehrnet compare my.pth --runtimes c mnn executorch --python mnn=m/bin/python --python executorch=e/bin/python
     litehrnet compare my.pth --runtimes openvino c --annotations p.json --images p --at-least 30fps --within 1oks
 """
-RUNTIMES = ("torch", "onnxruntime", "openvino", "ncnn", "c")
-PRECISIONS = ("float32", "float16", "bfloat16")
 
 
 def add_options(parser: types.Parser) -> None:
@@ -24,10 +23,12 @@ def add_options(parser: types.Parser) -> None:
     add = parser.add_argument
     add("models", nargs="+", metavar="MODEL", help=f"an exported file, or {types.CHECKPOINT}; the first is the "
         "baseline. A checkpoint is exported, fused, for every runtime but torch")  # fmt: skip
-    add("--runtimes", nargs="+", choices=RUNTIMES, metavar="RUNTIME", help=f"of {', '.join(RUNTIMES)} (default: "
-        "inferred from each file)")  # fmt: skip
-    add("--precisions", nargs="+", choices=PRECISIONS, default=["float32"], metavar="P", help="what runtimes may "
-        f"compute in, of {', '.join(PRECISIONS)} (default: float32)")  # fmt: skip
+    add("--runtimes", nargs="+", choices=types.RUNTIMES, metavar="RUNTIME", help="of "
+        f"{', '.join(types.RUNTIMES)} (default: inferred from each file)")  # fmt: skip
+    add("--python", action="append", type=types.interpreter, metavar="RUNTIME=PYTHON", help="run this runtime in "
+        "another Python, which has it and this package; can be repeated")  # fmt: skip
+    add("--precisions", nargs="+", choices=types.PRECISIONS, default=["float32"], metavar="P", help="what runtimes may "
+        f"compute in, of {', '.join(types.PRECISIONS)} (default: float32)")  # fmt: skip
     add("--sizes", nargs="+", type=types.size, metavar="HxW", help="input sizes (default: each file's own)")
     add("--plain", action="store_true", help="export checkpoints as plain graphs, not fused ones")
     add("--reference", metavar="MODEL", help="what heatmaps, joints and OKS are compared with (default: the first "
@@ -40,6 +41,7 @@ def add_options(parser: types.Parser) -> None:
     add("--at-least", type=types.fps, metavar="FPS", help="mark what runs this many images per second, such as 30fps")
     add("--within", type=types.points, metavar="OKS", help="mark what loses at most this many points of OKS to "
         "the reference, such as 1oks")  # fmt: skip
+    types.add_device(parser)
     types.add_pairing(parser)
     add("-o", "--output", type=types.file, metavar="FILE", help="save everything as JSON in this file")
     add("--picture", type=types.file, metavar="FILE", help="draw speed against OKS, or against the shift of joints, "
@@ -86,6 +88,8 @@ def run(args: argparse.Namespace) -> int:
             args.threads,
             folder=Path(folder),
             fused=not args.plain,
+            device=args.device,
+            pythons=dict(args.python or ()),
         )
         grid = compare_grid(
             chosen,
@@ -119,8 +123,10 @@ def run(args: argparse.Namespace) -> int:
                 scatter(grid, temporary)
     for output in outputs:
         print(output.path, file=sys.stderr if args.json else sys.stdout)
-    # A combination that does not run is a note; a model of which nothing runs is a failure.
-    return int(bool({one.model for one in chosen} - {row.model for row in grid.rows}))
+    # A combination that does not run is a note; a model or a runtime of which nothing runs is a failure.
+    shown = {row.model for row in grid.rows}
+    idle = {name for name in models if not shown & {name, f"{name}, fused", f"{name}, plain"}}
+    return int(bool(idle or set(args.runtimes or ()) - {row.runtime for row in grid.rows}))
 
 
 def _check(args: argparse.Namespace) -> None:

@@ -27,8 +27,7 @@ def add_options(parser: types.Parser) -> None:
         help="default: inferred from the file")  # fmt: skip
     add("--precision", choices=types.PRECISIONS, default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
-    add("--device", choices=("cpu", "cuda", "tensorrt"), default="cpu", help="where ONNX Runtime, and torch but for "
-        "tensorrt, compute; never another one in silence (default: cpu)")  # fmt: skip
+    types.add_device(parser)
     add("--threads", type=types.threads, default=1, metavar="N", help="default: 1")
     add("--size", type=types.size, metavar="HxW", help="input size, where the model leaves it free")
     add("--joints", metavar="JOINTS", help="names, mirror pairs and sigmas of the joints: a JSON file, or the "

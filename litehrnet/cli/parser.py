@@ -24,6 +24,7 @@ LARGEST_COUNT = 10**9
 # The same as in `litehrnet.runtimes`, which would import NumPy.
 RUNTIMES = ("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn")
 PRECISIONS = ("float32", "float16", "bfloat16")
+DEVICES = ("cpu", "cuda", "tensorrt")
 EXPORTED = "an exported file (.onnx, .xml, .ncnn.param, .lhr, .pte, .tflite, .mnn)"
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
@@ -178,6 +179,25 @@ def add_pairing(parser: argparse.ArgumentParser) -> None:
         "loaded; fewer than 6 give no 95 %% interval (default: 6)")  # fmt: skip
     add("--rounds", type=count, default=10, metavar="N", help="how many times each file runs after every "
         "load (default: 10)")  # fmt: skip
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare where to compute."""
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where ONNX Runtime, and torch but for "
+        "tensorrt, compute; never another one in silence (default: cpu)")  # fmt: skip
+
+
+def interpreter(text: str) -> tuple[str, str]:
+    """RUNTIME=PYTHON."""
+    runtime, separator, python = text.partition("=")
+    if not separator or not python:
+        raise argparse.ArgumentTypeError(f"{text!r} is not RUNTIME=PYTHON, such as mnn=mnn-env/bin/python")
+    if runtime not in RUNTIMES:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} does not begin with a runtime (choose from {', '.join(RUNTIMES)})"
+            f"{did_you_mean(runtime, RUNTIMES)}"
+        )
+    return runtime, python
 
 
 def count(text: str) -> int:

@@ -53,6 +53,7 @@ def add_options(parser: types.Parser) -> None:
     add("--size", type=types.size, metavar="HxW", help="input size, where the model leaves it free")
     add("--precision", choices=types.PRECISIONS, default="float32", help="what the runtime may "
         "compute in (default: float32)")  # fmt: skip
+    types.add_device(parser)
     add("--joints", metavar="JOINTS", help="names and bones of the joints: a JSON file (a COCO category or annotation "
         "file, mmpose's dataset_info), or coco, mpii, aic, coco_wholebody, coco_wholebody_hand, coco_wholebody_face "
         "(default: those that the model describes)")  # fmt: skip
@@ -203,7 +204,7 @@ class _Work:
             from ..detectors import load_detector
 
             self.detector = load_detector(self.args.detector)
-        self.model = runner(self.args.model, self.args.size, self.args.precision)
+        self.model = runner(self.args.model, self.args.size, self.args.precision, device=self.args.device)
 
     # ------------------------------------------------------------------------------------------------ one person
 

@@ -11,7 +11,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from typing import Any
 import numpy as np
 
 from ..checks import first_line
-from ..runtimes import load
+from ..runtimes import RUNTIMES, Run, load
+from .machine import peak_memory
 from .statistics import ratios
 from .timing import SESSIONS, SPIN_SECONDS, time_sessions
 
-__all__ = ["Alone", "Task", "measure_alone"]
-
-_STATUS = Path("/proc/self/status")
+__all__ = ["Alone", "Task", "measure_alone", "open_task"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +35,7 @@ class Task:
         path: a file for `litehrnet.runtimes.load`.
         runtime, precision, threads: as for `load`.
         size: height and width to run at.
+        device: as for `load`.
     """
 
     path: str
@@ -43,6 +43,7 @@ class Task:
     precision: str
     threads: int
     size: tuple[int, int]
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,12 @@ class Alone:
 
 
 def measure_alone(
-    task: Task, baseline: Task, sessions: int = SESSIONS, rounds: int = 10, two_threads: bool = False
+    task: Task,
+    baseline: Task,
+    sessions: int = SESSIONS,
+    rounds: int = 10,
+    two_threads: bool = False,
+    python: str | Path | None = None,
 ) -> Alone:
     """Measure one candidate, in turn with the baseline, in a new process.
 
@@ -74,18 +80,23 @@ def measure_alone(
         sessions: how many times both are loaded.
         rounds: how many times both run after each load.
         two_threads: also measure what a second thread gains.
+        python: the interpreter of the process, where the runtime has an environment of its own; it must be able to run
+            the baseline, too. None: this one.
 
     Raises:
         ValueError: it does not run; the message is that of the process.
     """
     asked = {"task": asdict(task), "baseline": asdict(baseline), "sessions": sessions, "rounds": rounds}
-    done = subprocess.run(
-        [sys.executable, "-c", f"from {__name__} import main; main()"],
-        input=json.dumps(asked | {"two_threads": two_threads}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            [str(python or sys.executable), "-c", f"from {__name__} import main; main()"],
+            input=json.dumps(asked | {"two_threads": two_threads}),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except OSError as error:
+        raise ValueError(f"cannot run {python}: {error.strerror or error}") from error
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         said = [line for line in done.stderr.splitlines() if line.strip()]
@@ -99,13 +110,11 @@ def measure_alone(
 def _measure(asked: dict[str, Any]) -> Alone:
     """What the process does."""
     task, baseline = Task(**asked["task"]), Task(**asked["baseline"])
-    if task.runtime == "torch":
-        importlib.import_module("litehrnet.checkpoints.loading")
-    elif task.runtime not in ("c",):
-        importlib.import_module(task.runtime)
-    before = _peak()
+    for library in RUNTIMES[task.runtime].libraries:
+        importlib.import_module(library)
+    before = peak_memory()
     _load(task)()
-    after = _peak()
+    after = peak_memory()
     pause = 0.0 if task.threads == 1 else SPIN_SECONDS
     same = task == baseline
     tasks: Sequence[Task] = (task,) if same else (baseline, task)
@@ -113,7 +122,7 @@ def _measure(asked: dict[str, Any]) -> Alone:
     two = None
     if asked["two_threads"]:
         # Threads are made before the clock starts; the one-thread figure is from above, where none was there yet.
-        double = Task(task.path, task.runtime, task.precision, 2, task.size)
+        double = replace(task, threads=2)
         doubled = time_sessions([partial(_load, double)], asked["sessions"], asked["rounds"])
         two = float(np.median(times[..., -1]) / np.median(doubled))
     return Alone(
@@ -124,20 +133,15 @@ def _measure(asked: dict[str, Any]) -> Alone:
     )
 
 
+def open_task(task: Task) -> Run:
+    """The candidate as a function of images."""
+    size = task.size if task.runtime == "ncnn" else None
+    return load(task.path, task.runtime, task.threads, task.precision, size, task.device)
+
+
 def _load(task: Task) -> Any:
-    """The candidate as a function without arguments; both run at sizes of their own."""
-    run = load(
-        task.path, task.runtime, task.threads, task.precision, size=task.size if task.runtime == "ncnn" else None
-    )
-    return partial(run, np.zeros((1, 3, *task.size), np.float32))
-
-
-def _peak() -> float | None:
-    """The most memory that this process has used so far, in MB, if the system says so."""
-    if not _STATUS.is_file():
-        return None
-    lines = (line for line in _STATUS.read_text().splitlines() if line.startswith("VmHWM"))
-    return next((int(line.split()[1]) / 1024 for line in lines), None)
+    """The candidate as a function without arguments; candidate and baseline each run at their own size."""
+    return partial(open_task(task), np.zeros((1, 3, *task.size), np.float32))
 
 
 def main() -> None:

@@ -89,6 +89,7 @@ def bench(
     sessions: int = SESSIONS,
     rounds: int = 10,
     size: Sequence[int] | None = None,
+    device: str | None = None,
 ) -> Report:
     """Compare files; the first is the baseline for both the speed and the heatmaps.
 
@@ -100,9 +101,11 @@ def bench(
         sessions: how many times every file is loaded; fewer than six give no 95 % interval.
         rounds: how many times it runs after each load.
         size: (height, width) to run at; by default that of the first file.
+        device: what to compute on, as for `litehrnet.runtimes.load`.
 
     Raises:
-        ValueError: no model, two of the same name, a file that does not take this size, or heatmaps of another shape.
+        ValueError: no model, two of the same name, a file that does not take this size, heatmaps of another shape, or a
+            device that a runtime does not have.
         FileNotFoundError: there is no such file.
     """
     paths = {
@@ -112,7 +115,7 @@ def bench(
     if not paths or len(paths) != len(models):
         raise ValueError(f"give at least one model, and none twice; got {[str(model) for model in models]}")
     chosen = {name: runtime or runtime_of(path) for name, path in paths.items()}
-    loaders = {name: _loader(path, chosen[name], threads, precision, size) for name, path in paths.items()}
+    loaders = {name: _loader(path, chosen[name], threads, precision, size, device) for name, path in paths.items()}
     runs = {name: load_one() for name, load_one in loaders.items()}
     height, width = check_size(next(iter(runs.values())).size if size is None else size)
     images = _images(runs, (height, width))
@@ -133,8 +136,12 @@ def _images(runs: Mapping[str, Run], size: tuple[int, int]) -> np.ndarray:
     return example_images(picky, 1, size, np.random.default_rng(0))
 
 
-def _loader(path: Path, runtime: str, threads: int, precision: str, size: Sequence[int] | None) -> Callable[[], Run]:
+def _loader(
+    path: Path, runtime: str, threads: int, precision: str, size: Sequence[int] | None, device: str | None
+) -> Callable[[], Run]:
     options: dict[str, Any] = {} if precision == "float32" else {"precision": precision}
     if runtime == "ncnn" and size is not None:  # some of its files do not say theirs
         options["size"] = size
+    if device is not None:
+        options["device"] = device
     return partial(load, path, runtime, threads, **options)

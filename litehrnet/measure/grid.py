@@ -4,6 +4,7 @@ found; and what of it meets a goal.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,12 +18,13 @@ from ..checks import check_choice, first_line
 from ..files import data_path
 from ..heatmaps import crop_person, decode, to_input
 from ..people import CocoPeople, read_people
-from ..runtimes import PRECISIONS, RUNTIMES, Run, load, megabytes, runtime_of, signature
+from ..runtimes import DEVICES, PRECISIONS, RUNTIMES, Signature, load, megabytes, runtime_of, signature
 from ..runtimes.loading import DEFAULT_SIZE
 from ..runtimes.signature import kind_of
 from ..sizes import check_size
-from .accuracy import measure
-from .alone import Task, measure_alone
+from .accuracy import Network, measure
+from .alone import Task, measure_alone, open_task
+from .elsewhere import Elsewhere, export_elsewhere
 from .machine import machine
 from .statistics import interval_name
 from .timing import SESSIONS
@@ -30,7 +32,7 @@ from .timing import SESSIONS
 if TYPE_CHECKING:
     from ..checkpoints import JointSet
 
-__all__ = ["Candidate", "Goal", "Grid", "GridRow", "candidates", "compare_grid"]
+__all__ = ["Answers", "Candidate", "Goal", "Grid", "GridRow", "candidates", "compare_grid"]
 
 PEOPLE = 8  # of the bundled rendered people, to compare joints on if no others are given
 FAR = 2.0  # input pixels, half a pixel of a heatmap
@@ -45,6 +47,8 @@ class Candidate:
         path: the file.
         runtime, precision, threads: as for `litehrnet.runtimes.load`.
         size: height and width of the input.
+        device: as for `load`.
+        python: the interpreter to run it with, where its runtime has an environment of its own; None: this one.
     """
 
     model: str
@@ -53,11 +57,22 @@ class Candidate:
     precision: str
     size: tuple[int, int]
     threads: int = 1
+    device: str | None = None
+    python: str | None = None
 
     @property
     def task(self) -> Task:
         """What `measure_alone` takes."""
-        return Task(str(self.path), self.runtime, self.precision, self.threads, self.size)
+        return Task(str(self.path), self.runtime, self.precision, self.threads, self.size, self.device)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Network]:
+        """The network as a function of images, in this process or in one of its own Python."""
+        if self.python is None:
+            yield open_task(self.task)
+        else:
+            with Elsewhere(self.task, self.python) as run:
+                yield run
 
 
 @dataclass(frozen=True)
@@ -89,6 +104,8 @@ class GridRow:
         moved: the share of joints further away than 2 input pixels.
         oks: mean over the labelled people; None without labels.
         fits: whether it meets the goal; None without one.
+        two_threads: times as fast with a second thread; None if that was not measured.
+        device: what it ran on.
     """
 
     model: str
@@ -107,6 +124,8 @@ class GridRow:
     moved: float | None
     oks: float | None = None
     fits: bool | None = None
+    two_threads: float | None = None
+    device: str = "cpu"
 
     @property
     def fps(self) -> float:
@@ -169,7 +188,8 @@ class Grid:
         spread = "spread over its rounds" if self.sessions == 1 else interval_name(self.sessions)
         lines += [
             "",
-            f"One image at a time, {self.rows[0].threads} thread{'s' if self.rows[0].threads > 1 else ''}. Each row is "
+            f"One image at a time on {self.rows[0].device}, {self.rows[0].threads} "
+            f"thread{'s' if self.rows[0].threads > 1 else ''}. Each row is "
             f"a process of its own, in turn with the first row's; *times as fast* is the median over {sessions}, and "
             f"in parentheses its {spread}. Differences, *shift* and *moved* (by more than {FAR:g} input pixels) are "
             f"from {self.reference}, over {self.people} people.",
@@ -198,6 +218,8 @@ def candidates(
     *,
     folder: Path | None = None,
     fused: bool = True,
+    device: str | None = None,
+    pythons: Mapping[str, str] | None = None,
 ) -> tuple[list[Candidate], list[str]]:
     """Every combination that exists, in the order of the arguments, and a sentence about each that does not.
 
@@ -209,6 +231,8 @@ def candidates(
         threads: threads within an operator.
         folder: where to export checkpoints to, for runtimes other than torch; None: these combinations do not exist.
         fused: whether checkpoints are exported as fast graphs.
+        device: what to compute on, as for `load`; None: the CPU.
+        pythons: from a runtime to the interpreter that has it, where that is not this one.
 
     Raises:
         ValueError: an unknown runtime or precision, an illegal size, or nothing that can be run.
@@ -217,27 +241,45 @@ def candidates(
         check_choice("runtime", runtime, RUNTIMES)
     for precision in precisions:
         check_choice("precision", precision, PRECISIONS)
+    for runtime in pythons or ():
+        check_choice("runtime", runtime, RUNTIMES)
+    if device is not None:
+        check_choice("device", device, DEVICES)
     wanted = None if sizes is None else [check_size(size) for size in sizes]
     found, notes = [], []
     for name, model in models.items():
         path, kind = Path(model), kind_of(model)
-        about = None if kind is None else signature(path)
-        exported = _Exports(path, folder, fused) if about is None and folder is not None else None
-        own = about.size if about else _trained_size(path)
+        try:
+            about = None if kind is None else _signature(path, pythons or {})
+        except ImportError as error:
+            notes.append(f"{name}: {error}")
+            continue
+        exported = _Exports(path, folder, fused) if kind is None and folder is not None else None
+        own = about.size if about else _trained_size(path) if kind is None else DEFAULT_SIZE
         for runtime, precision, size in itertools.product(runtimes or [runtime_of(path)], precisions, wanted or [own]):
-            row = RUNTIMES[runtime]
+            row, python = RUNTIMES[runtime], (pythons or {}).get(runtime)
             what = f"{name} in {runtime}, {precision}, {size[0]}x{size[1]}"
+            called, file = name, path
             if precision not in row.precisions:
                 notes.append(f"{what}: {runtime} computes in {' or '.join(row.precisions)} here")
-            elif (kind or "torch") not in (row.kinds or ("torch",)) and (exported is None or not row.kinds):
+                continue
+            if device is not None and device not in row.devices:
+                notes.append(f"{what}: {runtime} computes on {' or '.join(row.devices)} here, not on {device}")
+                continue
+            if (kind or "torch") not in (row.kinds or ("torch",)) and (exported is None or not row.kinds):
                 notes.append(f"{what}: {runtime} does not read this file")
-            elif about and any(o not in (None, s) for o, s in zip((about.height, about.width), size, strict=True)):
+                continue
+            if about and any(o not in (None, s) for o, s in zip((about.height, about.width), size, strict=True)):
                 notes.append(f"{what}: the file takes {about.size[0]}x{about.size[1]} only")
-            elif exported is not None and row.kinds:
+                continue
+            if exported is not None and row.kinds:
                 called = f"{name}, {'fused' if fused else 'plain'}"
-                found.append(Candidate(called, exported(row.kinds[0], size), runtime, precision, size, threads))
-            else:
-                found.append(Candidate(name, path, runtime, precision, size, threads))
+                try:
+                    file = exported(row.kinds[0], size, python)
+                except (ImportError, ValueError, RuntimeError) as error:
+                    notes.append(f"{what}: {first_line(error)}")
+                    continue
+            found.append(Candidate(called, file, runtime, precision, size, threads, device, python))
     if not found:
         raise ValueError(f"there is nothing to compare: {'; '.join(dict.fromkeys(notes)) or 'no models'}")
     return found, list(dict.fromkeys(notes))
@@ -250,8 +292,12 @@ class _Exports:
         self.checkpoint, self.folder, self.fused = checkpoint, folder, fused
         self.made: dict[tuple[str, tuple[int, int]], Path] = {}
 
-    def __call__(self, kind: str, size: tuple[int, int]) -> Path:
-        """The file of a format, a key of `litehrnet.export.FORMATS`, for one size."""
+    def __call__(self, kind: str, size: tuple[int, int], python: str | None = None) -> Path:
+        """The file of a format, a key of `litehrnet.export.FORMATS`, for one size; written by another Python if asked.
+
+        Raises:
+            ImportError, ValueError, RuntimeError: it cannot be written.
+        """
         from ..checkpoints import from_checkpoint
         from ..export import FORMATS, export
         from ..model import set_pooling
@@ -259,10 +305,24 @@ class _Exports:
         if (kind, size) not in self.made:
             number = len(list(self.folder.iterdir()))
             path = self.folder / f"{number}-{self.checkpoint.stem}-{size[0]}x{size[1]}{FORMATS[kind].suffix}"
+            if python is not None:
+                options = ["--fused"] if self.fused else []
+                self.made[kind, size] = export_elsewhere(python, self.checkpoint, path, size, options)
+                return path
             exporter = "torchscript" if kind == "onnx" else None
             model = set_pooling(from_checkpoint(self.checkpoint), "computed")
             self.made[kind, size] = export(model, path, to=kind, size=size, exporter=exporter, fused=self.fused)[0]
         return self.made[kind, size]
+
+
+def _signature(path: Path, pythons: Mapping[str, str]) -> Signature | None:
+    """What a file takes; None where only another Python can read it."""
+    try:
+        return signature(path)
+    except ImportError:
+        if runtime_of(path) not in pythons:
+            raise
+        return None
 
 
 def _trained_size(path: Path) -> tuple[int, int]:
@@ -285,6 +345,7 @@ def compare_grid(
     sessions: int = SESSIONS,
     rounds: int = 10,
     notes: Sequence[str] = (),
+    two_threads: bool = False,
     progress: Callable[[Sequence[Candidate]], Iterator[Candidate]] = iter,
 ) -> Grid:
     """Measure candidates one after the other.
@@ -298,6 +359,7 @@ def compare_grid(
         goal: what to mark.
         sessions, rounds: as for `litehrnet.measure.time_sessions`.
         notes: for the result.
+        two_threads: also measure what a second thread gains.
         progress: wraps the candidates, to show progress.
 
     Raises:
@@ -315,14 +377,14 @@ def compare_grid(
     reference = Path(reference) if reference is not None else None
     first = chosen[0]
     named = first.model if reference is None else reference.name
-    answers = _Answers(reference or first.path, None if reference else first.runtime, shown, persons)
+    answers = Answers(reference or first.path, None if reference else first.runtime, shown, persons)
     rows, skipped = [], list(notes)
     for candidate in progress(chosen):
         try:
-            run = _opened(candidate)
-            alone = measure_alone(candidate.task, first.task, sessions, rounds)
-            apart = answers.compare(run, candidate.size)
-            oks = float(np.nanmean(measure(run, shown, joint_set, candidate.size).oks)) if judged else None
+            with candidate.opened() as run:
+                apart = answers.compare(run, candidate.size)
+                oks = float(np.nanmean(measure(run, shown, joint_set, candidate.size).oks)) if judged else None
+            alone = measure_alone(candidate.task, first.task, sessions, rounds, two_threads, candidate.python)
         except (ValueError, ImportError, RuntimeError) as error:
             if candidate is first:
                 raise
@@ -344,6 +406,8 @@ def compare_grid(
                 alone.peak_megabytes,
                 *apart,
                 oks,
+                two_threads=alone.two_threads,
+                device=candidate.device or "cpu",
             )
         )
     best = max((row.oks for row in rows if row.oks is not None), default=None)
@@ -363,12 +427,7 @@ def _fits(row: GridRow, goal: Goal, best: float | None) -> bool | None:
     return fast and good
 
 
-def _opened(candidate: Candidate) -> Run:
-    size = candidate.size if candidate.runtime == "ncnn" else None
-    return load(candidate.path, candidate.runtime, candidate.threads, candidate.precision, size)
-
-
-class _Answers:
+class Answers:
     """The reference's answer for each person, at every size that is asked for."""
 
     def __init__(self, path: Path, runtime: str | None, people: CocoPeople, persons: Sequence[int]) -> None:
@@ -378,7 +437,7 @@ class _Answers:
         self.run = load(path, runtime)
         self.maps: dict[tuple[int, int], list[np.ndarray]] = {}
 
-    def compare(self, run: Run, size: tuple[int, int]) -> tuple[float | None, float | None, float | None]:
+    def compare(self, run: Network, size: tuple[int, int]) -> tuple[float | None, float | None, float | None]:
         """Greatest relative difference, mean shift of joints in input pixels, and the share that moved."""
         if not self.free and size != self.size:
             return None, None, None

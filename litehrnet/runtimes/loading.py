@@ -39,23 +39,25 @@ class Runtime:
         kinds: the formats that it reads, keys of `litehrnet.runtimes.signature.KINDS`; none for torch.
         precisions: what it may be asked to compute in.
         devices: of `DEVICES`, those that it may be asked to compute on.
+        libraries: modules that opening a network imports; what they take is no memory of the network.
     """
 
     module: str
     kinds: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ("float32",)
     devices: tuple[str, ...] = ("cpu",)
+    libraries: tuple[str, ...] = ()
 
 
 RUNTIMES: dict[str, Runtime] = {
-    "torch": Runtime("pytorch", devices=("cpu", "cuda")),
-    "onnxruntime": Runtime("onnxruntime", ("onnx",), devices=DEVICES),
-    "openvino": Runtime("openvino", ("openvino", "onnx"), PRECISIONS),
-    "ncnn": Runtime("ncnn", ("ncnn",), PRECISIONS),
+    "torch": Runtime("pytorch", devices=("cpu", "cuda"), libraries=("litehrnet.checkpoints.loading",)),
+    "onnxruntime": Runtime("onnxruntime", ("onnx",), devices=DEVICES, libraries=("onnxruntime",)),
+    "openvino": Runtime("openvino", ("openvino", "onnx"), PRECISIONS, libraries=("openvino",)),
+    "ncnn": Runtime("ncnn", ("ncnn",), PRECISIONS, libraries=("ncnn",)),
     "c": Runtime("c", ("c",)),
-    "executorch": Runtime("executorch", ("executorch",)),
-    "litert": Runtime("litert", ("litert",)),
-    "mnn": Runtime("mnn", ("mnn",)),
+    "executorch": Runtime("executorch", ("executorch",), libraries=("torch", "executorch.runtime")),
+    "litert": Runtime("litert", ("litert",), libraries=("ai_edge_litert.interpreter",)),
+    "mnn": Runtime("mnn", ("mnn",), libraries=("MNN",)),
 }
 
 

@@ -122,6 +122,7 @@ def check_parity(
     tolerance: float | None = None,
     *,
     runtime: str | None = None,
+    device: str | None = None,
     inputs: Arrays | list[Arrays] | None = None,
 ) -> list[Parity]:
     """Run an exported file and the model in torch on the same inputs, and compare.
@@ -137,6 +138,7 @@ def check_parity(
         tolerance: greatest relative difference that still counts as equal, at least 0 and below 1. None: 1e-4, or 2e-2
             where most of the file's weights are stored as float16.
         runtime: what runs the file; None: inferred from the file.
+        device: what the file runs on, as for `litehrnet.runtimes.load`; the model stays where its weights are.
         inputs: for networks other than Lite-HRNet: an array or a tensor, a tuple of them for several inputs, or a list
             of either, to be compared one after the other.
 
@@ -159,7 +161,7 @@ def check_parity(
     sizes = None if sizes is None else _some("sizes", [check_size(size) for size in sizes])
     batches = None if batches is None else _some("batches", [check_whole("batch", batch) for batch in batches])
     tolerance = tolerance_for(path, tolerance)
-    _, session = open_session(path, runtime)
+    _, session = open_session(path, runtime, device=device)
     signature = session.signature
     if signature is None:
         raise ValueError(f"{Path(path).name} is a checkpoint, not an exported file: there is nothing to prove")
