@@ -16,6 +16,7 @@ from litehrnet.measure import (
     peak_memory,
     ratios,
     stored_report,
+    stored_reports,
     time_in_turn,
     time_sessions,
 )
@@ -173,6 +174,8 @@ def test_a_report_of_the_first_edition_can_be_read(tmp_path):
     assert report.rows[0].precision == "float32" and report.rows[0].size == (64, 32) and report.sessions is None
     assert "1.25 (1.00 to 2.00)" in report.table() and "interval" not in report.table()
     assert len(stored_report().rows) > 10
+    dates = [report.machine["date"] for report in stored_reports()]
+    assert dates == sorted(set(dates)) and dates[-1] == stored_report().machine["date"]
 
 
 @pytest.mark.parametrize(

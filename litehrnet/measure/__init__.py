@@ -8,7 +8,7 @@ from .accuracy import Accuracy, evaluate
 from .compare import bench, compare
 from .grid import Candidate, Goal, Grid, candidates, compare_grid
 from .machine import machine, peak_memory
-from .report import Report, Row, stored_report
+from .report import Report, Row, stored_report, stored_reports
 from .statistics import median_interval, ratios
 from .timing import time_in_turn, time_sessions
 
@@ -29,6 +29,7 @@ __all__ = [
     "peak_memory",
     "ratios",
     "stored_report",
+    "stored_reports",
     "time_in_turn",
     "time_sessions",
 ]

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..files import written_whole
 from .statistics import interval_name
 
-__all__ = ["Report", "Row", "stored_report"]
+__all__ = ["Report", "Row", "stored_report", "stored_reports"]
 
 
 @dataclass(frozen=True)
@@ -100,13 +100,18 @@ def _line(row: Row) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def stored_report() -> Report:
-    """The newest report in the checkout's benchmarks/ folder.
+def stored_reports() -> list[Report]:
+    """All reports in the checkout's benchmarks/ folder, the oldest first: other days, and often other machines.
 
     Raises:
         FileNotFoundError: there is none, as in an installation without the checkout.
     """
-    return Report.load(newest_run(Path(__file__).resolve().parents[2] / "benchmarks"))
+    return [Report.load(path) for path in _dated(Path(__file__).resolve().parents[2] / "benchmarks", ".json")]
+
+
+def stored_report() -> Report:
+    """The newest of `stored_reports`."""
+    return stored_reports()[-1]
 
 
 def newest_run(folder: Path, suffix: str = ".json") -> Path:
@@ -115,7 +120,11 @@ def newest_run(folder: Path, suffix: str = ".json") -> Path:
     Raises:
         FileNotFoundError: there is none.
     """
+    return _dated(folder, suffix)[-1]
+
+
+def _dated(folder: Path, suffix: str) -> list[Path]:
     dated = sorted(folder.glob(f"[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]{suffix}"))
     if not dated:
         raise FileNotFoundError(f"no dated report in {folder}; `make bench` writes one")
-    return dated[-1]
+    return dated
