@@ -1,9 +1,9 @@
 """People in a picture, found by an exported detector: YOLOX, YOLOv5 to YOLO11 and later, RTMDet, as their tools export
 them to ONNX or OpenVINO.
 
-The shapes of its outputs show which kind of detector a file holds. The kind determines how the picture is prepared;
-where it leaves a choice, every way is tried until a picture with people comes, and the one that finds a person with the
-highest score is kept. Torch-free.
+The shapes of its outputs show which kind of detector a file holds, and the kind determines how the picture is prepared.
+If it leaves a choice, every way is tried until a picture has people in it; the one that finds a person with the highest
+score is kept. Torch-free.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import stat
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 __all__ = ["data_path", "existing_file", "plainly_named", "written_together", "written_whole"]
 
@@ -75,6 +77,20 @@ def existing_file(path: str | Path) -> Path:
     if not os.access(path, os.R_OK):
         raise PermissionError(f"{path} may not be read: permission denied")
     return path
+
+
+def read_json(path: str | Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        FileNotFoundError, IsADirectoryError, PermissionError, ValueError: there is no such file (`existing_file`).
+        ValueError: it is not JSON in UTF-8.
+    """
+    path = existing_file(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ValueError(f"{path} is not JSON: {error}") from error
 
 
 def _nothing_there(text: str, path: Path) -> Exception:

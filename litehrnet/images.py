@@ -17,9 +17,8 @@ __all__ = ["draw_heatmaps", "draw_joints", "read_image", "to_rgb"]
 # Okabe and Ito's blue, vermilion and grey: left, right, middle, as in the course's figures.
 SIDE_COLOURS = {"left": "#0072B2", "right": "#D55E00", "middle": "#767676"}
 _SIXTEEN_BITS = 257  # 65535 / 255
-_FEW_BITS = (
-    16383  # a 16-bit picture that never exceeds 14 bits is more likely a depth map or raw data than a photograph
-)
+# A 16-bit picture that never exceeds 14 bits is more likely a depth map or raw data than a photograph.
+_FEW_BITS = 16383
 
 
 def read_image(path: str | Path) -> np.ndarray:
@@ -126,7 +125,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _side(name: str) -> str:
-    """ "left", "right" or "middle", from the beginning of a joint's name."""
+    """The side that a joint's name begins with: "left", "right", or else "middle"."""
     return next((side for side in ("left", "right") if name.lower().startswith(side)), "middle")
 
 

@@ -1,4 +1,4 @@
-"""Lite-HRNet itself: the table of variants, the sizes it runs at, and the network.
+"""Lite-HRNet itself: the table of variants, the network, and the switches that change how it runs.
 
 The network keeps the parameter names of the public implementation, so that its checkpoints load key by key. It knows
 nothing of export, which is in `litehrnet.export`.
@@ -96,8 +96,8 @@ def check_images(images: Tensor, dtype: torch.dtype) -> None:
     The values are not checked, which would tie an exported graph to the traced image. `to_input` refuses NaN.
 
     Raises:
-        ValueError: not (N, 3, H, W), not floating point or (but under autocast) not of the weights' dtype, or a size
-            that `check_size` refuses.
+        ValueError: not (N, 3, H, W), not floating point, not of the weights' dtype (except under autocast), or of a
+            size that `check_size` refuses.
     """
     shape = tuple(images.shape)
     if len(shape) != 4:
@@ -246,7 +246,7 @@ class LiteHRNet(nn.Module):
         """What the heatmaps show, in their order.
 
         Raises:
-            ValueError: the set that is assigned has not as many joints as the model has heatmaps.
+            ValueError: the set that is assigned does not have one joint per heatmap of the model.
         """
         return self._joints
 
@@ -434,7 +434,7 @@ def check_finite(model: nn.Module) -> None:
         more = f" and {len(wrong) - 1} other{'s' if len(wrong) > 2 else ''}" if len(wrong) > 1 else ""
         raise ValueError(
             f"{wrong[0]}{more} of the model's parameters and buffers hold values that are not finite (a model that "
-            "went through float16 keeps such values for ever); load the weights again"
+            "went through float16 keeps such values forever); load the weights again"
         )
 
 

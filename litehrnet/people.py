@@ -6,7 +6,6 @@ pictures, and leaves out what cannot be used; `People.problems` says what, how m
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,8 +16,8 @@ from typing import Any, Protocol, TypeGuard
 import numpy as np
 from PIL import Image, ImageOps
 
-from .checkpoints.joints import JOINT_SETS, JointSet
-from .files import existing_file
+from .checkpoints.joints import JOINT_SETS, JointSet, plain_name
+from .files import existing_file, read_json
 from .images import read_image
 
 __all__ = ["CocoPeople", "People", "Person", "Problem", "problem_table", "read_people", "with_sigmas"]
@@ -140,7 +139,7 @@ def with_sigmas(joint_set: JointSet) -> JointSet:
     known = dict(zip(coco.names, coco.sigmas or (), strict=True))
     return replace(
         joint_set,
-        sigmas=tuple(known.get(name.lower().replace("_", " ").strip(), USUAL_SIGMA) for name in joint_set.names),
+        sigmas=tuple(known.get(plain_name(name), USUAL_SIGMA) for name in joint_set.names),
     )
 
 
@@ -180,7 +179,7 @@ def read_people(annotations: str | Path, images: str | Path, joints: JointSet | 
     path, folder = existing_file(annotations), Path(images)
     if not folder.is_dir():
         raise NotADirectoryError(f"{folder} is not a folder; give the one that holds the pictures of {path.name}")
-    held = _read_json(path)
+    held = _read_keypoints(path)
     joint_set = with_sigmas(_joints_of(held, path) if joints is None else joints)
     found = _Found()
     pictures = _pictures(held, folder, found)
@@ -223,11 +222,8 @@ def problem_table(problems: Sequence[Problem]) -> str:
 # -------------------------------------------------------------------------------------------------------------- parts
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"{path} is not JSON: {error}") from error
+def _read_keypoints(path: Path) -> dict[str, Any]:
+    held = read_json(path)
     for part in ("images", "annotations"):
         if not isinstance(held, dict) or not isinstance(held.get(part), list):
             raise ValueError(
@@ -327,7 +323,7 @@ def _person(
         return "annotations without a labelled joint (left out)", None, []
     area: Any = entry.get("area")
     if not _is_number(area) or area <= 0:
-        notes.append("people without an area (their box's is taken, which makes OKS milder)")
+        notes.append("people without an area (their box's area is used, which makes OKS milder)")
         area = w * h
     return "", Person(box, joints.astype(np.float32), float(area), name, (image_id, entry.get("id", number))), notes
 

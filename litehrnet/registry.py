@@ -23,8 +23,8 @@ def create_model(
 
     Args:
         name: a key of `VARIANTS`; `list_models` lists them.
-        num_joints: number of heatmaps. By default as many as the weights have, or 17, as in COCO, without weights. For
-            another number than the weights have, the head is new and has to be trained.
+        num_joints: number of heatmaps. By default as many as the weights have, or 17, as in COCO, if there are no
+            weights. With any other number, the head is new and has to be trained.
         pooling: "adaptive" (the paper's code), "computed" (plain average pooling, kernel and stride computed) or
             "exact" (averaging matrices).
         pretrained: False for random weights, True for those that come with the package, or a name that

@@ -120,7 +120,7 @@ def _animation(path: Path, image: Image.Image, count: int, rate: float | None) -
     lengths = []
     for number in range(count):
         image.seek(number)
-        image.load()  # WebP says how long a frame lasts once it is decoded
+        image.load()  # WebP gives the duration of a frame only after decoding it
         lengths.append(float(image.info.get("duration", 0)) / 1e3 or 1 / USUAL_RATE)
     starts = np.concatenate([[0.0], np.cumsum(lengths)[:-1]])
     own = count / sum(lengths)

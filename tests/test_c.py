@@ -346,7 +346,7 @@ def test_what_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="float16"):
         export_c(model, tmp_path / "my.lhr", weights="half")
     for name in ("mean", "std"):
-        with pytest.raises(ValueError, match=f"{name} is one number per colour, got 2 numbers"):
+        with pytest.raises(ValueError, match=f"{name} must be three numbers, one per colour; got 2"):
             export_c(small_model(), tmp_path / "my.lhr", **{name: (1.0, 2.0)})
     with pytest.raises(ValueError, match="FusedLiteHRNet"):
         export_c(fuse(reference_model("litehrnet18"), (64, 64)), tmp_path / "my.lhr")
@@ -425,7 +425,7 @@ def test_a_file_that_is_not_there(cc: list[str], tmp_path: Path) -> None:
 def test_without_a_compiler_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv("CC", raising=False)
-    with pytest.raises(ImportError, match=r"none of cc, gcc, clang is there; install one.*apt install gcc"):
+    with pytest.raises(ImportError, match=r"none of cc, gcc, clang was found; install one.*apt install gcc"):
         engine_in_c.compiler()
     monkeypatch.setenv("CC", "tcc -O9")
     with pytest.raises(ImportError, match="CC names 'tcc'"):

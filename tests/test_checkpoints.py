@@ -259,8 +259,8 @@ def broken_files() -> dict[str, tuple[Callable[[Path, dict], None], str]]:
         "deleted": (saved({"meta": Unsafe(shutil.rmtree, "/none")}), "more than weights: shutil.rmtree (part"),
         "bare pickle": (text(pickle.dumps({"a": 1}, protocol=4)), "a bare pickle (protocol 4); save"),
         "new protocol": (lambda path, s: torch.save(s, path, pickle_protocol=4), "written in pickle protocol 4"),
-        "zip": (archive("notes.txt", "a.npy"), "a zip archive and no checkpoint; it holds notes.txt, a.npy"),
-        "empty zip": (archive(), "no checkpoint; it holds nothing"),
+        "zip": (archive("notes.txt", "a.npy"), "a zip archive, not a checkpoint; it holds notes.txt, a.npy"),
+        "empty zip": (archive(), "not a checkpoint; it holds nothing"),
         "damaged zip": (text(b"PK\3\4 and then nothing"), "cut short or damaged"),
         "gzip": (text(b"\x1f\x8b\x08 and more"), "a gzip archive: unpack it first"),
         "Keras": (text(b"\x89HDF\r\n and more"), "an HDF5 file"),
@@ -369,7 +369,7 @@ def test_a_model_in_half_precision_takes_what_fits(source, state, tmp_path: Path
 def test_values_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     model = litehrnet.load_pretrained("litehrnet18").half().float()  # some running variances are beyond 65504
     with pytest.raises(
-        ValueError, match=r"running_var holds NaN or infinity, as \.half\(\) makes.*load the weights again"
+        ValueError, match=r"running_var holds NaN or infinity, which \.half\(\) makes.*load the weights again"
     ):
         save_weights(model, tmp_path / "m.safetensors")
     model = litehrnet.create_model("naive_litehrnet18").double()

@@ -173,7 +173,7 @@ def test_a_failed_conversion_leaves_the_old_files(converted: Callable, tmp_path:
 def test_a_wrong_size_is_refused_before_the_runtime_is_called(
     converted: Callable, monkeypatch: pytest.MonkeyPatch, runtime: str, shape: tuple[int, ...]
 ) -> None:
-    """At another size ncnn ends the process or answers wrongly."""
+    """At another size, ncnn crashes or gives wrong results."""
     run = load(converted(runtime), runtime)
 
     def called(*_: object) -> None:

@@ -109,7 +109,7 @@ def test_parity_is_proved_through_the_pixels(files: Callable, tmp_path: Path) ->
         try:
             assert not all(row.ok for row in check_parity(tiny_model(), tmp_path / "wrong.onnx"))
         except ValueError as error:
-            assert "decodes its heatmaps otherwise" in str(error) and name == "decode_quarter"
+            assert "does not decode its heatmaps" in str(error) and name == "decode_quarter"
 
 
 def test_images_that_are_no_pixels_are_refused(files: Callable) -> None:

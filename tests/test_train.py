@@ -125,7 +125,7 @@ def test_the_split_follows_from_the_pictures_names(data: Path) -> None:
     parts = [{turned.person(index).picture for index in part} for part in split(turned)]
     assert parts[1] == names and not parts[0] & parts[1]
     assert len({tuple(split(people, seed=seed)[1]) for seed in range(6)}) > 1
-    with pytest.raises(ValueError, match="one picture alone"):
+    with pytest.raises(ValueError, match="one picture only"):
         split(people.taken([0]))
 
 
@@ -285,7 +285,7 @@ def test_a_loss_that_is_not_finite_ends_the_run(shards: Path, tmp_path: Path) ->
     learner = trainer(tmp_path / "run", shards)
     with torch.no_grad():
         learner.model.head.final_layer.weight[0] = torch.inf
-    with pytest.raises(FloatingPointError, match="after 0 crops; take a learning rate below"):
+    with pytest.raises(FloatingPointError, match="after 0 crops; use a learning rate below"):
         learner.train_step()
 
 
@@ -404,7 +404,7 @@ def test_stopped_and_resumed_is_the_same_run(data: Path, tmp_path: Path) -> None
     with pytest.raises(Interrupted, match="after 24 of 32 crops") as told:
         run(data, tmp_path / "cut", events=Stops())
     assert told.value.number == signal.SIGINT
-    with pytest.raises(ValueError, match="holds a run already"):
+    with pytest.raises(ValueError, match="already holds a run"):
         run(data, tmp_path / "cut")
     cut = run(data, tmp_path / "cut", resume=True)
     times = {"seconds": 0}
@@ -412,7 +412,7 @@ def test_stopped_and_resumed_is_the_same_run(data: Path, tmp_path: Path) -> None
     states = [torch.load(tmp_path / name / "last.pt", weights_only=True) for name in ("whole", "cut")]
     for part in ("model", "ema"):
         assert all(torch.equal(states[0][part][key], states[1][part][key]) for key in states[0][part])
-    with pytest.raises(ValueError, match="no run to go on with"):
+    with pytest.raises(ValueError, match="no run to resume"):
         run(data, tmp_path / "nothing", resume=True)
 
 
@@ -509,7 +509,7 @@ def test_the_command_stops_and_goes_on(data: Path, tmp_path: Path, capsys) -> No
     assert main([*words, "--stop-at", "8"]) == 0
     out, err = capsys.readouterr()
     assert [json.loads(line)["crops"] for line in out.splitlines()] == [0, 8]
-    assert "8 people on 8 pictures to train on, 2 on 2 to measure on; 16 crops of 32x32 in steps of 4" in err
+    assert "training on 8 people in 8 pictures, measuring on 2 in 2; 16 crops of 32x32 in steps of 4" in err
     assert main(words) == 1
     assert "add --resume" in capsys.readouterr().err
     assert main([*words, "--resume"]) == 0
@@ -527,7 +527,7 @@ def test_the_command_stops_and_goes_on(data: Path, tmp_path: Path, capsys) -> No
         (("--model", "litehrnet30"), "--model is for random weights"),
         (("--start", "none", "--model", "resnet"), "unknown variant 'resnet'"),
         (("--validate", "nowhere.json"), "no such file: nowhere.json"),
-        (("--resume",), "holds no run to go on with"),
+        (("--resume",), "holds no run to resume"),
     ],
 )
 def test_wrong_calls_are_one_sentence(data: Path, tmp_path: Path, capsys, words: tuple, sentence: str) -> None:
@@ -548,4 +548,4 @@ def test_bad_data_is_named_before_the_first_step(data: Path, tmp_path: Path, cap
     told = capsys.readouterr().err
     assert "pictures that are missing (left out)" in told and "nowhere.jpg" in told
     assert "boxes outside their picture (left out)" in told and "annotation 5" in told
-    assert "6 people on 6 pictures to train on, 2 on 2" in told
+    assert "training on 6 people in 6 pictures, measuring on 2 in 2" in told

@@ -138,7 +138,7 @@ def test_joints_and_size_go_through_our_own_files(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("two.pth", "holds this network 2 times: student, teacher; keep the one that you mean"),
+        ("two.pth", "holds this network 2 times: student, teacher; keep the one that you want"),
         ("unknown.pth", r"holds more than weights: somebody\.trainer\.Kind \(part of"),
         ("wrong_meta.pth", r"describes 17 joints \(wrist, \.\.\.\) and its head has 21 heatmaps"),
         ("backbone.pth", "the backbone of naive_litehrnet18 alone, without head"),

@@ -118,11 +118,11 @@ def main(arguments: list[str] | None = None) -> int:
         heldout = data_path("heldout")
         result = evaluate(args.out / "litehrnet18_256x192.safetensors", heldout / "people.json", heldout)
         seconds = {"rendering": rendered - began, "training": time.perf_counter() - rendered}
-        told = {"heldout_oks": result.oks, "heldout_pck": result.pck} | {
+        measured = {"heldout_oks": result.oks, "heldout_pck": result.pck} | {
             f"{name}_seconds": round(value) for name, value in seconds.items()
         }
-        (args.out / "result.json").write_text(json.dumps(told, indent=1) + "\n")
-        print(json.dumps(told))
+        (args.out / "result.json").write_text(json.dumps(measured, indent=1) + "\n")
+        print(json.dumps(measured))
     return 0
 
 

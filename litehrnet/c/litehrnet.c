@@ -7,24 +7,25 @@
  *     5. the network  stem, transitions, blocks, fuse step, head
  *     6. pictures     crop, decode, back to the photograph
  *
- * Every map is stored channels last: the value of channel c at pixel (y, x) is map[(y * width + x) * lanes + c], where
- * `lanes` is the number of channels rounded up to the vector width V. The lanes above the last channel are dead: they
- * hold nothing that anybody reads. Branch 0 is the largest map, a quarter of the image; branch i has half the height
- * and width of branch i - 1. All of them are multiples of the smallest, which has 1/32 of the image; the work is
- * therefore cut into stripes of one row of that smallest map (8 rows of branch 0, 4 of branch 1, ...), and threads
- * take stripes.
+ * Where and how the network is computed is in 1, 2 and 5; skip the rest at first. lhr_run, at the end of 5, is where a
+ * run begins.
  *
- * The weights arrive with batch norms folded and channels in this engine's order (litehrnet/export/c.py). Of the
- * channels of a branch, the network halves and shuffles them twice in a module; so it is enough to know of every
- * channel whether the first block works on it and whether the second does. That makes four groups, stored in the order
+ * Every map is stored channels last: the value of channel c at pixel (y, x) is map[(y * width + x) * lanes + c], where
+ * `lanes` is the number of channels rounded up to the vector width V. The lanes above the last channel are dead: no
+ * result depends on what they hold. Branch 0 is the largest map, with a quarter of the image's height and width; branch
+ * i has half the height and width of branch i - 1. So one row of the smallest map, branch 3, goes with 8 rows of branch
+ * 0, 4 of branch 1 and 2 of branch 2: a stripe. Threads share the work by stripes.
+ *
+ * The weights arrive with batch norms folded and channels in this engine's order (litehrnet/export/c.py). Each of the
+ * two blocks of a module works on one half of a branch's channels, and then the network shuffles them all. Instead of
+ * moving channels, the engine sorts them by the blocks that work on them, into four groups in the order
  *
  *     A: neither    B: second only    D: both    C: first only
  *
- * in which both blocks work on neighbouring channels (B D in the middle, D C at the end) and no block moves data.
- * The shuffles are made up for once a module, by `unshuffle_row`, on the way into the fuse step.
+ * so that both blocks work on neighbouring channels (D C at the end, then B D in the middle). Both shuffles are made up
+ * for once per module, by `unshuffle_row`, on the way into the fuse step.
  */
-/* For what POSIX adds to C11: threads. */
-#define _POSIX_C_SOURCE 200809L
+#define _POSIX_C_SOURCE 200809L /* threads, which C11 does not have everywhere */
 #ifdef LHR_TABLE
 #define LHR_API static
 #endif
@@ -48,10 +49,10 @@
 
 /* ---------------------------------------------------------------------------------------------------- 1. vectors */
 
-/* V floats that the machine treats as one; and the register tile of the product: ROWS(wide) pixels by `wide` vectors.
- * With AVX-512 or 64-bit ARM there are 32 registers: 8 x 3 sums, 3 weights and a pixel fit. With 16 registers 4 x 3 do.
- * A narrower tile has more rows, because a multiply-add takes four cycles or so and two can start in each: fewer than
- * eight independent sums would wait for each other. */
+/* V floats make a vector. The product keeps a tile of sums in registers: ROWS(wide) pixels by `wide` vectors. AVX-512
+ * and 64-bit ARM have 32 registers, which hold 8 x 3 sums, 3 weights and a pixel; 16 registers hold 4 x 3 sums. A
+ * narrower tile has more rows: a multiply-add takes about four cycles and two can start in each, so with fewer than
+ * eight independent sums they would wait for each other. */
 #if defined(__AVX512F__)
 #define V 16
 #elif defined(__AVX__)
@@ -69,7 +70,7 @@
 
 typedef float vf __attribute__((vector_size(V * 4)));
 typedef int32_t vi __attribute__((vector_size(V * 4)));
-typedef uint32_t vu __attribute__((vector_size(V * 4))); /* for sums of bits that may overflow: those of NaN */
+typedef uint32_t vu __attribute__((vector_size(V * 4))); /* for arithmetic on bits that may overflow, such as NaN's */
 typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_alias));
 #define LOAD(p) (*(const vf_anywhere *)(p))
 #define STORE(p, v) (*(vf_anywhere *)(p) = (v))
@@ -99,7 +100,7 @@ typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_ali
 #define SWAP(a) __builtin_shuffle(a, (vi){SWAPPED})
 #endif
 
-/* Up to eight floats, for what moves single channels about: longer vectors would mostly lie across two cache lines. */
+/* Vectors of up to eight floats, to move single channels: longer ones would mostly lie across two cache lines. */
 #if V >= 8
 #define W 8
 #define LOWER 0, 8, 1, 9, 2, 10, 3, 11
@@ -167,8 +168,8 @@ struct source {
     int step, count;
 };
 
-/* Where a product writes, and what else it takes along while the sums are still in registers:
- * y = act(sums + bias + add * keep + up[parent]). */
+/* Where a product writes, and what it adds while the sums are still in registers:
+ * y = act(sums + bias + add * keep + up[parent]), with act ReLU or nothing. */
 struct target {
     float *at;
     int step;
@@ -182,7 +183,7 @@ struct target {
 INLINE int tile_width(int vectors) { return vectors == 4 ? 2 : vectors < WIDEST ? vectors : WIDEST; }
 
 /* `rows` pixels by `wide` vectors of a product, all sums in registers; two pixels share the last vector if `shared`.
- * Inlined with constants for these three. */
+ * These three are constants wherever it is inlined. */
 INLINE void tile(const int rows, const int wide, const int shared, const struct source *in, int sources, size_t pixel,
                  const float *w, const float *bias, const struct target *to, int lane)
 {
@@ -221,8 +222,8 @@ INLINE void tile(const int rows, const int wide, const int shared, const struct 
     }
 }
 
-/* All pixels of a product. Where the last tile is not full it is moved back: some pixels are then computed twice, to
- * the same value, which is cheaper than a kernel for every remainder. */
+/* All pixels of a product. If the last tile would not be full, it is moved back: some pixels are then computed twice,
+ * with the same result, which is cheaper than a kernel for every remainder. */
 static void multiply(const struct product *p, const struct source *in, int sources, int pixels,
                      const struct target *out)
 {
@@ -255,9 +256,9 @@ static void multiply_one(const struct product *p, const float *in, int in_step, 
     multiply(p, &source, 1, pixels, &target);
 }
 
-/* One row of a depthwise 3x3 convolution, stride 1 or 2, from three rows of a map (a row of zeros above and below it).
- * A column of the map is loaded once and adds to the results on its left, at its place and on its right, so the
- * borders need no padding. With `pool`, `ratio` neighbouring results add to one pixel of a smaller map. */
+/* One row of a depthwise 3x3 convolution, stride 1 or 2, from three rows of a map (above and below a map, zeros). Each
+ * column of the three rows is loaded once and adds to the results on its left, at its place and on its right, so the
+ * sides need no padding. With `pool`, `ratio` neighbouring results add to one pixel of a smaller map. */
 static void depthwise_row(const struct depthwise *d, const float *const rows[3], int step, int width, int stride,
                           float *out, int out_step, float *pool, int pool_step, int ratio)
 {
@@ -326,7 +327,7 @@ static void weighted_row(const float *x, int step, const float *weight, int lane
     }
 }
 
-/* out = x * scale * factor, channel by channel: exactly `count` of them, for what lies side by side without padding. */
+/* out = x * scale * factor for exactly `count` channels; what follows them in `out` is another branch's. */
 static void scaled(const float *restrict x, const float *restrict scale, float factor, int count, float *restrict out)
 {
     for (int k = 0; k < count; k++) out[k] = x[k] * scale[k] * factor;
@@ -343,7 +344,7 @@ static void pool_row(const float *x, int lanes, int width, int ratio, float *poo
         }
 }
 
-/* How the two shuffles of a module move the channels of a branch, worked out once. */
+/* How the two shuffles of a module move the channels of a branch. */
 struct shuffle {
     int length[4];      /* channels in the groups A B D C */
     size_t place[4][4]; /* where the first four channels of each group of the next module come from */
@@ -358,13 +359,13 @@ static struct shuffle shuffle_of(int channels)
         for (int i = 0; i < 4; i++) {
             int t = first[g] + i;
             for (int block = 0; block < 2; block++) t = t % 2 ? half + t / 2 : t / 2; /* where a shuffle took it from */
-            s.place[g][i] = (size_t)(t < half ? t : t - half < b ? t + a : t - b); /* group D is stored before group C */
+            s.place[g][i] = (size_t)(t < half ? t : t - half < b ? t + a : t - b); /* D is stored before C */
         }
     return s;
 }
 
-/* One row through both shuffles. Four channels that are neighbours afterwards come from the four groups; so W of each
- * are woven into 4 W. Writes up to W - 1 floats beyond the row. */
+/* One row through both shuffles. Four channels that are neighbours afterwards come from the four groups, one from each;
+ * so W of each are woven into 4 W. Writes up to W - 1 floats beyond the row. */
 static void unshuffle_row(const struct shuffle *restrict s, const float *restrict x, int lanes, int width,
                           float *restrict out)
 {
@@ -446,8 +447,8 @@ struct lhr_network {
     float *memory; /* all packed weights */
 };
 
-/* Reads numbers from the file into packed weights. First without memory, to learn how much is needed and whether the
- * file is as long as its header says; then again with it. */
+/* Reads numbers from the file into packed weights: a first time without memory, to learn how much is needed and whether
+ * the file is as long as its header says, and a second time with memory. */
 struct reader {
     const uint8_t *bytes;
     size_t left, used; /* numbers left in the file, floats used of the memory */
@@ -497,9 +498,9 @@ static float *room(struct reader *r, size_t floats)
     return at;
 }
 
-/* A product from the file's [inputs][outputs] and [outputs]. Its results are written to the lanes from `first` on of
- * whole vectors; the lanes around them get no weights and the bias `idle`. Lanes from `first + outputs` on are dead,
- * unless there are `total` live ones. */
+/* A product from the file's [inputs][outputs] and [outputs]. Its results go to the lanes from `first` on; the other
+ * lanes of these whole vectors get no weights and the bias `idle`. Lanes from `first + outputs` on are dead, or from
+ * `total` on if that is more. */
 static struct product read_product(struct reader *r, int inputs, int outputs, int first, int total, float idle)
 {
     struct product p = {.inputs = inputs, .outputs = outputs, .lanes = whole_vectors(first + outputs)};
@@ -636,45 +637,42 @@ static int legal_side(int side) { return side >= 29 && side <= MAX_SIDE && (32 -
 
 static int within(uint32_t value, uint32_t low, uint32_t high) { return value >= low && value <= high; }
 
-/* The fixed part of the file into `net`. Everything that later becomes a length is bounded here. */
+/* The header into `net`, and `r` to where the weights begin. Everything that later becomes a length is bounded here. */
 static int read_header(lhr_network *net, const uint8_t *p, size_t size, struct reader *r)
 {
     if (size < 12 || memcmp(p, MAGIC, sizeof MAGIC)) return LHR_FOREIGN;
     if (read_u32(p + 8) != 1) return LHR_VERSION;
     if (size < HEADER) return LHR_DAMAGED;
-    uint32_t number_size = read_u32(p + 16), weighting = read_u32(p + 20);
-    int good = (number_size == 4 || number_size == 2) && weighting <= 1 && read_u32(p + 52) == 32;
-    for (int i = 0; i < 3; i++) good &= within(read_u32(p + 24 + 4 * i), 1, MAX_MODULES);
-    for (int i = 0; i < 4; i++) good &= within(read_u32(p + 36 + 4 * i), 8, MAX_CHANNELS) && read_u32(p + 36 + 4 * i) % 2 == 0;
-    good &= within(read_u32(p + 56), 1, MAX_JOINTS);
-    good &= within(read_u32(p + 60), 1, MAX_SIDE) && legal_side((int)read_u32(p + 60));
-    good &= within(read_u32(p + 64), 1, MAX_SIDE) && legal_side((int)read_u32(p + 64));
-    good &= p[92 + 31] == 0;
-    const size_t names = read_u32(p + 124), json = read_u32(p + 128);
+    uint32_t word[HEADER / 4]; /* word[i] is at byte 4 i; see the table above */
+    for (int i = 0; i < HEADER / 4; i++) word[i] = read_u32(p + 4 * i);
+    const uint32_t number_size = word[4], weighting = word[5], *modules = word + 6, *channels = word + 9;
+    const uint32_t joints = word[14], height = word[15], width = word[16], names = word[31], json = word[32];
+    int good = (number_size == 4 || number_size == 2) && weighting <= 1 && word[13] == 32 && p[92 + 31] == 0;
+    for (int i = 0; i < 3; i++) good &= within(modules[i], 1, MAX_MODULES);
+    for (int i = 0; i < 4; i++) good &= within(channels[i], 8, MAX_CHANNELS) && channels[i] % 2 == 0;
+    good &= within(joints, 1, MAX_JOINTS);
+    good &= within(height, 1, MAX_SIDE) && within(width, 1, MAX_SIDE);
+    good = good && legal_side((int)height) && legal_side((int)width);
     good &= names <= size - HEADER && json <= size - HEADER - names;
     if (!good) return LHR_DAMAGED;
-    const size_t start = (HEADER + names + json + 3) / 4 * 4;
+    const size_t start = ((size_t)HEADER + names + json + 3) / 4 * 4;
     if (start > size || (size - start) % number_size) return LHR_DAMAGED;
+    size_t ends = 0;
+    for (size_t i = 0; i < names; i++) ends += p[HEADER + i] == 0;
+    if (ends != joints || p[HEADER + names - 1]) return LHR_DAMAGED;
 
-    net->weighting = (int)weighting;
+    net->weighting = (int)weighting, net->joints = (int)joints, net->height = (int)height, net->width = (int)width;
     for (int i = 0; i < 3; i++) {
-        net->modules[i] = (int)read_u32(p + 24 + 4 * i);
-        net->mean[i] = as_float(read_u32(p + 68 + 4 * i));
-        net->deviation[i] = as_float(read_u32(p + 80 + 4 * i));
+        net->modules[i] = (int)modules[i];
+        net->mean[i] = as_float(word[17 + i]), net->deviation[i] = as_float(word[20 + i]);
         if (!isfinite(net->mean[i]) || !isfinite(net->deviation[i]) || net->deviation[i] <= 0) return LHR_DAMAGED;
     }
     for (int i = 0; i < 4; i++) {
-        net->channels[i] = (int)read_u32(p + 36 + 4 * i);
+        net->channels[i] = (int)channels[i];
         net->lanes[i] = whole_vectors(net->channels[i]);
         net->shuffle[i] = shuffle_of(net->channels[i]);
     }
-    net->joints = (int)read_u32(p + 56);
-    net->height = (int)read_u32(p + 60);
-    net->width = (int)read_u32(p + 64);
     memcpy(net->variant, p + 92, sizeof net->variant);
-    size_t ends = 0;
-    for (size_t i = 0; i < names; i++) ends += p[HEADER + i] == 0;
-    if (ends != (size_t)net->joints || p[HEADER + names - 1]) return LHR_DAMAGED;
     r->bytes = p + start, r->left = (size - start) / number_size, r->size = (int)number_size;
     return LHR_OK;
 }
@@ -689,7 +687,8 @@ static int load_parts(lhr_network *net, const uint8_t *bytes, size_t size)
     if (!net->module) return LHR_NO_MEMORY;
     struct reader counting = r;
     read_network(&counting, net);
-    if (counting.failed || counting.left || read_u32(bytes + 12) != crc32_of(bytes + 16, size - 16)) return LHR_DAMAGED;
+    if (counting.failed || counting.left) return LHR_DAMAGED;
+    if (read_u32(bytes + 12) != crc32_of(bytes + 16, size - 16)) return LHR_DAMAGED;
     const size_t names = read_u32(bytes + 124);
     net->names = malloc(names);
     net->memory = aligned_alloc(64, counting.used * sizeof(float));
@@ -730,7 +729,7 @@ int lhr_load(lhr_network **network, const char *path)
         }
         size += got = fread(bytes + size, 1, space - size, file);
     }
-    if (ferror(file)) code = LHR_NO_FILE; /* a folder, for one */
+    if (ferror(file)) code = LHR_NO_FILE; /* for example, a folder */
     fclose(file);
     if (!code) code = lhr_load_memory(network, bytes, size);
     free(bytes);
@@ -786,7 +785,7 @@ const char *lhr_joint_name(const lhr_network *net, int joint)
 
 /* --------------------------------------------------------------------------------------------------- 4. the plan */
 
-/* What one thread needs for itself: rows, mostly. */
+/* What each thread has of its own: mostly rows. */
 struct worker {
     struct lhr_context *context;
     int index, first, last; /* its stripes, first .. last - 1 */
@@ -821,7 +820,7 @@ struct lhr_context {
     uint8_t *crop;
     int *parent[4];          /* pixel of branch i -> pixel of branch i + 1 above it */
     float normalised[3][256]; /* (value - mean) / deviation */
-    /* the job of the moment */
+    /* what the present stage works on */
     const float *images;
     const uint8_t *crops;
     float *answer;
@@ -836,7 +835,7 @@ struct lhr_context {
 #endif
 };
 
-/* Buffers come from one block. As with the weights: once to count, once to hand out. */
+/* Buffers come from one block. As with the weights, the first pass counts, and the second hands out. */
 static float *part(struct lhr_context *c, float *base, size_t floats)
 {
     float *at = base ? base + c->bytes / sizeof(float) : NULL;
@@ -844,7 +843,7 @@ static float *part(struct lhr_context *c, float *base, size_t floats)
     return at;
 }
 
-/* Rows of a map of this width that are worked on together, so that the product's tiles are full. */
+/* How many rows of a map of this width to work on together, so that the product's tiles are full. */
 static int rows_together(int width)
 {
     int rows = 1;
@@ -905,15 +904,32 @@ static void plan(struct lhr_context *c, float *base)
     c->crop = (uint8_t *)part(c, base, ((size_t)c->height * c->width * 3 + 3) / 4);
 }
 
-#ifndef LHR_NO_THREADS
-/* A stage takes microseconds, so a thread looks for the next one for a while before it goes to sleep; but it offers its
- * core to others soon, because the thread that it waits for may need that very core. */
+/* Threads. A stage takes microseconds, so a thread watches for the next one for a while before it goes to sleep; but it
+ * soon offers its core to others, because the thread that it waits for may need that very core. */
+static void do_stripes(struct worker *w, stage *job)
+{
+    if (w->first < w->last) job(w, w->first, w->last);
+}
+
+#ifdef LHR_NO_THREADS
+static int start_threads(struct lhr_context *c) { return c->threads > 1 ? LHR_NO_THREADS_LEFT : LHR_OK; }
+static void stop_threads(struct lhr_context *c) { (void)c; }
+static void run_stage(struct lhr_context *c, stage *job) { do_stripes(&c->worker[0], job); }
+#else
 static void spin(int turn)
 {
     if (turn > 200) sched_yield();
 #if defined(__x86_64__) || defined(__i386__)
     else __builtin_ia32_pause();
 #endif
+}
+
+static void next_round(struct lhr_context *c)
+{
+    pthread_mutex_lock(&c->lock);
+    atomic_fetch_add(&c->round, 1);
+    pthread_cond_broadcast(&c->wake);
+    pthread_mutex_unlock(&c->lock);
 }
 
 static void *work(void *argument)
@@ -927,39 +943,50 @@ static void *work(void *argument)
         pthread_mutex_unlock(&c->lock);
         seen = atomic_load(&c->round);
         if (atomic_load(&c->stop)) return NULL;
-        if (w->first < w->last) c->job(w, w->first, w->last);
+        do_stripes(w, c->job);
         atomic_fetch_sub(&c->busy, 1);
     }
 }
-#endif
+
+static int start_threads(struct lhr_context *c)
+{
+    if (c->threads == 1) return LHR_OK;
+    if (pthread_mutex_init(&c->lock, NULL)) return LHR_NO_THREADS_LEFT;
+    if (pthread_cond_init(&c->wake, NULL)) return pthread_mutex_destroy(&c->lock), LHR_NO_THREADS_LEFT;
+    for (c->started = 1; c->started < c->threads; c->started++)
+        if (pthread_create(&c->worker[c->started].thread, NULL, work, &c->worker[c->started]))
+            return LHR_NO_THREADS_LEFT;
+    return LHR_OK;
+}
+
+static void stop_threads(struct lhr_context *c)
+{
+    if (!c->started) return;
+    atomic_store(&c->stop, 1);
+    next_round(c);
+    for (int t = 1; t < c->started; t++) pthread_join(c->worker[t].thread, NULL);
+    pthread_cond_destroy(&c->wake);
+    pthread_mutex_destroy(&c->lock);
+}
 
 /* Run a stage on all stripes, and wait until it is done everywhere. */
 static void run_stage(struct lhr_context *c, stage *job)
 {
-#ifndef LHR_NO_THREADS
     if (c->threads > 1) {
         c->job = job;
         atomic_store(&c->busy, c->threads - 1);
-        pthread_mutex_lock(&c->lock);
-        atomic_fetch_add(&c->round, 1);
-        pthread_cond_broadcast(&c->wake);
-        pthread_mutex_unlock(&c->lock);
+        next_round(c);
     }
-#endif
-    if (c->worker[0].first < c->worker[0].last) job(&c->worker[0], c->worker[0].first, c->worker[0].last);
-#ifndef LHR_NO_THREADS
+    do_stripes(&c->worker[0], job);
     for (int turn = 0; c->threads > 1 && atomic_load(&c->busy); turn++) spin(turn);
-#endif
 }
+#endif
 
 int lhr_context_new(lhr_context **context, const lhr_network *net, int height, int width, int threads)
 {
     if (!context || !net || threads < 1 || threads > 1024) return LHR_BAD_ARGUMENT;
     *context = NULL;
     if (!legal_side(height) || !legal_side(width)) return LHR_BAD_SIZE;
-#ifdef LHR_NO_THREADS
-    if (threads > 1) return LHR_NO_THREADS_LEFT;
-#endif
     struct lhr_context *c = calloc(1, sizeof *c);
     struct worker *workers = calloc((size_t)threads, sizeof *workers);
     if (!c || !workers) return free(c), free(workers), LHR_NO_MEMORY;
@@ -980,18 +1007,8 @@ int lhr_context_new(lhr_context **context, const lhr_network *net, int height, i
         workers[t].context = c, workers[t].index = t;
         workers[t].first = c->h[3] * t / threads, workers[t].last = c->h[3] * (t + 1) / threads;
     }
-#ifndef LHR_NO_THREADS
-    if (threads > 1) {
-        if (pthread_mutex_init(&c->lock, NULL)) return lhr_context_free(c), LHR_NO_THREADS_LEFT;
-        if (pthread_cond_init(&c->wake, NULL)) {
-            pthread_mutex_destroy(&c->lock);
-            return lhr_context_free(c), LHR_NO_THREADS_LEFT;
-        }
-        for (c->started = 1; c->started < threads; c->started++)
-            if (pthread_create(&workers[c->started].thread, NULL, work, &workers[c->started]))
-                return lhr_context_free(c), LHR_NO_THREADS_LEFT;
-    }
-#endif
+    int code = start_threads(c);
+    if (code) return lhr_context_free(c), code;
     *context = c;
     return LHR_OK;
 }
@@ -999,18 +1016,7 @@ int lhr_context_new(lhr_context **context, const lhr_network *net, int height, i
 void lhr_context_free(lhr_context *c)
 {
     if (!c) return;
-#ifndef LHR_NO_THREADS
-    if (c->started) {
-        pthread_mutex_lock(&c->lock);
-        atomic_store(&c->stop, 1);
-        atomic_fetch_add(&c->round, 1);
-        pthread_cond_broadcast(&c->wake);
-        pthread_mutex_unlock(&c->lock);
-        for (int t = 1; t < c->started; t++) pthread_join(c->worker[t].thread, NULL);
-        pthread_cond_destroy(&c->wake);
-        pthread_mutex_destroy(&c->lock);
-    }
-#endif
+    stop_threads(c);
     free(c->worker);
     free(c->memory);
     free(c);
@@ -1023,6 +1029,15 @@ size_t lhr_context_bytes(const lhr_context *c) { return c->bytes; }
 #ifdef LHR_PROFILE /* clocks around the kernels above */
 #include "litehrnet_profile.h"
 #endif
+
+/* A ring keeps the last three rows that were computed, of `floats` floats each: row y takes the place of row y - 3. */
+static float *ring_row(float *ring, int y, size_t floats) { return ring + (size_t)((y + 3) % 3) * floats; }
+
+/* Rows y - 1, y and y + 1 of a ring. */
+static void ring_rows(float *ring, int y, size_t floats, const float *three[3])
+{
+    for (int i = 0; i < 3; i++) three[i] = ring_row(ring, y - 1 + i, floats);
+}
 
 /* Row y of a map, or zeros beyond it. */
 static const float *row_of(const struct lhr_context *c, const float *map, int y, int height, int width, int step)
@@ -1060,7 +1075,7 @@ static void input_row(struct worker *w, int y)
 {
     struct lhr_context *c = w->context;
     const int width = c->width;
-    float *out = w->input + (size_t)((y + 3) % 3) * 3 * (width + 2);
+    float *out = ring_row(w->input, y, (size_t)3 * (width + 2));
     memset(out, 0, (size_t)3 * (width + 2) * sizeof(float));
     if (y < 0 || y >= c->height) return;
     out += 3;
@@ -1076,33 +1091,32 @@ static void input_row(struct worker *w, int y)
         for (int i = 0; i < 3; i++) out[3 * x + i] = from[i * plane + x];
 }
 
-/* Stem: a convolution with stride 2, whose result is nowhere whole in memory; then one half of the channels through a
- * separable convolution with stride 2, the other through one with an expansion before it. */
+/* Stem: a convolution with stride 2, of whose result only three rows are in memory at a time; then one half of the
+ * channels goes through a separable convolution with stride 2, the other through one with an expansion before it. */
 static void stem_stage(struct worker *w, int first, int last)
 {
     struct lhr_context *c = w->context;
     const lhr_network *net = c->net;
-    const int width = c->half_width, height = c->half_height, row = width * 32, line = 3 * (c->width + 2);
+    const int width = c->half_width, height = c->half_height;
+    const size_t row = (size_t)width * 32, line = (size_t)3 * (c->width + 2);
     for (int y = 8 * first; y < 8 * last; y++) {
         for (int at = y == 8 * first ? 2 * y - 1 : 2 * y; at <= 2 * y + 1; at++) {
-            float *half = w->ring + (size_t)((at + 3) % 3) * row, *expanded = w->ring2 + (size_t)((at + 3) % 3) * row;
+            float *half = ring_row(w->ring, at, row), *expanded = ring_row(w->ring2, at, row);
             if (at < 0 || at >= height) {
-                memset(half, 0, (size_t)row * sizeof(float));
-                memset(expanded, 0, (size_t)row * sizeof(float));
+                memset(half, 0, row * sizeof(float));
+                memset(expanded, 0, row * sizeof(float));
                 continue;
             }
             for (int i = at == 2 * y - 1 || at == 0 ? -1 : 0; i <= 1; i++) input_row(w, 2 * at + i);
             /* Three neighbouring pixels of a row are nine neighbouring floats, and two pixels on is six floats on. */
             struct source in[3];
-            for (int i = 0; i < 3; i++) in[i] = (struct source){w->input + (size_t)((2 * at + i + 2) % 3) * line, 6, 9};
+            for (int i = 0; i < 3; i++) in[i] = (struct source){ring_row(w->input, 2 * at - 1 + i, line), 6, 9};
             multiply(&net->stem, in, 3, width, &(struct target){.at = half, .step = 32, .relu = 1});
             multiply_one(&net->stem_expand, half + 16, 32, width, expanded, 32, 1);
         }
         const float *halves[3], *expanded[3];
-        for (int i = 0; i < 3; i++) {
-            halves[i] = w->ring + (size_t)((2 * y + i + 2) % 3) * row;
-            expanded[i] = w->ring2 + (size_t)((2 * y + i + 2) % 3) * row;
-        }
+        ring_rows(w->ring, 2 * y, row, halves);
+        ring_rows(w->ring2, 2 * y, row, expanded);
         float *out = c->stem + (size_t)y * c->w[0] * 32;
         depthwise_row(&net->stem_first_depthwise, halves, 32, width, 2, w->rows, 16, NULL, 0, 0);
         multiply_one(&net->stem_first, w->rows, 16, c->w[0], out, 32, 1);
@@ -1111,7 +1125,7 @@ static void stem_stage(struct worker *w, int first, int last)
     }
 }
 
-/* Transition: branch 0 adapts its width after the stem, and the smallest map grows a smaller one. */
+/* Transition k: a new, smaller branch grows out of the smallest; after the stem, branch 0 changes its channels too. */
 static void transition_stage(struct worker *w, int first, int last)
 {
     struct lhr_context *c = w->context;
@@ -1120,8 +1134,8 @@ static void transition_stage(struct worker *w, int first, int last)
     const float *from = c->k ? c->x[c->k] : c->stem;
     if (c->k == 0)
         separable(w, &net->adapt_depthwise, &net->adapt, c->stem, 0, 32, 0, c->x[0], lanes[0], 8 * first, 8 * last);
-    separable(w, &net->grow_depthwise[c->k], &net->grow[c->k], from, c->k, c->k ? lanes[c->k] : 32, n, c->x[n], lanes[n],
-              (8 >> n) * first, (8 >> n) * last);
+    separable(w, &net->grow_depthwise[c->k], &net->grow[c->k], from, c->k, c->k ? lanes[c->k] : 32, n, c->x[n],
+              lanes[n], (8 >> n) * first, (8 >> n) * last);
 }
 
 /* Weighting block, first half: pool all branches to the smallest map, and compute the weights there. A spatial weight
@@ -1180,29 +1194,32 @@ static void depthwise_stage(struct worker *w, int first, int last)
         const int ratio = 1 << (n - 1 - i), top = first * (8 >> i), bottom = last * (8 >> i), width = c->w[i];
         const size_t row = (size_t)width * step, ring = (size_t)width * lanes;
         for (int y = top - 1; y <= bottom; y++) { /* y: the row that enters the ring */
-            float *into = w->ring + (size_t)((y + 3) % 3) * ring;
+            float *into = ring_row(w->ring, y, ring);
             const float *from = y < top ? w->edge[i][0] : y < bottom ? c->x[i] + y * row : w->edge[i][1];
+            const float *weights = c->weights[i] + (size_t)(y / ratio) * small * lanes;
             if (y < 0 || y >= c->h[i]) memset(into, 0, ring * sizeof(float));
-            else weighted_row(from + lane, step, c->weights[i] + (size_t)(y / ratio) * small * lanes, lanes, width, n - 1 - i, into);
+            else weighted_row(from + lane, step, weights, lanes, width, n - 1 - i, into);
             const int at = y - 1;
             if (at < top) continue;
             float *pool = c->pool[i] + (size_t)(at / ratio) * small * step + lane;
             if (at % ratio == 0)
                 for (int m = 0; m < small; m++) memset(pool + (size_t)m * step, 0, (size_t)lanes * sizeof(float));
             const float *three[3];
-            for (int k = 0; k < 3; k++) three[k] = w->ring + (size_t)((at + k + 2) % 3) * ring;
+            ring_rows(w->ring, at, ring, three);
             depthwise_row(&b->depthwise[i], three, lanes, width, 1, c->x[i] + at * row + lane, step, pool, step, ratio);
         }
     }
 }
 
-/* Spatial weights from the average of the whole map, which is that of the pooled map. They are owed, not multiplied. */
+/* Spatial weights, from the average of the whole map, which is that of the pooled map. They are not multiplied in yet:
+ * `scale` remembers them as owed. */
 static void spatial_weights(struct lhr_context *c)
 {
     const struct block *b = &c->module->block[c->k];
     const int n = c->module->branches, pixels = c->h[n - 1] * c->w[n - 1];
     for (int i = 0; i < n; i++) {
-        const int step = c->net->lanes[i], half = c->net->channels[i] / 2, start = block_start(c->net->channels[i], c->k);
+        const int step = c->net->lanes[i], half = c->net->channels[i] / 2;
+        const int start = block_start(c->net->channels[i], c->k);
         float *mean = c->worker[0].rows, *hidden = c->worker[0].hidden, *scale = hidden + MAX_CHANNELS;
         const float share = 1.0f / ((float)c->h[i] * (float)c->w[i]);
         for (int k = 0; k < half; k += V) {
@@ -1233,8 +1250,8 @@ static void shuffle_first_stage(struct worker *w, int first, int last)
     }
 }
 
-/* Second half: depthwise and product, back in place. The lanes that pass are added to nothing and, being positive,
- * survive the ReLU. */
+/* Second half: depthwise and product, back in place. The product adds 0 to the lanes that pass, and their values, which
+ * are never negative, survive the ReLU. */
 static void shuffle_last_stage(struct worker *w, int first, int last)
 {
     struct lhr_context *c = w->context;
@@ -1253,8 +1270,8 @@ static void shuffle_last_stage(struct worker *w, int first, int last)
     }
 }
 
-/* Fuse step, before all else: branches 1 and up are unshuffled and get the spatial weights that are owed; then their
- * sums for the rows above, each at the smaller of the two sizes:
+/* Fuse step, first part: branches 1 and up are unshuffled and multiplied by the spatial weights that are owed; then
+ * come their sums for the rows above, each at the smaller of the two sizes:
  *     up[i][j] = f_ij(x_j) + upsampled up[i][j + 1]. */
 static void settle_stage(struct worker *w, int first, int last)
 {
@@ -1286,14 +1303,14 @@ static void settle_stage(struct worker *w, int first, int last)
     }
 }
 
-/* Row y of the new branch 0 before its ReLU, which the rows below read: 2 x_0 + upsampled up[0][1]. Into the ring; and,
- * rectified, over the old row if it is this worker's own. (In place, because a second large map would not fit into the
- * second-level cache beside the first. The row above the worker's own was kept before its owner got there.) */
+/* Row y of the new branch 0: 2 x_0 + upsampled up[0][1]. As it is, for the rows below, it goes into the ring; through
+ * the ReLU, it replaces the old row if that is this worker's own. (In place, because the second-level cache would not
+ * hold two of the large maps. `settle_stage` kept the row above this worker's own before its owner changed it.) */
 static void fused_row(struct worker *w, int y, int own)
 {
     struct lhr_context *c = w->context;
     const int lanes = c->net->lanes[0], width = c->w[0];
-    float *into = w->ring + (size_t)((y + 3) % 3) * width * lanes;
+    float *into = ring_row(w->ring, y, (size_t)width * lanes);
     if (y < 0) {
         memset(into, 0, (size_t)width * lanes * sizeof(float));
         return;
@@ -1312,8 +1329,8 @@ static void fused_row(struct worker *w, int y, int own)
         }
 }
 
-/* Fuse step, the part that ends at branch t: every path to rows i >= t takes its step to that size. Paths to row t are
- * complete with it; their depthwise results, side by side, make the row in one product. */
+/* Fuse step, the part that ends at branch t: every path from a larger map to a row i >= t takes its step to that size.
+ * The paths to row t end there: one product makes the row of their depthwise results, side by side. */
 static void down_stage(struct worker *w, int first, int last)
 {
     struct lhr_context *c = w->context;
@@ -1329,8 +1346,7 @@ static void down_stage(struct worker *w, int first, int last)
                 for (int at = 2 * (y + r) - (y == top && r == 0); at <= 2 * (y + r) + 1; at++)
                     fused_row(w, at, at >= 2 * top);
                 const float *three[3];
-                for (int k = 0; k < 3; k++)
-                    three[k] = w->ring + (size_t)((2 * (y + r) + k + 2) % 3) * c->w[0] * lanes[0];
+                ring_rows(w->ring, 2 * (y + r), (size_t)c->w[0] * lanes[0], three);
                 for (int i = 1; i < n; i++)
                     depthwise_row(&m->shrink[i][0][0], three, lanes[0], c->w[0], 2,
                                   w->rows + ((i - 1) * block + (size_t)r * width) * lanes[0], lanes[0], NULL, 0, 0);
@@ -1354,7 +1370,8 @@ static void down_stage(struct worker *w, int first, int last)
                 into += block * lanes[j];
             }
         }
-        struct target out = {.at = c->x[t] + from * lanes[t], .step = lanes[t], .add = c->z[t] + from * lanes[t], .relu = 1};
+        struct target out = {.at = c->x[t] + from * lanes[t], .step = lanes[t], .relu = 1};
+        out.add = c->z[t] + from * lanes[t];
         if (t + 1 < n) out.up = c->up[t][t + 1], out.up_step = lanes[t], out.parent = c->parent[t] + from;
         multiply(&m->row[t], in, t, (int)block, &out);
     }
@@ -1375,7 +1392,7 @@ static void head_row(struct worker *w, int i, int y)
 {
     struct lhr_context *c = w->context;
     const int width = c->w[i], lanes = c->net->lanes[i], small = c->w[i + 1];
-    float *into = w->ring + (size_t)((y + 3) % 3) * width * lanes;
+    float *into = ring_row(w->ring, y, (size_t)width * lanes);
     if (y < 0 || y >= c->h[i]) {
         memset(into, 0, (size_t)width * lanes * sizeof(float));
         return;
@@ -1383,19 +1400,21 @@ static void head_row(struct worker *w, int i, int y)
     int upper, lower;
     const float down = between(y, c->h[i], &upper, &lower);
     const float *x = c->x[i] + (size_t)y * width * lanes;
-    const float *a = c->below[i + 1] + (size_t)upper * small * lanes, *b = c->below[i + 1] + (size_t)lower * small * lanes;
+    const float *a = c->below[i + 1] + (size_t)upper * small * lanes;
+    const float *b = c->below[i + 1] + (size_t)lower * small * lanes;
     float *mixed = w->results; /* the two small rows, mixed */
     for (int k = 0; k < small * lanes; k += V) STORE(mixed + k, LOAD(a + k) * (1 - down) + LOAD(b + k) * down);
     for (int p = 0; p < width; p++) {
         int left, right;
         const float over = between(p, width, &left, &right);
         for (int k = 0; k < lanes; k += V)
-            STORE(into + (size_t)p * lanes + k, LOAD(x + (size_t)p * lanes + k) + LOAD(mixed + (size_t)left * lanes + k) * (1 - over) +
+            STORE(into + (size_t)p * lanes + k, LOAD(x + (size_t)p * lanes + k) +
+                                                    LOAD(mixed + (size_t)left * lanes + k) * (1 - over) +
                                                     LOAD(mixed + (size_t)right * lanes + k) * over);
     }
 }
 
-/* Head, branch k: add, separable convolution; from branch 0 on to the heatmaps, which leave as planes. */
+/* Head, branch k: add, then a separable convolution; from branch 0 the heatmaps follow, joint after joint. */
 static void head_stage(struct worker *w, int first, int last)
 {
     struct lhr_context *c = w->context;
@@ -1412,9 +1431,9 @@ static void head_stage(struct worker *w, int first, int last)
         for (int r = y; r < y + rows; r++) {
             for (int at = r == top ? r - 1 : r + 1; at <= r + 1; at++) head_row(w, i, at);
             const float *three[3];
-            for (int k = 0; k < 3; k++) three[k] = w->ring + (size_t)((r + k + 2) % 3) * width * lanes;
-            depthwise_row(&net->head_depthwise[i], three, lanes, width, 1, w->rows + (size_t)(r - y) * width * lanes, lanes,
-                          NULL, 0, 0);
+            ring_rows(w->ring, r, (size_t)width * lanes, three);
+            float *out = w->rows + (size_t)(r - y) * width * lanes;
+            depthwise_row(&net->head_depthwise[i], three, lanes, width, 1, out, lanes, NULL, 0, 0);
         }
         const int pixels = rows * width;
         const size_t from = (size_t)y * width;
@@ -1426,8 +1445,10 @@ static void head_stage(struct worker *w, int first, int last)
         multiply_one(p, w->rows, lanes, pixels, features, p->lanes, 1);
         multiply_one(&net->final, features, p->lanes, pixels, w->results, net->final.lanes, 0);
         const size_t plane = (size_t)c->h[0] * c->w[0];
-        for (int k = 0; k < net->joints; k++)
-            for (int m = 0; m < pixels; m++) c->answer[k * plane + from + m] = w->results[(size_t)m * net->final.lanes + k];
+        for (int k = 0; k < net->joints; k++) {
+            float *answer = c->answer + k * plane + from;
+            for (int m = 0; m < pixels; m++) answer[m] = w->results[(size_t)m * net->final.lanes + k];
+        }
     }
 }
 
@@ -1493,8 +1514,8 @@ int lhr_run_rgb(lhr_context *c, const uint8_t *crops, int count, float *heatmaps
 
 /* --------------------------------------------------------------------------------------------------- 6. pictures */
 
-/* From here on a product is rounded before it is added to something, as in Python: a sum that is a whole number but for
- * its last bit decides a grey level. */
+/* From here on, products are rounded before they are added to anything, as in Python: the last bit of a sum can decide
+ * between two grey levels. */
 #if defined(__clang__)
 #pragma clang fp contract(off)
 #elif defined(__GNUC__)
@@ -1538,8 +1559,8 @@ int lhr_crop(const uint8_t *photo, int photo_height, int photo_width, const doub
     if (!(scale >= 1e-6 && scale <= 1e6 && fabs(box[0]) < 1e12 && fabs(box[1]) < 1e12)) return LHR_BAD_ARGUMENT;
     const double step = 1 / scale;
     memcpy(to_crop, matrix, sizeof matrix);
-    /* In the steps and the order of Pillow, which Python crops with: it puts pixel i's centre at i + 0.5, the picture
-     * has a black frame of one pixel, and values are rounded down. */
+    /* The same steps in the same order as Pillow, with which Python crops: pixel i has its centre at i + 0.5, the
+     * picture a black frame of one pixel, and values are rounded down. */
     const double first_x = -step * matrix[2] - step * 0.5 + 0.5 + 1, first_y = -step * matrix[5] - step * 0.5 + 0.5 + 1;
     for (int y = 0; y < height; y++)
         for (int x = 0; x < width; x++, crop += 3) {
@@ -1559,8 +1580,8 @@ int lhr_crop(const uint8_t *photo, int photo_height, int photo_width, const doub
     return LHR_OK;
 }
 
-/* Maxima that touch are one plateau, and its centre is the joint: marked from the first of them until nothing more
- * hangs together with it. Float heatmaps hardly ever have one. `marks` has a byte per pixel. */
+/* Equal maxima that touch form a plateau, and its centre is the joint. Beginning with the first of them, pixels are
+ * marked until no more are connected. Float heatmaps hardly ever have one. `marks` has a byte per pixel. */
 static void plateau_centre(const float *map, int height, int width, size_t peak, uint8_t *marks, double centre[2])
 {
     memset(marks, 0, (size_t)height * width);

@@ -1,8 +1,8 @@
 """What a checkpoint says about itself besides the weights: its joints, and the size that it was trained at.
 
 mmpose 1.x stores the joints as `dataset_meta` and its configuration as text; mmpose 0.x and the official repository
-store the text alone, with the joints in it; `save_weights` stores both as metadata. The text is Python source, which is
-parsed and never run.
+store only the text, which includes the joints; `save_weights` stores both as metadata. The text is Python source. It is
+parsed, never run.
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ A `JointSet` comes from a checkpoint (`model.joints`), from a JSON file (`JointS
 from __future__ import annotations
 
 import itertools
-import json
 import math
 import operator
 import re
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..files import read_json
 from ..heatmaps import COCO_FLIP_PAIRS, COCO_NAMES, COCO_SIGMAS, COCO_SKELETON
 
 __all__ = ["JOINT_SETS", "JointSet", "find_joints", "mirror_pairs", "named_joints"]
@@ -104,11 +104,7 @@ class JointSet:
             FileNotFoundError: no such file.
             ValueError: the file is not JSON, or describes no joints; the message names the file.
         """
-        path = Path(path)
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{path} is not JSON: {error}") from error
+        held = read_json(path)
         try:
             return cls.from_dict(held)
         except ValueError as error:
@@ -164,11 +160,20 @@ def mirror_pairs(names: Sequence[str]) -> Pairs:
     return tuple((number, other) for number, other in pairs if number < other)
 
 
-def named_joints(count: int, known: JointSet | None = None) -> JointSet:
-    """Names and bones for `count` heatmaps: the known ones if they are as many, otherwise COCO's for 17, or numbers.
+def plain_name(name: str) -> str:
+    """A joint's name as it is compared with others: without capitals, and with spaces for underscores.
 
-    Seventeen joints without names are taken to be COCO's, as in every public file with seventeen; any others are
-    numbered, since a wrong name is worse than none.
+    >>> plain_name("Left_Eye")
+    'left eye'
+    """
+    return name.lower().replace("_", " ").strip()
+
+
+def named_joints(count: int, known: JointSet | None = None) -> JointSet:
+    """Names and bones for `count` heatmaps: the known ones if their number fits, otherwise COCO's or plain numbers.
+
+    Seventeen joints without names are taken to be COCO's, as in every public file with seventeen. Any others are
+    numbered, because a wrong name is worse than none.
 
     >>> named_joints(17).names[0], named_joints(2).names
     ('nose', ('joint 0', 'joint 1'))

@@ -146,7 +146,7 @@ def _choose(places: list[_Place], held: object, path: Path) -> tuple[_Place, str
         usual = [place for name in _USUAL for place in wanted if place.label == name]
         if not usual:
             labels = ", ".join(_shown(place.label) for place in wanted)
-            raise ValueError(f"{path} holds this network {len(wanted)} times: {labels}; keep the one that you mean")
+            raise ValueError(f"{path} holds this network {len(wanted)} times: {labels}; keep the one that you want")
         others = ", ".join(_shown(place.label) for place in wanted if place is not usual[0])
         wanted, note = usual, f"{path} holds two sets of weights: took {_shown(usual[0].label)}, not {others}"
     return wanted[0], note

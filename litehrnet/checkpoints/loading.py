@@ -168,7 +168,7 @@ def _check_joints(checkpoint: _Checkpoint, count: int) -> None:
     if described is not None and len(described) != count:
         raise ValueError(
             f"{checkpoint.path} describes {len(described)} joints ({described.names[0]}, ...) and its head has {count} "
-            "heatmaps; one of the two is of another data set"
+            "heatmaps; one of the two belongs to another data set"
         )
 
 

@@ -112,13 +112,13 @@ def _protocol_in_archive(path: Path) -> int:
     ends = {name.rsplit("/", 1)[-1] for name in names}
     if "constants.pkl" in ends:
         raise ValueError(
-            f"{path} is a TorchScript program, not a checkpoint; where it came from, save the weights alone with "
+            f"{path} is a TorchScript program, not a checkpoint; where it was made, save only the weights, with "
             "torch.save(model.state_dict(), ...)"
         )
     if pickled is None:
         shown = ", ".join(_plain(name) for name in names[:3]) + (", ..." if len(names) > 3 else "")
         kind = "a program of torch.export" if "archive_format" in ends else "a zip archive"
-        raise ValueError(f"{path} is {kind} and no checkpoint; it holds {shown or 'nothing'}")
+        raise ValueError(f"{path} is {kind}, not a checkpoint; it holds {shown or 'nothing'}")
     return start[1] if len(start) == 2 else 2
 
 
@@ -259,13 +259,13 @@ _ONE_AT_A_TIME = threading.Lock()  # torch's list of allowed names belongs to th
 def _read_pickle(path: Path, protocol: int) -> object:
     try:
         with _ONE_AT_A_TIME, warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # said below where it matters
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")  # `_why` says it, where it matters
             # What the caller has allowed stays allowed afterwards.
             added = _ALLOWED - set(torch.serialization.get_safe_globals())
-            # An open file, because torch.load goes by the ending of a name.
+            # An open file, because torch.load would judge a path by its ending.
             with torch.serialization.safe_globals(list(added)), path.open("rb") as file:  # type: ignore[arg-type]
                 return torch.load(file, map_location="cpu", weights_only=True)
-    # Nearly every kind of exception comes out of a pickle with a flipped bit.
+    # A pickle with a flipped bit can raise nearly any kind of exception.
     except Exception as error:
         raise ValueError(_why(path, protocol, error)) from error
 
@@ -278,13 +278,13 @@ def _why(path: Path, protocol: int, error: Exception) -> str:
     if met:
         return (
             f"{path} holds more than weights: {_plain(met[1])} (part of a whole pickled model, or a trainer's object); "
-            "reading that could run code from the file, so it is refused; where it came from, save the weights alone "
+            "reading that could run code from the file, so it is refused; where it was made, save only the weights, "
             "with torch.save(model.state_dict(), ...)"
         )
     if protocol != 2 and "operand" in reason:
         return (
-            f"{path} is written in pickle protocol {protocol}, and the safe reader knows that of torch.save only, 2; "
-            "where it came from, save the weights with torch.save(model.state_dict(), ...)"
+            f"{path} is written in pickle protocol {protocol}, but the safe reader knows only protocol 2, which "
+            "torch.save uses; where it was made, save the weights with torch.save(model.state_dict(), ...)"
         )
     return _damaged(path, error)
 

@@ -53,7 +53,7 @@ def save_weights(model: nn.Module, path: str | Path, **metadata: str) -> Path:
 def _as_stored(key: str, value: Tensor) -> Tensor:
     if not value.isfinite().all():
         raise ValueError(
-            f"{key} holds NaN or infinity, as .half() makes of running variances beyond 65504; load the weights again"
+            f"{key} holds NaN or infinity, which .half() makes of running variances above 65504; load the weights again"
         )
     stored = value.half() if value.ndim == 4 else value.float() if value.is_floating_point() else value
     if not stored.isfinite().all():
@@ -67,7 +67,7 @@ def read_metadata(path: str | Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: not a whole safetensors file.
+        ValueError: not a complete safetensors file.
 
     >>> from litehrnet.files import data_path
     >>> read_metadata(data_path("litehrnet18_256x192.safetensors"))["joints"]

@@ -1,4 +1,4 @@
-"""`litehrnet compare`: files x runtimes x precisions x sizes in one table, and what of it meets a goal."""
+"""`litehrnet compare`: files x runtimes x precisions x sizes in one table, and which rows meet a goal."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def add_options(parser: types.Parser) -> None:
     add("--images", type=types.file, metavar="FOLDER", help="the pictures that DATA names")
     add("--joints", metavar="JOINTS", help="names and sigmas of the joints: a JSON file, or the name of a public set "
         "(default: those of DATA)")  # fmt: skip
-    add("--at-least", type=types.fps, metavar="FPS", help="mark what runs this many images per second, such as 30fps")
-    add("--within", type=types.points, metavar="OKS", help="mark what loses at most this many points of OKS to "
-        "the reference, such as 1oks")  # fmt: skip
+    add("--at-least", type=types.fps, metavar="FPS", help="mark rows with this many images per second, such as 30fps")
+    add("--within", type=types.points, metavar="OKS", help="mark rows that lose at most this many points of OKS "
+        "against the reference, such as 1oks")  # fmt: skip
     types.add_device(parser)
     types.add_pairing(parser)
     add("-o", "--output", type=types.file, metavar="FILE", help="save everything as JSON in this file")
@@ -53,8 +53,8 @@ def add_options(parser: types.Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure every combination in a fresh process, in turn with the first, and print one table.
 
-    Speed is paired, memory is at its peak, heatmaps and joints are compared with the reference's, and with labelled
-    people OKS is measured.
+    Speed is a ratio to the first, memory is the peak, and heatmaps and joints are compared with the reference's. With
+    labelled people, OKS is measured too.
     """
     import json
     import tempfile

@@ -22,7 +22,13 @@ def add_options(parser: types.Parser) -> None:
     add = parser.add_argument
     add("model", metavar="MODEL", help=f"{types.EXPORTED}, or {types.CHECKPOINT}")
     add("data", type=types.file, metavar="DATA", help="labelled people: a JSON file in COCO's keypoint form")
-    add("--images", type=types.file, required=True, metavar="FOLDER", help="the pictures that it names")
+    add(
+        "--images",
+        type=types.file,
+        required=True,
+        metavar="FOLDER",
+        help="the folder with the pictures that DATA names",
+    )
     add("--runtime", choices=types.RUNTIMES,
         help="default: inferred from the file")  # fmt: skip
     add("--precision", choices=types.PRECISIONS, default="float32", help="what the runtime may "
@@ -43,7 +49,7 @@ def add_options(parser: types.Parser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Find the joints of labelled people and compare: mean OKS, PCK, COCO's AP and AR, and one row per joint."""
+    """Find the joints of labelled people and measure them: mean OKS, PCK, COCO's AP and AR, and one row per joint."""
     import json
 
     from ..checkpoints.joints import find_joints
@@ -86,7 +92,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _check_names(model: Sequence[str], data: Sequence[str], args: argparse.Namespace) -> None:
     """Refuse the same joints in another order, and say where names differ: it is easy to measure the wrong joints."""
-    ours, theirs = ([name.lower().replace("_", " ") for name in names] for names in (model, data))
+    from ..checkpoints.joints import plain_name
+
+    ours, theirs = ([plain_name(name) for name in names] for names in (model, data))
     if ours == theirs or len(ours) != len(theirs):  # another number is refused where the network runs
         return
     at, (one, other) = next((k, pair) for k, pair in enumerate(zip(ours, theirs, strict=True)) if pair[0] != pair[1])

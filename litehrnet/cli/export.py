@@ -33,7 +33,7 @@ SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".l
 ONNX_ONLY = ("dynamic", "exporter", "opset", "inputs", "decode")
 INT8_ONLY = ("calibrate", "activations", "operators")
 FAR = 2  # input pixels, half a pixel of a heatmap
-SLOW = "; about a minute, and --exporter torchscript writes the same operators in a tenth of that"
+SLOW = "; this takes about a minute (--exporter torchscript writes the same operators in a tenth of that)"
 
 
 def add_options(parser: types.Parser) -> None:
@@ -44,7 +44,7 @@ def add_options(parser: types.Parser) -> None:
         "(default: the checkpoint's name, with the format's ending)")  # fmt: skip
     add("--to", choices=tuple(SUFFIXES), help="the format (default: inferred from the ending of -o, else onnx); ncnn "
         "and openvino write two files, NAME.ncnn.param or NAME.xml and a .bin file")  # fmt: skip
-    add("--joints", metavar="JOINTS", help="names, bones, mirror pairs and sigmas of the joints, to be stored in the "
+    add("--joints", metavar="JOINTS", help="names, bones, mirror pairs and sigmas of the joints, to store in the "
         "file: a JSON file, or the name of a public set (default: those that the checkpoint describes)")  # fmt: skip
     add("--model", metavar="NAME", help="the variant that the checkpoint must hold (default: any)")
     add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: the size that the "
@@ -55,7 +55,7 @@ def add_options(parser: types.Parser) -> None:
     add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18; ONNX only)")
     add("--input", dest="inputs", choices=("float32", "uint8"), help="what the file takes: normalised images "
         "(default), or RGB pixels with channels last, which the graph normalises (ONNX only)")  # fmt: skip
-    add("--decode", action="store_true", default=None, help="give joints and scores beside the heatmaps (ONNX only)")
+    add("--decode", action="store_true", default=None, help="output joints and scores as well as heatmaps (ONNX only)")
     add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="pooling of the "
         "cross-resolution weighting; all three give the same values (default: computed)")  # fmt: skip
     add("--weights", choices=("float32", "float16", "int8"), help="type of the stored weights; float16 halves the "
@@ -100,7 +100,7 @@ def settle(args: argparse.Namespace) -> None:
 
 
 def _usual_name(args: argparse.Namespace, suffix: str) -> Path:
-    """The checkpoint's name with the format's ending, and what is different where the source is an exported file."""
+    """The checkpoint's name with the format's ending; if the source is an ONNX file, also what will be different."""
     stem = Path(args.checkpoint).stem
     if suffix == ".onnx" and _holds_graph(args.checkpoint):
         size = [] if args.size is None else ["x".join(map(str, args.size))]
@@ -130,8 +130,8 @@ def _format_of(output: Path) -> str:
 def run(args: argparse.Namespace) -> int:
     """Write a network as a file for a runtime, compare the file with torch, and keep it only if both agree.
 
-    The network comes from a checkpoint, or from an ONNX file, from which it is rebuilt: that gives the file at another
-    size, or for another runtime, where the checkpoint is gone.
+    The network comes from a checkpoint, or is rebuilt from an ONNX file: so it can be written at another size, or for
+    another runtime, even if the checkpoint is gone.
     """
     from ..sizes import check_size
     from .outputs import Output, check_outputs
@@ -150,7 +150,7 @@ def pictures_in(folder: Path) -> list[Path]:
     """The pictures in a folder, by name.
 
     Raises:
-        ValueError, OSError: it is no folder, or holds none.
+        ValueError, OSError: it is not a folder, or holds no pictures.
     """
     from PIL import Image
 
@@ -234,7 +234,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
     print(f"{facts(args.output, about)}, {weights} weights{made}, {seconds:.1f} s")
     print(takes(about))
     if _holds_graph(args.checkpoint):
-        print(f"rebuilt from the weights in {args.checkpoint}: torch computes with them what that file computes")
+        print(f"rebuilt from the weights in {args.checkpoint}: in torch, they compute what that file computes")
     print(f"parity{' before quantising' if quantised else ''}: {worst(rows)}")
     if moved is not None:
         print(moved)
@@ -242,7 +242,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
         print("note: in ONNX Runtime a fused file of free size is no faster than a plain one; fuse for one size")
     if model.trained_size not in (None, size):
         trained = "x".join(map(str, model.trained_size or ()))
-        print(f"note: the weights were trained at {trained}; at other sizes joints are found less well")
+        print(f"note: the weights were trained at {trained}; at other sizes, joints are found less accurately")
     print(*(output.path for output in outputs), sep="\n")
     return 0
 

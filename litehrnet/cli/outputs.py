@@ -144,28 +144,20 @@ def _is_openvino(path: Path) -> bool:
     return _begins(path, b"<net ")
 
 
-def _is_ncnn(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(7) == b"7767517"
+def _begins_as(kind: str) -> Callable[[Path], bool]:
+    """A function that tells from a file's first bytes whether it has a format of `litehrnet.runtimes.signature`."""
 
+    def recognise(path: Path) -> bool:
+        from ..runtimes.signature import KINDS as FORMATS
 
-def _is_c(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(6) == b"lhrnet"
+        with path.open("rb") as file:
+            return FORMATS[kind].fits(file.read(32))
 
-
-def _is_executorch(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8)[4:] == b"ET12"
-
-
-def _is_litert(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8)[4:] == b"TFL3"
+    return recognise
 
 
 def _is_mnn(path: Path) -> bool:
-    return b"litehrnet" in path.read_bytes()  # MNN's own format has no mark, but a place for a word
+    return b"litehrnet" in path.read_bytes()  # MNN's format has no signature, but room for a word of ours
 
 
 def _is_picture(path: Path) -> bool:
@@ -188,27 +180,25 @@ def _is_film(path: Path) -> bool:
     return is_video(path) or _is_picture(path)
 
 
-def _is_report(path: Path) -> bool:
+def _json_in(path: Path) -> object:
     try:
-        held = json.loads(path.read_bytes())
+        return json.loads(path.read_bytes())
     except ValueError:
-        return False
+        return None
+
+
+def _is_report(path: Path) -> bool:
+    held = _json_in(path)
     return isinstance(held, dict) and {"machine", "rows"} <= held.keys()
 
 
 def _is_numbers(path: Path) -> bool:
-    try:
-        held = json.loads(path.read_bytes())
-    except ValueError:
-        return False
+    held = _json_in(path)
     return isinstance(held, dict) and {"model", "data", "oks"} <= held.keys()
 
 
 def _is_poses(path: Path) -> bool:
-    try:
-        held = json.loads(path.read_bytes())
-    except ValueError:
-        return False
+    held = _json_in(path)
     return isinstance(held, list) and all(isinstance(one, dict) and "keypoints" in one for one in held)
 
 
@@ -216,10 +206,10 @@ def _is_poses(path: Path) -> bool:
 KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "onnx": ("an ONNX file", _is_onnx),
     "openvino": ("an OpenVINO file", _is_openvino),
-    "ncnn": ("an ncnn file", _is_ncnn),
-    "c": ("a .lhr file", _is_c),
-    "executorch": ("a .pte file", _is_executorch),
-    "litert": ("a .tflite file", _is_litert),
+    "ncnn": ("an ncnn file", _begins_as("ncnn")),
+    "c": ("a .lhr file", _begins_as("c")),
+    "executorch": ("a .pte file", _begins_as("executorch")),
+    "litert": ("a .tflite file", _begins_as("litert")),
     "mnn": ("an .mnn file of ours", _is_mnn),
     "picture": ("a picture", _is_picture),
     "drawing": ("a picture", _is_drawing),

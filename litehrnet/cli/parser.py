@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": argparse.RawDescriptionHelpFormatter, **options})
 
     def print_help(self, file: Any = None) -> None:
-        """Print the help; argparse's own method would hide that the reader has gone."""
+        """Print the help; argparse's own method would not notice that nobody reads the pipe any more."""
         print(self.format_help(), file=file or sys.stdout, end="")
 
     def error(self, message: str) -> NoReturn:
@@ -55,7 +55,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """ "; did you mean ...?" if something known resembles the word; nothing otherwise.
+    """A question to add to a message if something known resembles the word; otherwise nothing.
 
     >>> did_you_mean("opnvino", ["onnx", "openvino"])
     '; did you mean openvino?'

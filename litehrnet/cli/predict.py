@@ -58,7 +58,7 @@ def add_options(parser: types.Parser) -> None:
         "file, mmpose's dataset_info), or coco, mpii, aic, coco_wholebody, coco_wholebody_hand, coco_wholebody_face "
         "(default: those that the model describes)")  # fmt: skip
     add("--fps", type=types.positive, metavar="N", help="look at this many frames of a video per second (default: all)")
-    add("--no-smoothing", action="store_true", help="of a video, print the joints as the network finds them")
+    add("--no-smoothing", action="store_true", help="in videos, give the joints as the network finds them")
     add("-o", "--output", type=types.file, metavar="FILE", help="draw the joints into this picture, animation or "
         "video; for several inputs, a folder")  # fmt: skip
     add("--heatmaps", action="store_true", help="draw the heatmaps, too")
@@ -72,7 +72,7 @@ def add_options(parser: types.Parser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Find the joints of the people in pictures and videos, print them, and optionally draw them.
 
-    In a video every person is followed: the box of the next frame is where the joints were, and joints are smoothed.
+    In a video, every person is followed: the box for the next frame is put around the joints, which are smoothed.
     """
     _check(args)
     files = _files(args.photos)

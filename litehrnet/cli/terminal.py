@@ -14,7 +14,7 @@ from typing import TypeVar
 __all__ = ["counted", "discard", "flush", "prepare", "progress", "spinner"]
 
 _HANDLER = "litehrnet"
-_PATIENCE = 3.0  # seconds of silence, from which something slow says what it is
+_PATIENCE = 3.0  # seconds of silence before something slow says what it is
 
 Item = TypeVar("Item")
 
@@ -114,7 +114,7 @@ def spinner(text: str, slow: str | None = None) -> Iterator[None]:
 
 
 def counted(items: Iterable[Item], count: int | None, unit: str) -> Iterator[Item]:
-    """The items; on a terminal a line says meanwhile how many are done, and how long the rest takes.
+    """Pass the items on; on a terminal, a line says how many are done and how long the rest will take.
 
     Args:
         items: what to give.

@@ -122,7 +122,7 @@ def takes(about: Signature) -> str:
 def worst(rows: Sequence[Parity]) -> str:
     """The greatest difference of several comparisons."""
     row = max(rows, key=lambda row: (math.isnan(row.max_rel), row.max_rel))
-    peaks = "same peaks" if all(row.same_peaks for row in rows) else "peaks move where torch's values are as high"
+    peaks = "same peaks" if all(row.same_peaks for row in rows) else "peaks differ only where torch's values tie"
     where = f"at {row.size[0]}x{row.size[1]}, batch {row.batch}"
     if len(rows) == 1:
         return f"relative difference {row.max_rel:.1e} ({where}), {peaks}"

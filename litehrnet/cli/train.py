@@ -16,7 +16,7 @@ from . import parser as types
 if TYPE_CHECKING:
     from ..train.fit import Plan
 
-HELP = "train on labelled pictures, from bundled, public or own weights"
+HELP = "train on labelled pictures, from bundled, public or your own weights"
 EXAMPLES = """
     litehrnet train people.json --images photos -o run               # start from the bundled weights
     litehrnet train people.json --images photos -o run --start my.pth --size 384x288 --epochs 50
@@ -29,42 +29,47 @@ def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
     add("data", type=types.file, metavar="DATA", help="labelled people: a JSON file in COCO's keypoint form")
-    add("--images", type=types.file, metavar="FOLDER", help="the pictures that it names")
+    add("--images", type=types.file, metavar="FOLDER", help="the folder with the pictures that DATA names")
     add("-o", "--output", type=types.file, required=True, metavar="FOLDER", help="a folder for the weights, the state, "
         "the log and the curve")  # fmt: skip
     add(
         "--validate", type=types.file, metavar="FILE", help="measure on these people (default: a fifth of the pictures)"
     )
     add("--validate-images", type=types.file, metavar="FOLDER", help="their pictures (default: those of --images)")
-    add("--start", default="litehrnet18", metavar="WEIGHTS", help=f"begin with {types.CHECKPOINT}; joints that it "
-        "does not know get a new head; none: random weights (default: litehrnet18)")  # fmt: skip
+    add("--start", default="litehrnet18", metavar="WEIGHTS", help=f"the weights to start from: {types.CHECKPOINT}, or "
+        "none for random ones; joints that they do not know get a new head (default: litehrnet18)")  # fmt: skip
     add("--model", metavar="VARIANT", help="the network, with --start none (default: litehrnet18)")
     add("--joints", metavar="JOINTS", help="names, mirror pairs and sigmas of the joints: a JSON file, or the "
         "name of a public set (default: those of DATA)")  # fmt: skip
     add("--size", type=types.size, metavar="HxW", help="input size (default: the one that the start was trained at)")
-    add("--epochs", type=types.count, metavar="N", help="how often to see everybody (default: what suits their number)")
-    add("--batch", type=types.count, metavar="N", help="crops per step (default: what suits their number)")
+    add("--epochs", type=types.count, metavar="N", help="how many times each person is seen (default: depends on the "
+        "number of people)")  # fmt: skip
+    add("--batch", type=types.count, metavar="N", help="crops per step (default: depends on the number of people)")
     add("--lr", type=types.positive, metavar="X", help="learning rate after the warm-up")
     add("--loss", choices=("mse", "softmax", "both"), help="default: both")
-    add("--seed", type=types.count, metavar="N", help="another one divides, orders and varies the pictures differently")
+    add("--seed", type=types.count, metavar="N", help="seed of everything random: which pictures are held out, their "
+        "order, and how crops vary (default: 1)")  # fmt: skip
     add("--milestones", type=types.count, default=20, metavar="N", help="how often to measure and save (default: 20)")
-    add("--device", metavar="DEVICE", help="cpu or cuda (default: cuda where there is a GPU)")
+    add("--device", metavar="DEVICE", help="cpu or cuda (default: cuda if there is a GPU)")
     add(
         "--precision",
         choices=types.PRECISIONS,
         help="what the network computes in (default: mixed precision on a GPU)",
     )
-    add("--workers", type=types.count, metavar="N", help="processes that cut crops (default: what suits the device)")
-    add("--stop-at", type=types.count, metavar="N", help="stop after N crops, to go on later")
-    add("--resume", action="store_true", help="go on with the run in the folder, to the same result")
+    add("--workers", type=types.count, metavar="N", help="processes that cut crops (default: depends on the device)")
+    add("--stop-at", type=types.count, metavar="N", help="stop after N crops; --resume continues later")
+    add(
+        "--resume", action="store_true", help="continue the run in the folder; the result is the same as without a stop"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Train on labelled people: a JSON file in COCO's keypoint form and a folder of pictures, to weights.
+    """Train on labelled people, described by a JSON file in COCO's keypoint form and a folder of pictures.
 
-    The start is measured first, and best.safetensors in the folder is never worse than it. Bad data is listed before
-    the first step. Standard output gets one line of JSON per milestone. Ctrl-C saves everything, and --resume goes on
-    to the same result. Several processes or GPUs share every batch: torchrun --nproc-per-node 2 -m litehrnet train ...
+    The starting weights are measured first, and best.safetensors in the folder is never worse than they are. Bad data
+    is listed before the first step. Standard output gets one line of JSON per milestone. Ctrl-C saves everything, and
+    --resume continues to the same result. Several processes or GPUs can share every batch:
+    torchrun --nproc-per-node 2 -m litehrnet train ...
     """
     import os
 
@@ -80,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         check_choice("variant", args.model, VARIANTS)
         if not scratch:
             raise ValueError("--model is for random weights (--start none); other weights say which network they hold")
-    told = _Told(args.output)
+    reporter = _Reporter()
     given = {name: getattr(args, name) for name in ("batch", "lr", "loss", "seed", "model") if getattr(args, name)}
     try:
         with _notes(first):
@@ -100,18 +105,18 @@ def run(args: argparse.Namespace) -> int:
                 milestones=args.milestones,
                 resume=args.resume,
                 stop_at=args.stop_at,
-                events=told,
+                events=reporter,
                 **given,
             )
     except Interrupted as stopped:
-        told.close()
+        reporter.close()
         if first:
-            print(f"note: {stopped}; the same command with --resume goes on", file=sys.stderr)
+            print(f"note: {stopped}; the same command with --resume continues", file=sys.stderr)
         raise Stopped(stopped.number) from stopped
     except FloatingPointError as error:
         raise ValueError(str(error)) from error
     finally:
-        told.close()
+        reporter.close()
     if first:
         old, new = done.start["oks"], done.score["oks"]
         print(f"mean OKS on the validation people: {old:.4f} at the start, {new:.4f} at best, after "
@@ -143,11 +148,11 @@ def _notes(shown: bool) -> Iterator[None]:
         yield
 
 
-class _Told:
+class _Reporter:
     """Prints what happens: a plan, a bar with the time that is left, and a line of JSON per milestone."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._bar, self._start = folder, None, 0.0
+    def __init__(self) -> None:
+        self._bar: Any = None
         self._crops = 0
 
     def planned(self, plan: Plan) -> None:
@@ -158,8 +163,8 @@ class _Told:
             print(problem_table(plan.problems), file=sys.stderr)
         recipe = plan.recipe
         print(
-            f"{plan.people} people on {plan.pictures} pictures to train on, {plan.validation} on "
-            f"{plan.validation_pictures} to measure on; {recipe.crops} crops of {recipe.size[0]}x{recipe.size[1]} in "
+            f"training on {plan.people} people in {plan.pictures} pictures, measuring on {plan.validation} in "
+            f"{plan.validation_pictures}; {recipe.crops} crops of {recipe.size[0]}x{recipe.size[1]} in "
             f"steps of {recipe.batch}, learning rate {recipe.lr:.2g}, {recipe.precision} on {plan.device}",
             file=sys.stderr,
         )

@@ -47,8 +47,8 @@ def export_c(
     Args:
         model: a `LiteHRNet`, any variant; its batch norms are folded in a copy.
         path: the file to write, ending in .lhr.
-        size: (height, width) to name in the file, which runs at every legal size; by default the size that the model
-            was trained at, or 256x192.
+        size: (height, width) to record in the file, which still runs at every legal size; by default the size that
+            the model was trained at, or 256x192.
         weights: "float32", or "float16" for half the file (the engine computes in float32 all the same).
         mean, std: RGB on the scale 0..255, for crops that the engine normalises itself.
 
@@ -66,7 +66,9 @@ def export_c(
     if model.variant.blocks != 2:
         raise ValueError(f"the C engine takes modules of 2 blocks, and {model.variant.name} has {model.variant.blocks}")
     if any(isinstance(module, TidyFuseStep) for module in model.modules()):
-        raise ValueError("this network has the tidy fuse step, which is only for show: the C engine has the real one")
+        raise ValueError(
+            "this network has the tidy fuse step, which is for comparison only; the C engine has the real one"
+        )
     size = export_size(model, size)
     joints = named_joints(model.num_joints, model.joints)
     variant = model.variant
@@ -95,7 +97,7 @@ def export_c(
 
 def _colours(name: str, values: Sequence[float]) -> tuple[float, float, float]:
     if len(values) != 3:
-        raise ValueError(f"{name} is one number per colour, got {len(values)} numbers")
+        raise ValueError(f"{name} must be three numbers, one per colour; got {len(values)}")
     red, green, blue = values
     return float(red), float(green), float(blue)
 
@@ -178,7 +180,7 @@ def _network(model: LiteHRNet) -> Iterator[np.ndarray]:
     yield from _depthwise(stem.depthwise_conv, same[: 2 * half])
     yield from _product(stem.linear_conv, rows=[same[: 2 * half]], columns=same[:half])
 
-    # The stem's halves stay side by side; its shuffle is followed here.
+    # The engine leaves the stem's halves side by side; this order of the inputs makes up for the shuffle.
     before = np.r_[0 : 2 * half : 2, 1 : 2 * half : 2]
     for i, modules in enumerate(variant.modules):
         transition: Any = getattr(backbone, f"transition{i}")
@@ -195,7 +197,7 @@ def _network(model: LiteHRNet) -> Iterator[np.ndarray]:
                 else:
                     yield from _shuffle_units([branch[k] for branch in layers], halves)
             yield from _fuse(module.fuse_layers, orders[: i + 2])
-    projects: Any = backbone.head_layer.projects  # of modules in modules, torch declares no type
+    projects: Any = backbone.head_layer.projects  # torch declares no type for the parts of a part
     for i, project in zip(range(3, -1, -1), projects, strict=True):
         below = orders[i - 1] if i else same[: variant.channels[0]]
         yield from _depthwise(project["depthwise_conv"], orders[i])
@@ -234,7 +236,10 @@ def _shuffle_units(units: Sequence[ShuffleUnit], halves: Sequence[np.ndarray]) -
 
 
 def _fuse(step: FuseStep, orders: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """The products of all paths that come down to a row are one; the first of them counts twice (see `FuseStep`)."""
+    """One fuse step, row by row. The last products of all paths from larger maps are stored as one product.
+
+    The first of them counts twice (see `FuseStep`).
+    """
     for i, row in enumerate(cast("Sequence[Any]", step)):
         for j in range(i):
             for path in row[j]:

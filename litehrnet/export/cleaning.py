@@ -1,4 +1,4 @@
-"""What is done to an exported graph before it becomes a file: one form for both exporters, float16 weights.
+"""What happens to an exported graph before it becomes a file: one form for both exporters, and float16 weights.
 
 Nothing here needs torch.
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["clean", "half_storage"]
 
-_HALF_FROM = 64  # numbers in a tensor; in a smaller one the node that widens it would take more bytes than it saves
+_HALF_FROM = 64  # numbers in a tensor; halving a smaller one saves less than the node that widens it costs
 _HALF_ERROR = 1e-3  # of the tensor's largest value; float16 rounds by 5e-4 at most where it does not under- or overflow
 
 

@@ -127,6 +127,7 @@ def _side(dim: onnx.TensorShapeProto.Dimension) -> int | str:
 
 
 def _replace_nodes(graph: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
-    nodes = [type(node).FromString(node.SerializeToString()) for node in nodes]  # clearing the list empties its own
+    # Copies, because clearing the list destroys the nodes that it holds.
+    nodes = [type(node).FromString(node.SerializeToString()) for node in nodes]
     del graph.graph.node[:]
     graph.graph.node.extend(nodes)

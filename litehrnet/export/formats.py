@@ -30,7 +30,7 @@ class Format:
     Attributes:
         suffix: how the name of the file ends.
         write: from (model, path, size, weights, options) to the files that were written, the graph first.
-        options: the arguments of `export` that this format takes beside size and weights.
+        options: the arguments of `export` that this format takes besides size and weights.
         others: endings of the files that are written beside it, in place of the last part of `suffix`.
         fused_for: the target of `litehrnet.fusion.fuse`, for one size; None where the writer fuses by itself.
         any_size: whether one file runs at every size.
@@ -103,16 +103,16 @@ def export(
         exporter: "dynamo" or "torchscript"; only for ONNX.
         opset: version of ONNX's operator set; only for ONNX.
         inputs: "float32" or "uint8", as in `export_onnx`; only for ONNX.
-        decode: whether the file gives joints beside the heatmaps; only for ONNX.
+        decode: whether the file also outputs joints, as in `export_onnx`; only for ONNX.
         fused: write the fast graph, which `litehrnet.fusion.fuse` makes for the format's own runtime.
 
     Returns:
         The files that were written, the graph first.
 
     Raises:
-        ValueError: an unknown format or choice, an option that the format does not take, or what the format's own
-            writer refuses.
-        ImportError: what writes the format is not installed; the sentence holds the command that installs it.
+        ValueError: an unknown format or choice, an option that the format does not take, or anything that the
+            format's own writer refuses.
+        ImportError: the package that writes the format is not installed; the message says how to install it.
     """
     to = format_of(path) if to is None else to
     check_choice("format", to, FORMATS)

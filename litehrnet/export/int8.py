@@ -4,9 +4,9 @@ Weights become int8 with one scale per channel; activations, in 8 or 16 bits, ge
 calibration images. The file holds QuantizeLinear and DequantizeLinear nodes around each operator (the QDQ form), which
 runtimes fuse.
 
-The same int8 file can give other answers on another processor: how products are summed depends on its instructions
-(VNNI and AMX sum in 32 bits, older ones saturate at 16), and so does what a runtime leaves in float. So compare the
-joints on the processor that will run the file.
+The same int8 file can give different results on another processor: how products are summed depends on its instructions
+(VNNI and AMX sum in 32 bits, older ones saturate at 16), and so does what a runtime leaves in float. Therefore, compare
+the joints on the processor that will run the file.
 """
 
 from __future__ import annotations
@@ -147,8 +147,8 @@ def quantize_int8(
 
     Raises:
         FileNotFoundError, IsADirectoryError: there is no such source, or it is a folder.
-        ValueError: no images or one that the file does not take, a file that is not in float32, an unknown kind, method
-            or choice of operators, choices that do not go together, or a graph without anything to quantise.
+        ValueError: no images, or one that does not fit the file; a file whose weights are not float32; an unknown kind,
+            method or choice of operators; choices that do not go together; or a graph with nothing to quantise.
     """
     _check_choices(operators, keep_float, method, activations)
     images = list(images)

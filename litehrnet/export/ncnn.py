@@ -28,13 +28,13 @@ def export_ncnn(
     """Convert a network for ncnn: NAME.ncnn.param (the graph, as text) and NAME.ncnn.bin (the weights).
 
     pnnx turns the traced model into ncnn's layers. It writes six files; the two that ncnn needs are kept. The size and
-    a checksum of the weights are written into the .param file's Input line, so that whoever loads it can check both:
-    at another size ncnn ends the process or answers wrongly, and with other weights it answers wrongly.
+    a checksum of the weights are added to the Input line of the .param file, so that a program that loads it can check
+    both. At another size, ncnn crashes or gives wrong results; with other weights, it gives wrong results.
 
     Args:
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
-        path: the .ncnn.param file to write, beside which the .ncnn.bin file is put. (OpenVINO's weights end in .bin,
-            too: hence the longer name.)
+        path: the .ncnn.param file to write; the .ncnn.bin file goes beside it. (OpenVINO's weights also end in .bin,
+            hence the longer name.)
         size: (height, width), the only one that the result runs at; the default is that of `export_onnx`.
         weights: "float32", or "float16" for half the file (values differ by about 4e-3 of the largest).
 
@@ -73,7 +73,7 @@ def _with_input(param: str, size: tuple[int, int], weights: int) -> str:
 
 def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
-        # torch.jit is on its way out; pnnx has no other door for a module.
+        # torch.jit is deprecated, but pnnx takes a module in no other form.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         # The graph is meant for this one size.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)

@@ -50,7 +50,7 @@ def export_onnx(
 
     Args:
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
-        path: the file to write; it appears when it is whole and has passed onnx's checker, never before.
+        path: the file to write; it appears only when it is complete and has passed onnx's checker.
         size: (height, width) in pixels, what the network is traced at; by default the size that the module was fused
             for, else the size that it was trained at, else 256x192.
         dynamic: None, nothing may change; "batch", any batch size; "size", any batch and any size that the network can
@@ -61,8 +61,8 @@ def export_onnx(
             differ by a few thousandths of their largest value.
         inputs: "float32", normalised images (N, 3, H, W); or "uint8", RGB pixels (N, H, W, 3), which the graph
             normalises exactly as `litehrnet.heatmaps.to_input` does. The input is then called "pixels".
-        decode: add the outputs "joints", (N, K, 2), x before y in input pixels, and "scores", (N, K), beside the
-            heatmaps: what `litehrnet.decode` makes of them.
+        decode: besides the heatmaps, output "joints", (N, K, 2), x before y in input pixels, and "scores", (N, K), as
+            `litehrnet.heatmaps.decode` finds them.
         fp16: deprecated; True is `weights="float16"`.
 
     Returns:
@@ -71,7 +71,7 @@ def export_onnx(
 
     Raises:
         ValueError: a size that the network cannot run, weights that are not float32 or not finite, an unknown choice,
-            or choices that do not go together; the sentence says why and names the nearest way.
+            or choices that do not go together; the message says why and what would work.
     """
     dynamic, weights = _first_edition(dynamic, weights, fp16)
     size = export_size(model, size)
@@ -92,16 +92,16 @@ def export_onnx(
 
 
 def _first_edition(dynamic: str | bool | None, weights: str | bool, fp16: bool | None) -> tuple[str | None, str]:
-    """`dynamic` and `weights` from the forms that the first edition took, with a warning for each of those."""
+    """Translate the first edition's forms of `dynamic` and `weights`, with a warning for each."""
     if dynamic is False:
         warnings.warn("dynamic=False is now dynamic=None", DeprecationWarning, stacklevel=3)
         dynamic = None
-    if fp16 is None and isinstance(weights, bool):  # it was the seventh argument, too
+    if fp16 is None and isinstance(weights, bool):  # `fp16` was the seventh argument then
         fp16, weights = weights, "float32"
     if fp16 is not None:
         warnings.warn('fp16=True is now weights="float16"', DeprecationWarning, stacklevel=3)
         weights = "float16" if fp16 else weights
-    return cast("str | None", dynamic), cast("str", weights)  # what else they may be is refused later
+    return cast("str | None", dynamic), cast("str", weights)  # other types are refused later
 
 
 def describe(model: Network, size: tuple[int, int], dynamic: str | None, weights: str) -> dict[str, object]:
@@ -135,7 +135,7 @@ def export_size(model: nn.Module, size: Sequence[int] | None) -> tuple[int, int]
 
 
 def check_exportable(model: nn.Module, size: tuple[int, int]) -> Network:
-    """Return a model that can be written; refuse any other, with the reason and what to do.
+    """Return a model that can be written; refuse any other, and say why and what to do instead.
 
     Raises:
         ValueError: another network; weights that are not float32, or not finite; a module fused for another size.
@@ -171,7 +171,7 @@ def _check_weights(model: nn.Module) -> None:
 
 
 def _check_together(model: Network, size: tuple[int, int], dynamic: str | None, exporter: str) -> None:
-    """Refuse what cannot work before the slow part, with the reason and the nearest way."""
+    """Before the slow part, refuse choices that cannot work together; say why, and what would work."""
     weighted = isinstance(model, LiteHRNet) and model.variant.channel_weighting
     if dynamic and weighted and model.pooling == "adaptive" and exporter == "torchscript":
         raise ValueError(

@@ -30,7 +30,7 @@ def export_openvino(
 
     Args:
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
-        path: the .xml file to write, beside which the .bin file is put under the same name.
+        path: the .xml file to write; the .bin file goes beside it, under the same name.
         size: (height, width), by default as in `export_onnx`; the batch stays free.
         weights: "float32", or "float16" for half the file.
 
@@ -45,7 +45,7 @@ def export_openvino(
     metadata = describe(network, size, "batch", weights)
     openvino = require("openvino")
     with tempfile.TemporaryDirectory() as name:
-        # Exported with one image and freed afterwards: the quick exporter then writes adaptive pooling, too.
+        # Export a batch of one, and free the batch afterwards: only so can the fast exporter write adaptive pooling.
         source = export_onnx(network, Path(name) / "net.onnx", size=size, exporter="torchscript")
         converted = openvino.convert_model(source)
         converted.reshape([-1, 3, *size])
@@ -58,7 +58,7 @@ def export_openvino(
         converted.set_rt_info(str(checksum(numbers)), [METADATA_KEY, "checksum"])
         openvino.save_model(converted, result, compress_to_fp16=half)
         if result.with_suffix(".bin").read_bytes() != numbers:
-            raise RuntimeError("OpenVINO wrote other weights the second time than the first")
+            raise RuntimeError("OpenVINO wrote the same weights differently the second time")
         with written_whole(path.with_suffix(".bin")) as weights_path, written_whole(path) as graph_path:
             graph_path.write_bytes(result.read_bytes())
             weights_path.write_bytes(numbers)

@@ -1,4 +1,4 @@
-"""One pooling alone as an ONNX file, for looking at."""
+"""A single pooling as an ONNX file, to look at."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def export_pooling(
     exporter: str = "torchscript",
     opset: int = DEFAULT_OPSET,
 ) -> Path:
-    """Write one pooling alone, for looking at: input "image" (1, 1, H, W), output "pooled".
+    """Write a single pooling, to look at: input "image" (1, 1, H, W), output "pooled".
 
-    Where computed pooling is not adaptive pooling, it warns and says by how much the values can differ at most.
+    If computed pooling does not equal adaptive pooling, a warning says by how much the values can differ at most.
 
     Args:
         input_size: pixels before pooling: one number for a square map, or (height, width).

@@ -17,13 +17,13 @@ __all__ = ["make_exportable"]
 
 
 class ExportableWeighting(nn.Module):
-    """Takes the place of a public ``CrossResolutionWeighting``: its convolutions, computed pooling.
+    """Takes the place of a public ``CrossResolutionWeighting``, with its convolutions and with computed pooling.
 
-    Where every branch has half the side of the one before, as in all public models, kernel and stride are constants,
-    and so is the factor of the upsampling: the exported graph need not ask for a shape. Two other cases work too, with
-    the values of the public code: a network that was changed so that the sides are not exact halves (there the pooling
-    is made of matrices), and ``torch.export`` with free sizes that it cannot divide (there it follows the
-    sizes, as the public code does).
+    If every branch has half the side of the one before, as in all public models, kernel and stride are constants,
+    and so is the factor of the upsampling: the exported graph need not ask for a shape. Two other cases work too, and
+    give the public code's values: a network that was changed so that the sides are not exact halves (the pooling is
+    then done by matrices), and ``torch.export`` with free sizes that are not known to divide (the pooling then follows
+    the sizes, as in the public code).
     """
 
     def __init__(self, public: Any) -> None:
@@ -67,7 +67,7 @@ def make_exportable(module: nn.Module) -> list[str]:
             taken too.
 
     Returns:
-        The names of the modules that were changed, in order; none where there was nothing to change.
+        The names of the modules that were changed, in order; empty if nothing had to be changed.
 
     Raises:
         ValueError: `module` is not a Lite-HRNet and holds none, or it is a single cross-resolution weighting, which

@@ -1,7 +1,7 @@
 """From an exported file back to its network, so that it can be exported again: at another size, for another runtime.
 
 An exported graph calls its convolutions in the order in which the network calls them, so their weights can be put back
-one by one. What is put back is not believed until the network computes what the file computes.
+one by one. The result is trusted only after a comparison has shown that the network computes what the file computes.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["network_of"]
 
 _FUSE_STEPS = ("lean", "public", "tidy")
-_SMALL = 32  # pixels: a side at which the order of the convolutions is found out
+_SMALL = 32  # pixels: the side of the image that shows in which order the convolutions run
 
 
 class _Filter(NamedTuple):
@@ -87,7 +87,8 @@ def network_of(path: str | Path) -> LiteHRNet:
     worst = max(row.max_rel for row in last)
     raise ValueError(
         f"{path.name} has the convolutions of a Lite-HRNet, but does not compute what one computes from them (relative "
-        f"difference {worst:.1e}); does it take RGB with the usual mean and deviation? litehrnet check finds out"
+        f"difference {worst:.1e}); does it take RGB with the usual mean and deviation? `litehrnet check` looks for the "
+        "cause"
     )
 
 

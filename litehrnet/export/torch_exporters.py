@@ -1,7 +1,7 @@
-"""The two exporters of torch, called alike and quietly; and how a graph becomes a file.
+"""The two exporters of torch behind one quiet call, and the steps that turn a graph into a file.
 
-One is built on TorchScript: it runs the model once and writes down what happened, in seconds. The other is built on
-``torch.export`` ("dynamo"): it analyses the code and checks what it assumed, and takes about ten times as long.
+One exporter is built on TorchScript: it runs the model once and records what happened, in seconds. The other is built
+on ``torch.export`` ("dynamo"): it analyses the code, checks its assumptions, and takes about ten times as long.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def opsets(exporter: str) -> range:
 
 
 def check_opset(exporter: str, opset: object) -> int:
-    """Return an opset that the exporter can write as an int; refuse others with a ValueError that names those."""
+    """Return the opset as an int, or raise a ValueError that names the opsets that the exporter can write."""
     possible = opsets(exporter)
     try:
         number = check_whole("opset", opset)
@@ -72,7 +72,7 @@ def run_exporter(
     import onnx
 
     first = next(module.parameters(), torch.zeros(()))
-    # torch.export treats a 1 as a constant: hence batch 2 where it may change, and sides of at least twice 32.
+    # torch.export takes a 1 for a constant. So a free batch is traced as 2, and free sides, 32 * Dim, as at least 64.
     if dynamic == "size" and exporter == "dynamo":
         shape = (shape[0], max(shape[1], 64), max(shape[2], 64))
     image = torch.zeros(2 if dynamic else 1, *shape, dtype=first.dtype, device=first.device)
@@ -83,7 +83,7 @@ def run_exporter(
         # torchscript exporter asks for them as soon as the batch is free).
         module = set_shuffle(shared_copy(module), "index")
     if dynamic == "size":
-        module = declare_multiples(module)  # they are, see below
+        module = declare_multiples(module)
     # Under the caller's autocast the graph would hold its casts.
     with eval_mode(module), torch.no_grad(), torch.autocast(first.device.type, enabled=False), quiet():
         if exporter == "torchscript":
@@ -93,7 +93,7 @@ def run_exporter(
             torch.onnx.export(module, (image,), buffer, dynamo=False, dynamic_axes=both, **options)
             return onnx.load_model_from_string(buffer.getvalue())
         dim = torch.export.Dim
-        # As multiples of 32: then every halving inside is provably whole.
+        # Declared as multiples of 32, so torch.export can prove that every halving inside is whole.
         dims = {0: dim("batch")} | ({2: 32 * dim("h"), 3: 32 * dim("w")} if dynamic == "size" else {})
         shapes = (dims,) if dynamic else None
         program: Any = torch.onnx.export(
@@ -112,7 +112,7 @@ def write(
     half: bool = False,
     ends: Sequence[Callable[[onnx.ModelProto], None]] = (),
 ) -> None:
-    """Clean, check and write what an exporter gave; `ends` change what the clean graph takes and gives.
+    """Clean, check and write the graph of an exporter; each of `ends` changes the clean graph's inputs or outputs.
 
     Raises:
         ValueError: the opset is not the one that was asked for.
@@ -139,7 +139,7 @@ def write(
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress exactly these messages of torch's exporters, on which no reader can act; errors are raised as usual.
+    """Suppress exactly these messages of torch's exporters, which no reader can act on; errors are raised as usual.
 
     - log lines that begin with "torchvision is not installed" (one per operator of torchvision; none is used here),
     - DeprecationWarning "You are using the legacy TorchScript-based ONNX export" (that is what the caller asked for),
@@ -150,20 +150,16 @@ def quiet() -> Iterator[None]:
     """
 
     def not_torchvision(record: logging.LogRecord) -> bool:
-        # Its operators are not used here; there is one such line per missing operator.
         return not record.getMessage().startswith("torchvision is not installed")
 
     registration = logging.getLogger("torch.onnx._internal.exporter._registration")
     registration.addFilter(not_torchvision)
     try:
         with warnings.catch_warnings(), _no_dump():
-            # Choosing the older exporter is what the caller asked for.
             warnings.filterwarnings(
                 "ignore", category=DeprecationWarning, message="You are using the legacy TorchScript-based ONNX export"
             )
-            # Torch's own code, about its own tree of inputs.
             warnings.filterwarnings("ignore", category=FutureWarning, message=r"`isinstance\(treespec, LeafSpec\)`")
-            # Sizes and averaging matrices become constants in the file, as they should.
             for message in ("Converting a tensor to a Python", "torch.from_numpy results are registered as constants"):
                 warnings.filterwarnings("ignore", category=torch.jit.TracerWarning, message=message)
             yield
@@ -175,13 +171,13 @@ def quiet() -> Iterator[None]:
 def _no_dump() -> Iterator[None]:
     """Switch the torchscript exporter's log off, and restore it afterwards.
 
-    That exporter means to turn its log on only when asked. But it asks whether a function exists where it means to call
-    it, so the first export of a process turns the log on for good. So the log is switched off, and what would turn it
-    on is disabled.
+    That exporter means to turn its log on only on request. But it tests whether a function exists where it means to
+    call it, so the first export of a process turns the log on for good. Inside the block, the log is off and the
+    function that would turn it on is disabled.
     """
     try:
         utils: Any = importlib.import_module("torch.onnx._internal.torchscript_exporter.utils")
-    except ImportError:  # it is elsewhere in other versions of torch; then the dump stays
+    except ImportError:  # another version of torch has it elsewhere; then the dump stays
         yield
         return
     usual, was_on = utils.setup_onnx_logging, torch._C._jit_is_onnx_log_enabled()

@@ -100,7 +100,7 @@ class FusedLiteHRNet(nn.Module):
 
     @property
     def pooling(self) -> str | None:
-        """ "computed", or None in the naive variants, which have no such pooling."""
+        """The pooling mode: "computed", or None in the naive variants, which have no such pooling."""
         return pooling_of(self)
 
     def forward(self, images: Tensor) -> Tensor:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 
 from ..checkpoints.joints import JointSet
 from ..checks import check_whole, require
-from ..files import existing_file
+from ..files import read_json
 from ..heatmaps import crop_person, decode, oks, to_image, to_input
 from ..people import CocoPeople, People, Person, Problem, read_people, with_sigmas
 from ..sizes import check_size
@@ -79,7 +78,7 @@ class JointAccuracy:
         name: the joint.
         labelled: how many people have it labelled.
         oks: its mean similarity; None if no person has it labelled.
-        pck: the share of these found within a twentieth of the crop's height.
+        pck: the share of them that is found within a twentieth of the crop's height.
         median_error: in pixels of the network's input.
     """
 
@@ -161,19 +160,19 @@ def evaluate(
     count: int | None = None,
     progress: Progress = iter,
 ) -> Accuracy:
-    """Find the joints of labelled people and compare.
+    """Find the joints of labelled people, and measure how near they are.
 
     Args:
         model: a file for `litehrnet.runtimes.load`, a torch module, or what `load` returned.
         data: a keypoint file in COCO's form, or people that `litehrnet.people.read_people` read.
         images: the folder with its pictures.
-        runtime, precision, threads: as for `load`; they do not matter for what `load` returned.
+        runtime, precision, threads: as for `load`; ignored if `model` is what `load` returned.
         size: height and width of the crops; by default the file's own, or the size that the weights were trained at.
         joints: which joints are labelled, with their sigmas; by default the file's own.
         flip: average the heatmaps with those of the mirror image.
         boxes: detected people in the form of COCO's result files (`image_id`, `bbox`, `score`), used instead of the
             labelled boxes. Only AP and AR are measured then.
-        count: measure only the first this many people.
+        count: measure only this many people, the first of the file.
         progress: wraps the indices, to show progress.
 
     Raises:
@@ -288,7 +287,7 @@ def measure(
     batch: int = 1,
     progress: Progress = iter,
 ) -> Measured:
-    """Find the joints of annotated people and compare.
+    """Find the joints of annotated people, and measure how near they are.
 
     Args:
         network: (batch, 3, H, W) float32 to (batch, K, h, w).
@@ -454,15 +453,8 @@ def _ignored(people: CocoPeople, count: int) -> Iterator[tuple[object, dict[str,
 
 def _detections(boxes: str | Path | Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Detected people, sorted by picture so that each is read once."""
-    name = "boxes"
-    held: object = boxes
-    if isinstance(boxes, str | Path):
-        path = existing_file(boxes)
-        name = str(path)
-        try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"{path} is not JSON: {error}") from error
+    held: object = read_json(boxes) if isinstance(boxes, str | Path) else boxes
+    name = str(boxes) if isinstance(boxes, str | Path) else "boxes"
     wanted = {"image_id", "bbox", "score"}
     if not isinstance(held, Sequence) or not all(isinstance(one, Mapping) and wanted <= one.keys() for one in held):
         raise ValueError(f"{name} must be a list of detections, each with an image_id, a bbox and a score")

@@ -121,7 +121,7 @@ def _measure(asked: dict[str, Any]) -> Alone:
     times = time_sessions([partial(_load, one) for one in tasks], asked["sessions"], asked["rounds"], pause)
     two = None
     if asked["two_threads"]:
-        # Threads are made before the clock starts; the one-thread figure is from above, where none was there yet.
+        # Its threads start before the clock does. The time with one thread is from above, before there were others.
         double = replace(task, threads=2)
         doubled = time_sessions([partial(_load, double)], asked["sessions"], asked["rounds"])
         two = float(np.median(times[..., -1]) / np.median(doubled))
@@ -140,7 +140,7 @@ def open_task(task: Task) -> Run:
 
 
 def _load(task: Task) -> Any:
-    """The candidate as a function without arguments; candidate and baseline each run at their own size."""
+    """A task as a function without arguments, which runs one image of the task's size."""
     return partial(open_task(task), np.zeros((1, 3, *task.size), np.float32))
 
 

@@ -41,9 +41,8 @@ def compare(
         loaders: from each name to a function that loads the model and returns it; the first is the baseline.
         images: (N, 3, H, W) float32.
         expected: the heatmaps that they should return; by default those of the first.
-        runtime: for the rows.
-        threads: for the rows.
-        precision: for the rows.
+        runtime, precision: for the rows.
+        threads: for the rows; with more than one, a pause before each call lets the others go to sleep.
         sessions: how many times every model is loaded.
         rounds: how many times it runs after each load.
         files: from each name to its file, for the size in megabytes.
@@ -140,7 +139,7 @@ def _loader(
     path: Path, runtime: str, threads: int, precision: str, size: Sequence[int] | None, device: str | None
 ) -> Callable[[], Run]:
     options: dict[str, Any] = {} if precision == "float32" else {"precision": precision}
-    if runtime == "ncnn" and size is not None:  # some of its files do not say theirs
+    if runtime == "ncnn" and size is not None:  # some ncnn files do not give their size
         options["size"] = size
     if device is not None:
         options["device"] = device

@@ -1,5 +1,5 @@
-"""Files x runtimes x precisions x sizes in one table: how fast, how large, how near to torch, and how well joints are
-found; and what of it meets a goal.
+"""Files x runtimes x precisions x sizes in one table: how fast, how large and how exact each is, how well it finds
+joints, and whether it meets a goal.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from ..checks import check_choice, first_line
 from ..files import data_path
 from ..heatmaps import crop_person, decode, to_input
-from ..people import CocoPeople, read_people
+from ..people import CocoPeople, read_people, with_sigmas
 from ..runtimes import DEVICES, PRECISIONS, RUNTIMES, Signature, load, megabytes, runtime_of, signature
 from ..runtimes.loading import DEFAULT_SIZE
 from ..runtimes.signature import kind_of
@@ -43,7 +43,7 @@ class Candidate:
     """One way to run one file.
 
     Attributes:
-        model: as it is called in the table.
+        model: its name in the table.
         path: the file.
         runtime, precision, threads: as for `litehrnet.runtimes.load`.
         size: height and width of the input.
@@ -81,7 +81,7 @@ class Goal:
 
     Attributes:
         fps: images per second, at least.
-        within: OKS that it may lose against the reference at most, as a fraction; 0.01 is one point.
+        within: the most OKS that it may lose against the reference, as a fraction; 0.01 is one point.
     """
 
     fps: float | None = None
@@ -90,14 +90,14 @@ class Goal:
 
 @dataclass(frozen=True)
 class GridRow:
-    """What was measured of one candidate.
+    """What was measured for one candidate.
 
     Attributes:
         model, runtime, precision, size, threads: of the `Candidate`.
         milliseconds: median for one image.
         ratio, low, high: times as fast as the first candidate, and the ends of the interval.
         megabytes: of the file, and of those with its weights.
-        peak_megabytes: memory at its peak, above what is imported.
+        peak_megabytes: memory at its peak, above what the imports take.
         max_rel: greatest difference of heatmaps from the reference's at the same size, relative to the largest value;
             None where the reference does not run at this size.
         shift: mean distance of joints from the reference's, in input pixels; None as for `max_rel`.
@@ -189,10 +189,10 @@ class Grid:
         lines += [
             "",
             f"One image at a time on {self.rows[0].device}, {self.rows[0].threads} "
-            f"thread{'s' if self.rows[0].threads > 1 else ''}. Each row is "
-            f"a process of its own, in turn with the first row's; *times as fast* is the median over {sessions}, and "
-            f"in parentheses its {spread}. Differences, *shift* and *moved* (by more than {FAR:g} input pixels) are "
-            f"from {self.reference}, over {self.people} people.",
+            f"thread{'s' if self.rows[0].threads > 1 else ''}. Each row was measured in a process of its own, in turn "
+            f"with the first row; *times as fast* is the median over {sessions}, and in parentheses its {spread}. "
+            f"Differences, *shift* and *moved* (by more than {FAR:g} input pixels) are from {self.reference}, over "
+            f"{self.people} people.",
         ]
         return "\n".join(lines)
 
@@ -225,7 +225,7 @@ def candidates(
 
     Args:
         models: from each name to its file.
-        runtimes: keys of `RUNTIMES`; None: for each file the one that it is made for.
+        runtimes: keys of `RUNTIMES`; None: for each file, the one that it is made for.
         precisions: what runtimes may compute in.
         sizes: (height, width) of the input; None: each file's own.
         threads: threads within an operator.
@@ -353,8 +353,8 @@ def compare_grid(
     Args:
         chosen: from `candidates`; the first is the baseline of the ratios.
         reference: the model whose heatmaps, joints and OKS are the reference, run in its own runtime; by default the
-            first candidate's. A checkpoint runs in torch at every size.
-        people: labelled people; without, joints are compared on rendered people who come with the package.
+            first candidate. A checkpoint runs in torch at every size.
+        people: labelled people; without them, joints are compared on the rendered people that come with the package.
         joints: which joints are labelled, with their sigmas; by default those that the people's file names.
         goal: what to mark.
         sessions, rounds: as for `litehrnet.measure.time_sessions`.
@@ -373,7 +373,7 @@ def compare_grid(
     judged = people is not None
     shown: CocoPeople = people or read_people(data_path("heldout/people.json"), data_path("heldout"))
     persons = range(len(shown)) if judged else range(min(PEOPLE, len(shown)))
-    joint_set = joints or shown.joint_set
+    joint_set = with_sigmas(joints or shown.joint_set)
     reference = Path(reference) if reference is not None else None
     first = chosen[0]
     named = first.model if reference is None else reference.name

@@ -84,7 +84,7 @@ def session_options(threads: int = 1, **settings: object) -> SessionOptions:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 3  # errors only
     for name, value in settings.items():
         setattr(options, name, value)
     return options

@@ -69,17 +69,17 @@ def sources() -> Path:
 
 
 def compiler() -> list[str]:
-    """The C compiler's command: the environment variable CC if it is set, else the first of `COMPILERS` that is there.
+    """The C compiler's command: the environment variable CC if it is set, else the first of `COMPILERS` that is found.
 
     Raises:
-        ImportError: there is none; the sentence says how to install one.
+        ImportError: there is none; the message says how to install one.
     """
     wanted = shlex.split(os.environ.get("CC", ""))
     for command in [wanted] if wanted else [[name] for name in COMPILERS]:
         found = shutil.which(command[0])
         if found:
             return [found, *command[1:]]
-    asked = f"CC names {wanted[0]!r}, which is not there" if wanted else f"none of {', '.join(COMPILERS)} is there"
+    asked = f"CC names {wanted[0]!r}, which is not there" if wanted else f"none of {', '.join(COMPILERS)} was found"
     raise ImportError(
         f"the C engine needs a C compiler, and {asked}; install one: on Debian and Ubuntu with 'apt install gcc', "
         "on Fedora with 'dnf install gcc', on macOS with 'xcode-select --install'"
@@ -97,13 +97,13 @@ def library(folder: Path | None = None, processor: str = "native", profile: bool
 
     Args:
         folder: where compiled engines are kept; `cache_folder()` by default.
-        processor: what the compiler's ``-march`` gets: "native", or the name of another processor that this one can
-            stand in for, as "x86-64-v3" (AVX2) where there is AVX-512.
+        processor: the value of the compiler's ``-march``: "native", or another processor whose code this one can run,
+            such as "x86-64-v3" (AVX2) on a machine with AVX-512.
         profile: with a clock around every kernel, for `litehrnet.measure.profile.c_parts`.
 
     Raises:
         ImportError: there is no C compiler.
-        RuntimeError: the compiler fails; the sentence holds its first line.
+        RuntimeError: the compiler fails; the message holds its first error.
         OSError: the folder cannot be written.
     """
     command, folder = compiler(), folder or cache_folder()
@@ -134,7 +134,7 @@ def _compile(command: Sequence[str], processor: str, target: Path) -> None:
 
 
 def _processor() -> str:
-    """What the options for this processor stand for: another one, with the same cache folder, needs its own library."""
+    """A description of this processor: machines that share a cache folder may differ, and need their own libraries."""
     listing = Path("/proc/cpuinfo")
     lines = listing.read_text().splitlines() if listing.is_file() else []
     described = [line for line in lines if line.startswith(("flags", "Features", "model name", "CPU part"))]
@@ -147,11 +147,11 @@ def _functions(processor: str = "native", profile: bool = False) -> ctypes.CDLL:
     with tempfile.TemporaryDirectory() as spare:
         try:
             path = library(None, processor, profile)
-        except OSError:  # a home folder that cannot be written; the library stays usable when its file is gone
+        except OSError:  # the home folder cannot be written to; a loaded library outlives its file
             path = library(Path(spare), processor, profile)
         try:
             engine = ctypes.CDLL(str(path))
-        except OSError:  # cut short by a full disk, for one
+        except OSError:  # damaged, for example cut short by a full disk
             path.unlink()
             engine = ctypes.CDLL(str(library(path.parent, processor, profile)))
     for name, (result, *arguments) in _PROTOTYPES.items():
@@ -242,7 +242,7 @@ class Engine:
         ImportError: there is no C compiler.
         RuntimeError: the compiler fails.
 
-    The methods raise ValueError for sizes at which the network cannot run and MemoryError for want of memory.
+    The methods raise ValueError for a size at which the network cannot run, and MemoryError if memory runs out.
     """
 
     def __init__(self, path: str | Path, threads: int = 1, processor: str = "native", profile: bool = False) -> None:
@@ -265,7 +265,7 @@ class Engine:
         return self._engine.lhr_vector_width(self._network)
 
     def context_bytes(self, size: Sequence[int]) -> int:
-        """Memory that running at this size takes, beside the weights."""
+        """Bytes of memory that running at this size takes, besides the weights."""
         with self._lock:
             return self._engine.lhr_context_bytes(self._context(check_size(size)))
 
@@ -281,7 +281,7 @@ class Engine:
         return context
 
     def profiled(self, image: np.ndarray) -> list[ProfiledPart]:
-        """Run one image (1, 3, H, W) in an engine made with ``profile=True``; where its time went, part by part."""
+        """Run one image (1, 3, H, W) in an engine made with ``profile=True``; return where the time went, by part."""
         self._engine.lhr_profile_start()
         self(image)
         parts: list[ProfiledPart] = []
@@ -290,7 +290,7 @@ class Engine:
         return parts
 
     def peak(self) -> float:
-        """Multiply-accumulates per second that the machine reaches in registers, with ``profile=True``."""
+        """Multiply-accumulates per second that the machine reaches in registers; needs ``profile=True``."""
         return self._engine.lhr_profile_peak()
 
     def _maps(self, count: int, size: tuple[int, int]) -> np.ndarray:
@@ -315,7 +315,7 @@ class Engine:
     def pose(
         self, photo: np.ndarray, box: Sequence[float], size: Sequence[int] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One person's joints in a photograph (H, W, 3) uint8, all of it in C.
+        """One person's joints in a photograph (H, W, 3) uint8, computed entirely in C.
 
         Args:
             photo: RGB.

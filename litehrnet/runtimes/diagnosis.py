@@ -2,8 +2,8 @@
 
 Two families of causes are tried, in every combination. One is what the file expects as its input: the order and scale
 of the colours, how much of the normalisation is done outside it, and where the channels are. The other is what it was
-made from: another fuse step. The order of the joints, rounding to 16 bits and other sizes follow; where nothing helps,
-the weights in the file are examined.
+made from: another fuse step. The order of the joints, rounding to 16 bits and other sizes follow. If nothing helps, the
+weights in the file are examined.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ __all__ = ["Diagnosis", "diagnose"]
 
 _PHOTO, _BOX = "astronaut.jpg", (0.0, 0.0, 512.0, 512.0)
 _SAMPLES = 16  # pixels of each heatmap that are compared to find out which joint is which
-_SAME_FILTER = 0.9995  # cosine between two 3x3 filters, from which they are the same one up to a factor
+_SAME_FILTER = 0.9995  # two 3x3 filters with at least this cosine are the same one, up to a factor
 _COLOURS = (3, 1, 1)
 
 
@@ -287,7 +287,7 @@ def _order_in_words(order: np.ndarray) -> str:
 
 
 def _other_sizes(model: nn.Module, session: Session, size: tuple[int, int], tolerance: float) -> Diagnosis | None:
-    """Whether a file that claims to take any size is right at some only."""
+    """Whether a file that claims to take any size is right only at another one."""
     signature = session.signature
     assert signature is not None
     for tried, other in enumerate(dict.fromkeys((DEFAULT_SIZE, (384, 288), (256, 256), *default_sizes(signature))), 1):

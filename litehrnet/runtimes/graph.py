@@ -59,10 +59,10 @@ def _no_onnx(path: Path, reason: str) -> ValueError:
 
 
 def _read_texts(message: Message) -> None:
-    """Read every name once: protobuf gives one that is not UTF-8 as bytes, or fails when it is read.
+    """Read every text once: if one is not UTF-8, protobuf returns it as bytes, or fails only when it is read.
 
     Raises:
-        UnicodeDecodeError: one is not.
+        UnicodeDecodeError: a text is not UTF-8.
     """
     for field, value in message.ListFields():
         if field.type == field.TYPE_STRING:
@@ -93,7 +93,7 @@ def read_signature(path: Path) -> Signature:
     """What an ONNX file takes and gives.
 
     Raises:
-        FileNotFoundError, ValueError, ImportError: as `read_graph`; and weights in other files, missing or cut short.
+        FileNotFoundError, ValueError, ImportError: as `read_graph`; or weights in other files are missing or cut short.
     """
     graph = read_graph(path)
     _check_external(graph, path)
@@ -166,8 +166,8 @@ def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
 def weights_of(path: Path) -> str:
     """What an ONNX file stores its weights as: "float32", "float16" or "int8".
 
-    The initializers are looked at, not the metadata, which may have been changed or come from another tool. A file with
-    some int8 weights is an int8 file; otherwise the type of most numbers counts.
+    It is read from the initializers, not from the metadata, which may have been changed or come from another tool. A
+    file with any int8 weights is an int8 file; otherwise the type of most numbers counts.
     """
     from onnx import TensorProto
 

@@ -104,7 +104,7 @@ def pack(header: Header, numbers: np.ndarray) -> bytes:
 
 
 def read_header(path: str | Path) -> Header:
-    """What a file says about itself. Its weights are not looked at: the engine checks them when it loads the file.
+    """What a file says about itself. The weights are not examined: the engine checks them when it loads the file.
 
     Raises:
         FileNotFoundError, IsADirectoryError: there is no such file, or it is a folder.

@@ -1,7 +1,7 @@
 """`load`: one call over every runtime of `RUNTIMES`.
 
-Everything is checked before a runtime is called: ncnn ends the process, or answers wrongly, at a size that its file was
-not made for.
+Everything is checked before a runtime is called, because some do not check: at a size that its file was not made for,
+ncnn crashes or gives wrong results.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ def load(
             .tflite file for "litert", an .mnn file for "mnn".
         runtime: a key of `RUNTIMES`; None: inferred from the file.
         threads: threads to use within one operator.
-        precision: what the runtime may compute in, one of `PRECISIONS`. It is float32 unless asked, although OpenVINO
-            and ncnn take less by themselves.
+        precision: what the runtime may compute in, one of `PRECISIONS`: float32 unless you ask for less, although
+            OpenVINO and ncnn would choose less by themselves.
         size: (height, width), only for ncnn files from other tools, which do not say it.
         device: "cpu"; "cuda" in ONNX Runtime and torch; or "tensorrt" in ONNX Runtime. A device that cannot run the
             whole network is refused; nothing falls back to the CPU. None: the CPU, or where a torch module's weights
@@ -131,8 +131,7 @@ def load(
             one of its kind or is not one image in and heatmaps out, or `threads` is below 1 or far above the number of
             processors.
         FileNotFoundError, IsADirectoryError: there is no such file, it is a folder, or its weights are not beside it.
-        ImportError: the runtime, or its part for the device, is not installed; the sentence holds the command that
-            installs it.
+        ImportError: the runtime, or its part for the device, is not installed; the message says how to install it.
     """
     runtime, session = open_session(model, runtime, threads, precision, size, device)
     if session.signature is not None:

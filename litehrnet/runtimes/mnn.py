@@ -88,5 +88,5 @@ def read_signature(path: Path) -> Signature:
 
 
 def weights_of(path: Path) -> str:
-    """ "float32", which is all that `litehrnet.export` writes in this format."""
+    """Always "float32", the only type of weights that `litehrnet.export` writes in this format."""
     return "float32"

@@ -28,7 +28,7 @@ _FLOAT16_TAG = b"Gk0\x01"  # before the weights of a layer
 def open_session(path: Path, threads: int, precision: str, size: tuple[int, int] | None = None) -> Session:
     """ncnn on the CPU, from a .param file with its .bin beside it, one image after the other.
 
-    A file runs at the size it was converted at and at no other: elsewhere ncnn ends the process or answers wrongly.
+    A file runs only at the size that it was converted at: at any other, ncnn crashes or gives wrong results.
 
     Args:
         path: NAME.ncnn.param, with NAME.ncnn.bin beside it.
@@ -39,8 +39,8 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
     Raises:
         ImportError: ncnn is not installed.
         FileNotFoundError: there is no .bin beside the .param file.
-        ValueError: the file is not ncnn's, does not say its size, says that its .bin is another one, or ncnn cannot
-            load it.
+        ValueError: the file is not ncnn's, does not say its size, or does not belong to the .bin file beside it; or
+            ncnn cannot load it.
     """
     ncnn = require("ncnn")
     signature = read_signature(path, size)
@@ -71,7 +71,7 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
 def _run_one(
     net: Any, ncnn: ModuleType, sources: Sequence[str], targets: Sequence[str], items: Sequence[np.ndarray]
 ) -> list[np.ndarray]:
-    kept = [np.ascontiguousarray(item) for item in items]  # kept by a name: ncnn.Mat only borrows the memory
+    kept = [np.ascontiguousarray(item) for item in items]  # held until the end, because ncnn.Mat only borrows memory
     outputs = []
     with net.create_extractor() as extractor:
         for source, item in zip(sources, kept, strict=True):
@@ -80,7 +80,7 @@ def _run_one(
             code, found = extractor.extract(target)
             if code:
                 raise RuntimeError(f"ncnn could not run the network (code {code})")
-            outputs.append(np.array(found))  # copied before the extractor goes
+            outputs.append(np.array(found))  # a copy, because the extractor frees its memory
     return outputs
 
 
@@ -93,8 +93,8 @@ def read_signature(path: Path, size: tuple[int, int] | None = None) -> Signature
 
     Raises:
         FileNotFoundError: there is no .bin beside it.
-        ValueError: not an ncnn .param file, one that says another size, or none where none is given, or one whose .bin
-            is another one.
+        ValueError: not an ncnn .param file, one whose size differs from the given one, one without a size if none is
+            given, or one that does not belong to the .bin file beside it.
     """
     lines = _lines(path)
     said = input_size(path)
@@ -107,7 +107,7 @@ def read_signature(path: Path, size: tuple[int, int] | None = None) -> Signature
     if not weights.is_file():
         raise FileNotFoundError(f"no weights beside {path.name}: {weights.name} is missing")
     held = checksum(weights.read_bytes())
-    if _input_values(path).get(CHECKSUM, held) != held:  # ncnn reads whatever weights it finds, and answers
+    if _input_values(path).get(CHECKSUM, held) != held:  # ncnn itself would run with any weights
         raise ValueError(f"{weights.name} is damaged, or belongs to another file than {path.name}: export both again")
     names = [words[4] for words in lines if words[0] == "Input" and len(words) > 4]
     made = [name for words in lines for name in _outputs(words)]

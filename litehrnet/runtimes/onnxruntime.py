@@ -1,7 +1,7 @@
 """Running an ONNX file in ONNX Runtime, on the CPU, with CUDA or with TensorRT; neither torch nor `onnx` is needed.
 
-ONNX Runtime by itself goes on with the CPU where another device is not there or lacks an operator, and only logs it.
-Here that is an error: a time or an answer of "cuda" is always one of the GPU.
+If a device is missing or lacks an operator, ONNX Runtime by itself falls back to the CPU and only logs it. Here that is
+an error, so that a result or a time of "cuda" always comes from the GPU.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .signature import METADATA_KEY, Port, Signature, read_metadata
 
 __all__ = ["open_session"]
 
-# ONNX Runtime's names of types that NumPy calls otherwise.
+# ONNX Runtime's names of types to NumPy's, where they differ.
 _TYPES = {"float": "float32", "double": "float64"}
 
 # The provider of each device and its options. TensorFloat-32 would round every factor to 10 bits of fraction.
@@ -39,7 +39,7 @@ def open_session(
     Args:
         path: the .onnx file.
         threads: threads within one operator.
-        precision: "float32": the file decides what is computed in.
+        precision: "float32"; the file itself decides what is computed in.
         size: unused.
         device: a key of `_PROVIDERS`.
 
@@ -51,7 +51,7 @@ def open_session(
     onnxruntime = require("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors: its warnings speak of graph optimisations
+    options.log_severity_level = 3  # errors only: its warnings are about graph optimisations
     provider, settings = _PROVIDERS[device]
     if device != "cpu":
         _check_installed(device, onnxruntime.get_available_providers())
@@ -102,7 +102,7 @@ def _check_installed(device: str, available: Sequence[str]) -> None:
 
 
 def _explain(path: Path, error: Exception) -> None:
-    """Raise a better error than ONNX Runtime's where the reason can be found: in our own sentence, or with `onnx`."""
+    """Raise a clearer error than ONNX Runtime's, if it is one of ours or `onnx` can find the reason."""
     if isinstance(error, ValueError) and path.name in str(error):
         raise error
     if importlib.util.find_spec("onnx") is not None:

@@ -31,22 +31,23 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
     """OpenVINO on the CPU, from an ONNX file or from OpenVINO's own .xml with its .bin beside it.
 
     A file with a free batch is compiled for one image, which made Lite-HRNet a fifth faster than a batch that stays
-    free (18.0 against 14.7 ms); the first other batch compiles it once more, for any.
+    free (14.7 ms instead of 18.0). The first call with another batch compiles it a second time, for any batch.
 
     Args:
         path: the file.
         threads: threads of the one stream.
-        precision: what the kernels may compute in; float32 where the processor can do no less.
+        precision: what the kernels may compute in; float32 if the processor has nothing narrower.
         size: unused.
 
     Raises:
         ImportError: OpenVINO is not installed.
         FileNotFoundError: there is no .bin beside the .xml file.
-        ValueError: OpenVINO cannot read or compile the file, or would compute it wrongly; or the .bin is another one's.
+        ValueError: OpenVINO cannot read or compile the file, or would compute it wrongly; or the .bin file does not
+            belong to it.
     """
     openvino = require("openvino")
     if path.suffix.lower() != ".onnx":
-        read_signature(path)  # checks the weights, too: OpenVINO reads whatever it finds, and answers
+        read_signature(path)  # checks the weights too: OpenVINO itself would run with any
     core = openvino.Core()
     try:
         model = core.read_model(path)
@@ -72,7 +73,8 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
             graph.reshape([1, *others])
         return core.compile_model(graph, "CPU", options).create_infer_request()
 
-    # Where the processor has no 16-bit arithmetic, OpenVINO turns to float32 by itself, unless it misjudges that.
+    # On a processor without 16-bit arithmetic, OpenVINO falls back to float32 by itself, unless it misjudges that and
+    # fails; then float32 is requested.
     for hint in dict.fromkeys((_HINTS[precision], "f32")):
         options["INFERENCE_PRECISION_HINT"] = hint
         try:
@@ -91,7 +93,7 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
             except RuntimeError as error:
                 shapes = ", ".join(str(array.shape) for array in arrays)
                 raise ValueError(f"{path.name} does not run at {shapes}: {first_line(error)}") from error
-            # Copies: the request's own buffers are used again.
+            # Copies, because the request reuses its buffers.
             return [np.array(found[place]) for place in range(len(signature.outputs))]
 
     return Session(signature, run)

@@ -44,7 +44,7 @@ __all__ = [
 # Relative. Float32 in another order of additions gives about 1e-6, weights rounded to float16 1e-3 to 6e-3.
 TOLERANCES = {"float32": 1e-4, "float16": 2e-2}
 TOLERANCE = TOLERANCES["float32"]
-OTHER_SIZES = ((96, 160), (256, 192), (64, 224))  # wide and tall; beside the traced size, where the file is free
+OTHER_SIZES = ((96, 160), (256, 192), (64, 224))  # wide and tall; tried beside the traced size, if sizes are free
 SEED = 0
 ALIKE = 1e-3  # of the largest value: what is left of a difference that a common factor explains
 
@@ -59,7 +59,8 @@ class Parity:
         max_abs: largest absolute difference of the heatmaps.
         max_rel: the same over the largest absolute value of torch's heatmaps.
         same_peaks: every heatmap has its peak at the same pixel.
-        ok: `max_rel` is within the tolerance, and at the file's peak torch's value equals its own peak within it.
+        ok: `max_rel` is within the tolerance; and where the file's heatmap peaks, torch's value equals torch's own
+            peak, within the same tolerance.
         output: the name of the file's output that was compared; of several the one that differs most.
         tolerance: the greatest `max_rel` that counts as equal.
         per_joint: the largest absolute difference of every joint (channel), over the same value as `max_rel`.
@@ -147,8 +148,8 @@ def check_parity(
 
     Raises:
         ValueError: a size, batch or input that the file does not take; no sizes, batches or inputs at all, which would
-            prove nothing; a tolerance out of bounds; a model in another type than float32 or float64; a file whose
-            output has another shape than the model's; or one that computes something else and says itself that it holds
+            prove nothing; a tolerance out of bounds; a model whose type is neither float32 nor float64; a file whose
+            output has another shape than the model's; or one that computes something else, and whose metadata names
             another variant or number of joints.
         FileNotFoundError: there is no such file.
         ImportError: the runtime is not installed.
@@ -200,11 +201,13 @@ def _check_decoded(signature: Signature, heatmaps: np.ndarray, outputs: Sequence
     joints, scores = decode(heatmaps)
     apart = np.abs(found[JOINTS] - joints).max() if found[JOINTS].shape == joints.shape else math.inf
     if apart or not np.array_equal(found[SCORES], scores):
-        raise ValueError(f"{signature.name} decodes its heatmaps otherwise than litehrnet.decode: {apart:g} pixels off")
+        raise ValueError(
+            f"{signature.name} does not decode its heatmaps as litehrnet.heatmaps.decode does: {apart:g} pixels off"
+        )
 
 
 def _check_same_network(model: nn.Module, signature: Signature) -> None:
-    """After a failed comparison: refuse a file that says itself that it holds another network.
+    """After a failed comparison, refuse a file whose metadata says that it holds another network.
 
     Raises:
         ValueError: its metadata names another variant or number of joints than the model has.
@@ -282,7 +285,7 @@ def _array(value: object) -> np.ndarray:
         array: np.ndarray = value.detach().cpu().numpy()
         return array
     raise ValueError(
-        f"an input is an array or a tensor, a tuple of them for several inputs; got {type(value).__name__}"
+        f"an input is an array or a tensor, or a tuple of them for several inputs; got {type(value).__name__}"
     )
 
 

@@ -32,10 +32,10 @@ def open_session(
     Args:
         model: a module, which is run where its weights are, or a checkpoint's path.
         threads: threads within one operator; the process's own number is restored after each run.
-        precision: "float32": the type of the weights decides what is computed in.
+        precision: "float32"; the type of the weights decides what is computed in.
         size: unused.
-        device: "cpu" or "cuda": a module whose weights are elsewhere is copied there, and stays as it is. None: where
-            its weights are.
+        device: "cpu" or "cuda": a module whose weights are elsewhere is copied there, and is itself not changed. None:
+            where its weights are.
 
     Raises:
         ValueError: torch finds no CUDA device.
@@ -71,7 +71,7 @@ def run_module(model: nn.Module, arrays: Sequence[np.ndarray]) -> list[np.ndarra
     first = next(model.parameters(), torch.zeros(()))
     tensors = []
     for array in arrays:
-        # Torch takes no reversed array, and warns of one that is read-only.
+        # torch refuses arrays with negative strides, and warns about read-only ones.
         tensor = torch.from_numpy(np.require(array, requirements=["C", "W"]))
         tensors.append(tensor.to(first) if tensor.is_floating_point() else tensor.to(first.device))
     training = any(part.training for part in model.modules())

@@ -13,7 +13,7 @@ from .signature import Port, Signature
 
 __all__ = ["Session", "check_array", "check_maps", "example_images", "from_normalised"]
 
-NOT_WHOLE = 0.01  # of a pixel's 255 steps: what float32 arithmetic leaves of normalising and undoing it is 1e-4
+NOT_WHOLE = 0.01  # on the scale 0..255; a pixel normalised in float32 and restored is within 1e-4 of a whole number
 
 
 class Session(NamedTuple):
@@ -32,9 +32,9 @@ class Session(NamedTuple):
 
 
 def from_normalised(session: Session) -> Session:
-    """A session that takes pixels as one that takes normalised images, as every other file does.
+    """Let a session that takes pixels take normalised images instead, as every other one does.
 
-    `litehrnet.heatmaps.to_input` is undone before each run; what was a pixel becomes the same pixel again.
+    `litehrnet.heatmaps.to_input` is undone before each run, which gives exactly the pixels that it was given.
     """
     signature = session.signature
     if signature is None or not signature.pixels:
@@ -121,7 +121,7 @@ def check_maps(maps: np.ndarray, images: Sequence[int], name: str) -> None:
         name: of the file, for the sentence.
 
     Raises:
-        ValueError: not (N, joints, ceil(H / 4), ceil(W / 4)), or not numbers with a fraction.
+        ValueError: not (N, joints, ceil(H / 4), ceil(W / 4)), or not floating point.
     """
     count, _, height, width = images
     rows, columns = -(-height // 4), -(-width // 4)

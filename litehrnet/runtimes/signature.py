@@ -40,7 +40,7 @@ DEFAULT_SIZE = (256, 192)
 LONGEST_NAME = 100
 HEATMAPS = "heatmaps"  # the name of the output in our own files
 PIXELS = "pixels"  # of the input that takes pixels, (N, H, W, 3) uint8, and normalises them in the graph
-JOINTS, SCORES = "joints", "scores"  # of the outputs of a file that decodes its heatmaps, too
+JOINTS, SCORES = "joints", "scores"  # the further outputs of a file that decodes its heatmaps
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ KINDS = {
     "mnn": FileKind(".mnn", "mnn", "mnn", (), "an .mnn file"),
 }
 
-# What people give by mistake.
+# Files that people pass by mistake.
 _OTHERS = {
     b"PK\x03\x04": "a zip archive, as PyTorch checkpoints are",
     b"\x80\x02": "a pickle, as old PyTorch checkpoints are",
@@ -99,7 +99,7 @@ class Port:
 
     Attributes:
         name: as the file has it.
-        dtype: in NumPy's words, such as "float32".
+        dtype: NumPy's name for it, such as "float32".
         shape: None for every dimension that the file leaves free; None instead of the tuple where it does not say.
     """
 
@@ -243,9 +243,9 @@ def kind_of(path: str | Path) -> str | None:
 
 
 def content_of(path: Path) -> str | None:
-    """What a file holds, in words, as far as its first bytes tell; None if they do not.
+    """What a file holds, in words, if its first bytes tell; otherwise None.
 
-    For the sentence about a file that is not what its name says.
+    Messages use it about a file that is not what its name says.
     """
     start = _start(path)
     if not start:
@@ -308,7 +308,7 @@ def reader(kind: str) -> Callable[[Path], Signature]:
 
 
 def checksum(weights: bytes) -> int:
-    """What a graph's file says of the weights beside it, as a positive 31-bit integer (ncnn keeps no more)."""
+    """The checksum of weights that the graph's file keeps: a positive 31-bit integer, since ncnn stores no more."""
     return zlib.crc32(weights) & 0x7FFFFFFF
 
 

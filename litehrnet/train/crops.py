@@ -54,7 +54,7 @@ def training_crop(
     Args:
         people: the annotated people.
         index: which of them to crop.
-        joint_set: names, flip pairs, ...
+        joint_set: says which joints change places in a flipped crop.
         size: height and width of the crop.
         rng: the source of every random choice.
         augmentation: how much to vary.
@@ -71,7 +71,7 @@ def training_crop(
 
     # An image a little coarser than the crop is good enough, and decoding at half size is several times faster.
     image, full_size = people.image(index, scale=0.85 * math.sqrt(abs(np.linalg.det(to_crop[:, :2]))))
-    reduced = image.height / full_size[0]  # 1, or a half or a quarter where JPEG was decoded so
+    reduced = image.height / full_size[0]  # 1, or a half or a quarter of a JPEG
     to_full = np.array([[1 / reduced, 0, 0.5 / reduced - 0.5], [0, 1 / reduced, 0.5 / reduced - 0.5], [0, 0, 1]])
     crop = _warp(np.asarray(image), to_crop @ to_full, size)  # (H, W, 3) uint8
 

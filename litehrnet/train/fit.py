@@ -138,14 +138,16 @@ def split(people: People, share: float = 0.2, seed: int = 1) -> tuple[list[int],
     Args:
         people: all of them.
         share: of the pictures, to measure on; at least one.
-        seed: another seed gives another division.
+        seed: decides the division, together with the pictures' names.
 
     Raises:
         ValueError: there are not two pictures to divide.
     """
     pictures = sorted({people.person(index).picture for index in range(len(people))})
     if len(pictures) < 2:
-        raise ValueError("there is one picture alone, and none to measure on; label a second one, or give validate=...")
+        raise ValueError(
+            "there is one picture only, and none is left to measure on; label another, or give validate=..."
+        )
     ranked = sorted(pictures, key=lambda name: hashlib.sha256(f"{seed}/{name}".encode()).digest())
     held_out = set(ranked[: max(1, round(share * len(ranked)))])
     indices: tuple[list[int], list[int]] = ([], [])
@@ -177,8 +179,8 @@ def train(
     """Train on labelled people and keep the best weights.
 
     The folder gets `best.safetensors` (never worse on the validation people than the start), `last.pt` (the state),
-    `log.jsonl` (one line per milestone), `curve.png` and `run.json` (what the run computes). Under `torchrun` every
-    batch is shared by all processes, and the result does not depend on their number but for rounding.
+    `log.jsonl` (one line per milestone), `curve.png` and `run.json` (what the run computes). Under `torchrun`, every
+    batch is shared by all processes; apart from rounding, the result does not depend on their number.
 
     Args:
         data: a keypoint file in COCO's form, or a folder of rendered shards.
@@ -190,12 +192,12 @@ def train(
             random weights. With other joints than it has, the backbone is kept and the head is new.
         joints: which joints are labelled, by default those of the file.
         size: height and width of the crops; by default what the start was trained at, or 256x192.
-        epochs: how often to see each person; by default what suits their number.
-        device: "cpu" or "cuda"; by default CUDA where there is a GPU.
+        epochs: how many times each person is seen; the default depends on how many people there are.
+        device: "cpu" or "cuda"; by default CUDA if there is a GPU.
         precision: "float32", or "bfloat16" or "float16" for mixed precision; by default mixed on CUDA.
-        workers: processes that cut crops; by default as many as suit the device.
+        workers: processes that cut crops; the default depends on the device.
         milestones: how often to measure.
-        resume: go on from the state in the folder, to the result that the run would have had without the stop.
+        resume: continue from the state in the folder; the result is the same as if the run had not been stopped.
         stop_at: stop after this many crops, to go on later.
         events: what to call as the run proceeds.
         recipe: other fields of `Recipe`, such as `lr`, `batch`, `seed` or `augmentation`.
@@ -224,7 +226,7 @@ def train(
         training, validation = _Subset(people, range(len(people))), _Subset(other, range(len(other)))
         shared = _pictures(training) & _pictures(validation)
         if shared and (validate_images is None or Path(validate_images) == Path(images or "")):
-            problems.append(Problem("pictures to train on and to measure on at once", len(shared), min(shared), True))
+            problems.append(Problem("pictures both to train on and to measure on", len(shared), min(shared), True))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     rank, world, device = _join(device)
     try:
@@ -253,10 +255,10 @@ def train(
         counts = len(training), len(_pictures(training)), len(validation), len(_pictures(validation))
         listener.planned(Plan(trainer.recipe, *counts, problems, device, trainer.seen))
         _run(trainer, validation, milestones, stop_at, listener)
-        told = [trainer.history]
+        histories = [trainer.history]
         if world > 1:
-            distributed.broadcast_object_list(told)  # only the first process measures
-        (history,) = told
+            distributed.broadcast_object_list(histories)  # only the first process measures
+        (history,) = histories
     finally:
         if world > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
@@ -278,9 +280,9 @@ def _run(trainer: Trainer, validation: People, milestones: int, stop_at: int | N
             events.measured(line)
 
     if trainer.rank == 0:
-        told = {**asdict(recipe), "milestones": milestones}
+        held = {**asdict(recipe), "milestones": milestones}
         with written_whole(trainer.folder / RUN) as temporary:
-            temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+            temporary.write_text(json.dumps(held, indent=1) + "\n", encoding="utf-8")
     with _signals() as received, _without_denormals():
         if trainer.step == 0 and not trainer.history:
             milestone()
@@ -331,7 +333,7 @@ def _signals() -> Iterator[_Received]:
 
 @contextlib.contextmanager
 def _without_denormals() -> Iterator[None]:
-    """Numbers below 1e-38 become 0: processors compute with them a hundred times slower, and training makes many."""
+    """Numbers below 1e-38 become 0: training makes many, and a processor is a hundred times slower with them."""
     torch.set_flush_denormal(True)
     try:
         yield
@@ -361,7 +363,7 @@ def _check_device(device: str) -> None:
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         number = int(device.partition(":")[2] or 0)
         if number >= count:
-            raise ValueError(f"there is no {device} here: torch sees {count} GPUs; take device='cpu'")
+            raise ValueError(f"there is no {device} here: torch sees {count} GPUs; use device='cpu'")
 
 
 def _precision(precision: str | None, device: str) -> str:
@@ -371,7 +373,7 @@ def _precision(precision: str | None, device: str) -> str:
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
     check_choice("precision", precision, PRECISIONS)
     if precision == "float16" and device == "cpu":
-        raise ValueError("on a CPU training computes in float32 or bfloat16, not in float16")
+        raise ValueError("on a CPU, training computes in float32 or bfloat16, not in float16")
     return precision
 
 
@@ -383,9 +385,9 @@ def _workers(device: str, world: int) -> int:
 def _prepare(folder: Path, resume: bool) -> None:
     state = folder / STATE
     if resume and not state.is_file():
-        raise ValueError(f"{folder} holds no run to go on with: there is no {STATE}")
+        raise ValueError(f"{folder} holds no run to resume: there is no {STATE}")
     if not resume and state.is_file():
-        raise ValueError(f"{folder} holds a run already; add resume=True to go on with it, or give another folder")
+        raise ValueError(f"{folder} already holds a run; add resume=True to continue it, or give another folder")
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file; give a folder for the results")
     folder.mkdir(parents=True, exist_ok=True)

@@ -82,7 +82,7 @@ class Trainer:
         joint_set: names, mirror pairs and sigmas.
         device: "cpu" or "cuda", also with a number.
         rank, world: this process's number, and how many processes share every batch.
-        workers: processes that cut crops beside each of these; what they cut does not depend on their number.
+        workers: processes that cut crops for this one; what they cut does not depend on their number.
 
     Raises:
         ValueError: the batch does not split over the processes, or there are fewer people than a batch.
@@ -177,8 +177,8 @@ class Trainer:
         old, new = state["recipe"], asdict(self.recipe)
         changed = [name for name in new if name != "crops" and old.get(name) != new[name]]
         if changed:
-            told = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in changed)
-            raise ValueError(f"{path} was made with another recipe ({told}); give another folder to start again")
+            listed = ", ".join(f"{name} {old.get(name)} -> {new[name]}" for name in changed)
+            raise ValueError(f"{path} was made with another recipe ({listed}); give another folder to start again")
         if state["people"] != len(self.people):
             raise ValueError(
                 f"{path} was made with {state['people']} people to train on, and now there are {len(self.people)}; "
@@ -243,14 +243,14 @@ class Trainer:
         self._scaler.scale(loss).backward()
         self._scaler.step(self.optimizer)
         self._scaler.update()
-        told = loss.detach()
+        mean = loss.detach()
         if self.world > 1:
-            distributed.all_reduce(told)
-            told /= self.world
-        value = float(told)
+            distributed.all_reduce(mean)
+            mean /= self.world
+        value = float(mean)
         if not math.isfinite(value):
             raise FloatingPointError(
-                f"the loss is {value} after {self.seen} crops; take a learning rate below {self.recipe.lr:g}"
+                f"the loss is {value} after {self.seen} crops; use a learning rate below {self.recipe.lr:g}"
             )
         self.step += 1
         self._average()

@@ -17,7 +17,7 @@ class SharedBatchNorm(nn.Module):
     """A batch norm over all processes; parameters, buffers and eval mode are those of the norm that it replaces.
 
     Args:
-        norm: the norm, whose tensors are taken over. All processes must have batches of the same shape.
+        norm: the norm, whose tensors it takes over. All processes must have batches of the same shape.
     """
 
     num_batches_tracked: Tensor

@@ -15,7 +15,7 @@ class Recipe:
     """Everything that determines what a run computes.
 
     Attributes:
-        model: a key of `litehrnet.VARIANTS`; it matters for a run without a start only.
+        model: a key of `litehrnet.VARIANTS`; it matters only for a run that starts from random weights.
         size: height and width of the crops.
         sigma: standard deviation of the targets' Gaussians, in heatmap pixels.
         crops: number of crops to train on, over all epochs.
@@ -69,7 +69,7 @@ def suited(people: int, size: tuple[int, int], *, from_scratch: bool = False, ep
         people: how many there are to train on.
         size: height and width of the crops.
         from_scratch: whether there are no weights to start with.
-        epochs: how often to see each person; by default what suits their number.
+        epochs: how many times each person is seen; the default depends on `people`.
 
     >>> [suited(people, (256, 192))["crops"] for people in (20, 1_000, 100_000)]
     [2000, 21000, 1000000]

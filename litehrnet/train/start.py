@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..checkpoints import BUNDLED, PUBLIC, CheckpointNote, from_checkpoint, load_pretrained
-from ..checkpoints.joints import JOINT_SETS, JointSet
+from ..checkpoints.joints import JOINT_SETS, JointSet, plain_name
 from ..model import LiteHRNet, set_pooling
 from ..registry import create_model
 
@@ -35,7 +35,7 @@ def start_model(start: str | Path | LiteHRNet | None, joint_set: JointSet, model
         return _with_flat_rows(create_model(model, len(joint_set), "computed"), range(len(joint_set)))
     old = start if isinstance(start, LiteHRNet) else _load(start)
     known = _names(old.joints, old.num_joints)
-    wanted = _plain(joint_set.names)
+    wanted = [plain_name(name) for name in joint_set.names]
     if known is None and old.num_joints == len(joint_set):
         known = wanted  # nothing says otherwise
     rows = {k: known.index(name) for k, name in enumerate(wanted) if known and name in known}
@@ -65,14 +65,9 @@ def _load(start: str | Path) -> LiteHRNet:
 
 def _names(joints: JointSet | None, count: int) -> list[str] | None:
     """The plain names of what a model finds; seventeen joints without names are COCO's, as in every public file."""
-    if joints is not None:
-        return _plain(joints.names)
     coco = JOINT_SETS["coco"]
-    return _plain(coco.names) if count == len(coco) else None
-
-
-def _plain(names: tuple[str, ...]) -> list[str]:
-    return [name.lower().replace("_", " ").strip() for name in names]
+    known = coco if joints is None and count == len(coco) else joints
+    return None if known is None else [plain_name(name) for name in known.names]
 
 
 def _with_flat_rows(model: LiteHRNet, rows: object) -> LiteHRNet:
