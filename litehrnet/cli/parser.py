@@ -183,8 +183,8 @@ def add_pairing(parser: argparse.ArgumentParser) -> None:
 
 def add_device(parser: argparse.ArgumentParser) -> None:
     """Declare where to compute."""
-    parser.add_argument("--device", choices=DEVICES, default="cpu", help="where ONNX Runtime, and torch but for "
-        "tensorrt, compute; never another one in silence (default: cpu)")  # fmt: skip
+    parser.add_argument("--device", choices=DEVICES, default="cpu", help="what ONNX Runtime or torch computes on "
+        "(tensorrt: ONNX Runtime only); an error if it cannot run the model there (default: cpu)")  # fmt: skip
 
 
 def interpreter(text: str) -> tuple[str, str]:
