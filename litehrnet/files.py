@@ -14,8 +14,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["data_path", "existing_file", "plainly_named", "written_together", "written_whole"]
+__all__ = ["PACKAGE_SUFFIX", "data_path", "existing_file", "is_package", "plainly_named", "written_together",
+           "written_whole"]  # fmt: skip
 
+PACKAGE_SUFFIX = ".mlpackage"
 _PACKAGE = Path(__file__).resolve().parent
 _URL = re.compile(r"(?!file:)[a-z][a-z0-9+.-]+:/+", re.IGNORECASE)  # pathlib turns // into /
 
@@ -41,8 +43,19 @@ def data_path(name: str) -> Path:
     raise FileNotFoundError(f"no data file {name!r} comes with this installation; there are: {', '.join(known)}")
 
 
+def is_package(path: str | Path) -> bool:
+    """Whether this is a folder that users see as one file: a Core ML package, named so.
+
+    >>> is_package("my.onnx")
+    False
+    """
+    return Path(path).suffix.lower() == PACKAGE_SUFFIX and Path(path).is_dir()
+
+
 def existing_file(path: str | Path) -> Path:
     """Return `path` as a `Path` if it names an ordinary file, or say in one sentence what it names instead.
+
+    A package (`is_package`) counts as a file.
 
     Raises:
         FileNotFoundError: nothing has this name; the message suggests the most similar name in the folder.
@@ -69,6 +82,8 @@ def existing_file(path: str | Path) -> Path:
         raise PermissionError(f"{path} may not be read: permission denied in its folder") from error
     except OSError as error:  # a name that is too long, a loop of links
         raise OSError(f"{_shortened(text)} cannot be opened: {(error.strerror or 'unknown').lower()}") from error
+    if is_package(path):
+        return path
     if stat.S_ISDIR(kind):
         raise IsADirectoryError(f"{path} is a folder; give the name of a file in it")
     if not stat.S_ISREG(kind):
@@ -169,8 +184,8 @@ def written_together(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
     """Like `written_whole`, for files that belong together: either all of them are replaced, or none.
 
     Args:
-        paths: the files to write. Files in the same folder also share a temporary folder, so a writer that puts its
-            second file beside the first puts it in the right place.
+        paths: the files to write; packages (`is_package`) count as files. Files in the same folder also share a
+            temporary folder, so a writer that puts its second file beside the first puts it in the right place.
 
     Yields:
         One temporary path for each of `paths`, with the same file name.
@@ -187,7 +202,7 @@ def written_together(paths: Sequence[str | Path]) -> Iterator[tuple[Path, ...]]:
         yield temporaries
         with contextlib.ExitStack() as undo:
             for temporary, target in zip(temporaries, targets, strict=True):
-                _remember(target, temporary.with_name(f"{temporary.name}.before"), undo)
+                _remember(target, temporary.with_name(f"{temporary.name}.before"), undo, whole=temporary.is_dir())
                 temporary.replace(target)
             undo.pop_all()  # all files are in place, so there is nothing to undo
 
@@ -196,13 +211,13 @@ def _target(path: Path) -> Path:
     """The file that would be replaced by writing `path`; links are followed."""
     if not path.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {path.parent} does not exist")
-    if path.is_dir():
+    if path.is_dir() and not is_package(path):
         raise IsADirectoryError(f"cannot write {path}: it is a folder; give the name of a file in it")
     try:
         target = path.resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError before Python 3.13
         raise OSError(f"cannot write {path}: it is a link that leads back to itself") from error
-    if target.exists() and not target.is_file():
+    if target.exists() and not target.is_file() and not target.is_dir():
         raise ValueError(f"cannot write {path}: it is a pipe or a device, not an ordinary file")
     if not target.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: it is a link into {target.parent}, which does not exist")
@@ -216,13 +231,28 @@ def _folder_beside(path: Path, target: Path) -> tempfile.TemporaryDirectory[str]
         raise type(error)(f"cannot write {path}: {(error.strerror or str(error)).lower()}") from error
 
 
-def _remember(target: Path, copy: Path, undo: contextlib.ExitStack) -> None:
-    """Register with `undo` a step that restores `target` to its present state."""
+def _remember(target: Path, copy: Path, undo: contextlib.ExitStack, *, whole: bool = False) -> None:
+    """Register with `undo` a step that restores `target` to its present state.
+
+    A folder cannot be replaced in one step, nor can a file by a folder (`whole`): there the old one is moved away.
+    """
     if not target.exists():
-        undo.callback(target.unlink, missing_ok=True)
+        undo.callback(_remove, target)
+        return
+    if whole or target.is_dir():
+        target.replace(copy)
+        undo.callback(copy.replace, target)
+        undo.callback(_remove, target)  # callbacks run in reverse order
         return
     try:
         copy.hardlink_to(target)
     except OSError:  # a file system without hard links
         shutil.copy2(target, copy)
     undo.callback(copy.replace, target)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -384,7 +384,7 @@ def test_choices_are_refused_with_what_there_is(converted: Callable, tmp_path: P
         (lambda: export(model, tmp_path / "net.keras"), r"no ending of a format .* \.onnx \(onnx\), \.ncnn\.param"),
         (lambda: export(model, tmp_path / "net.xml", to="openvin"), "did you mean 'openvino'"),
         (lambda: export(model, tmp_path / "net.xml", opset=18), "opset is an option of onnx files, not of openvino"),
-        (lambda: export(model, tmp_path / "net.xml", dynamic="size"), "dynamic is an option of onnx files"),
+        (lambda: export(model, tmp_path / "net.xml", dynamic="size"), "dynamic is an option of onnx and coreml files"),
     ):
         with pytest.raises(ValueError, match=message):
             call()
@@ -591,7 +591,7 @@ def test_export_to_a_runtime_refuses_and_leaves_nothing(
     base = ["export", str(checkpoint), "--size", "64x32", "--to", "ncnn"]
     for more, message in (
         (["-o", str(tmp_path / "my.param")], "must end in .ncnn.param, such as model.ncnn.param"),
-        (["--dynamic", "batch"], "belongs to ONNX files, not to --to ncnn"),
+        (["--dynamic", "batch"], "belongs to ONNX and Core ML files, not to --to ncnn"),
         (["-o", str(tmp_path / "none" / "my.ncnn.param")], "does not exist"),
     ):
         assert cli.main([*base, *more]) == 1

@@ -204,7 +204,7 @@ def test_what_is_imported_is_declared_and_nothing_else_is() -> None:
     everything = needed("litehrnet", "tools", "training", "benchmarks", "examples", "tests")
     assert everything <= set(listed(*extras))
     # Imported by importlib, only where they are asked for.
-    by_name = {"av", "openvino", "ncnn", "shtab", "executorch", "litert-torch", "mnn"}
+    by_name = {"av", "openvino", "ncnn", "shtab", "executorch", "litert-torch", "mnn", "coremltools"}
     assert set(listed(*extras)) - everything - by_name == set(NOT_IMPORTED)
 
 

@@ -21,6 +21,7 @@ EXAMPLES = """
     litehrnet check my.onnx --checkpoint my.pth --size 384x288   # ... and at this size?
     litehrnet check my.onnx --checkpoint my.pth --device cuda    # ... and on the GPU?
     litehrnet check my.ncnn.param --checkpoint my.pth            # any format
+    litehrnet check my.mlpackage --checkpoint my.pth             # Core ML's, whose graph is computed in torch
     litehrnet check my.onnx --for rknn                           # what would this compiler refuse?
     litehrnet check theirs.onnx --checkpoint my.pth              # if it differs: BGR? 0..255? another variant?
 """
@@ -33,7 +34,7 @@ COMPILERS = ("rknn", "tflite", "armnn")
 def add_options(parser: types.Parser) -> None:
     """Declare what the command takes."""
     add = parser.add_argument
-    add("file", type=types.file, metavar="MODEL", help=types.EXPORTED)
+    add("file", type=types.file, metavar="MODEL", help=types.CHECKED)
     add("--checkpoint", metavar="CHECKPOINT", help=f"compare the file with {types.CHECKPOINT}")
     add("--size", type=types.size, action="append", metavar="HxW", help="compare at this size; can be repeated")
     add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; can be repeated")
@@ -133,6 +134,7 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
     from ..runtimes.parity import check_parity, default_batches, default_sizes, explain
     from .models import joints_of, load_model
     from .terminal import spinner
+    from .text import NOT_RUN
 
     model = load_model(args.checkpoint)
     names = joints_of(model.joints, model.num_joints, args.joints).names
@@ -160,6 +162,8 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
         if not row.ok:
             differs = differs or size
             print(f"  {explain(row, names)}")
+    if about.kind == "coreml":
+        print(NOT_RUN)
     if not all_ok:
         _diagnose(model, file, differs or fails, args.tolerance)
     return all_ok

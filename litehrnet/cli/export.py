@@ -23,14 +23,16 @@ EXAMPLES = """
     litehrnet export my.pth --fused --weights float16        # faster, half the file
     litehrnet export my.pth -o my.xml                        # for OpenVINO
     litehrnet export litehrnet18 --to c                      # litehrnet18.lhr, for the C file
+    litehrnet export my.pth --to coreml --weights float16    # my.mlpackage, for a phone or a Mac
     litehrnet export hand.pth --joints hand.json             # with the names of the joints
     litehrnet export my.onnx --size 320x256                  # my-320x256.onnx, from the file alone
     litehrnet export my.pth --weights int8 --calibrate photos/   # int8, with pictures of your own
 """
 # The same as in `litehrnet.export.FORMATS`, which would import torch.
 SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".lhr", "executorch": ".pte",
-            "litert": ".tflite", "mnn": ".mnn"}  # fmt: skip
+            "litert": ".tflite", "mnn": ".mnn", "coreml": ".mlpackage"}  # fmt: skip
 ONNX_ONLY = ("dynamic", "exporter", "opset", "inputs", "decode")
+TAKEN = {"onnx": ONNX_ONLY, "coreml": ("dynamic",)}  # other formats take none of these
 INT8_ONLY = ("calibrate", "activations", "operators")
 FAR = 2  # input pixels, half a pixel of a heatmap
 SLOW = "; this takes about a minute (--exporter torchscript writes the same operators in a tenth of that)"
@@ -49,7 +51,8 @@ def add_options(parser: types.Parser) -> None:
     add("--model", metavar="NAME", help="the variant that the checkpoint must hold (default: any)")
     add("--size", type=types.size, metavar="HxW", help="height x width of the input (default: the size that the "
         "checkpoint was trained at, or 256x192)")  # fmt: skip
-    add("--dynamic", choices=("batch", "size"), help="accept any batch, or any batch and size (ONNX only)")
+    add("--dynamic", choices=("batch", "size"), help="accept any batch, or any batch and size (ONNX and "
+        "Core ML only)")  # fmt: skip
     add("--exporter", choices=("dynamo", "torchscript"), help="which of torch's exporters to use (default: dynamo); "
         "torchscript writes the same operators in a tenth of the time (ONNX only)")  # fmt: skip
     add("--opset", type=types.count, metavar="N", help="version of ONNX's operators (default: 18; ONNX only)")
@@ -83,10 +86,12 @@ def settle(args: argparse.Namespace) -> None:
         raise ValueError(
             f"cannot write {args.output}: a file for {args.to} must end in {suffix}, such as model{suffix}"
         )
-    given = [f"--{name}".replace("inputs", "input") for name in ONNX_ONLY if getattr(args, name) is not None]
-    if args.to != "onnx" and given:
+    refused = [name for name in ONNX_ONLY if getattr(args, name) is not None and name not in TAKEN.get(args.to, ())]
+    if refused:
+        given = [f"--{name}".replace("inputs", "input") for name in refused]
         belong = "belongs" if len(given) == 1 else "belong"
-        raise ValueError(f"{' and '.join(given)} {belong} to ONNX files, not to --to {args.to}")
+        others = " and Core ML" if refused == ["dynamic"] else ""
+        raise ValueError(f"{' and '.join(given)} {belong} to ONNX{others} files, not to --to {args.to}")
     given = [f"--{name} {getattr(args, name)}" for name in INT8_ONLY if getattr(args, name) is not None]
     if args.weights != "int8" and given:
         raise ValueError(f"{' and '.join(given)} {'goes' if len(given) == 1 else 'go'} with --weights int8 only")
@@ -195,7 +200,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
     from .models import joints_of
     from .outputs import writing
     from .terminal import spinner
-    from .text import facts, takes, worst
+    from .text import NOT_RUN, facts, takes, worst
 
     exporter = (args.exporter or "dynamo") if args.to == "onnx" else None
     model, size, weights = _source(args)
@@ -236,6 +241,8 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
     if _holds_graph(args.checkpoint):
         print(f"rebuilt from the weights in {args.checkpoint}: in torch, they compute what that file computes")
     print(f"parity{' before quantising' if quantised else ''}: {worst(rows)}")
+    if args.to == "coreml":
+        print(NOT_RUN)
     if moved is not None:
         print(moved)
     if args.fused and args.dynamic == "size":

@@ -65,7 +65,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Sequence[str | Path], overw
 
 def _check_kind(output: Output) -> None:
     path = output.path
-    if not path.is_file() or path.stat().st_size == 0:
+    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
         return
     name, recognise = KINDS[output.kind]
     if output.beside is not None:
@@ -160,6 +160,10 @@ def _is_mnn(path: Path) -> bool:
     return b"litehrnet" in path.read_bytes()  # MNN's format has no signature, but room for a word of ours
 
 
+def _is_coreml(path: Path) -> bool:
+    return path.is_dir() and (not any(path.iterdir()) or (path / "Manifest.json").is_file())
+
+
 def _is_picture(path: Path) -> bool:
     from PIL import Image
 
@@ -211,6 +215,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], bool]]] = {
     "executorch": ("a .pte file", _begins_as("executorch")),
     "litert": ("a .tflite file", _begins_as("litert")),
     "mnn": ("an .mnn file of ours", _is_mnn),
+    "coreml": ("a Core ML package", _is_coreml),
     "picture": ("a picture", _is_picture),
     "drawing": ("a picture", _is_drawing),
     "film": ("an animation or a video", _is_film),

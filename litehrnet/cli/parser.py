@@ -26,6 +26,7 @@ RUNTIMES = ("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "lite
 PRECISIONS = ("float32", "float16", "bfloat16")
 DEVICES = ("cpu", "cuda", "tensorrt")
 EXPORTED = "an exported file (.onnx, .xml, .ncnn.param, .lhr, .pte, .tflite, .mnn)"
+CHECKED = f"{EXPORTED[:-1]}, .mlpackage)"  # which can be compared, but not run
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
 

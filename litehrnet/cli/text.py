@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from ..runtimes import Signature
     from ..runtimes.parity import Parity
 
-__all__ = ["Person", "as_json", "as_line", "as_table", "facts", "in_options", "sentence", "takes", "worst"]
+__all__ = ["NOT_RUN", "Person", "as_json", "as_line", "as_table", "facts", "in_options", "sentence", "takes", "worst"]
+
+# What a comparison of a Core ML package means.
+NOT_RUN = (
+    "note: Core ML runs on Apple's systems only, and was not run: the file's operators were computed one after the "
+    "other in torch, which proves its graph and its weights"
+)
 
 
 class Person(NamedTuple):
@@ -107,7 +113,7 @@ def facts(path: Path, about: Signature) -> str:
 
 def takes(about: Signature) -> str:
     """Which batches and sizes a file accepts."""
-    batch = "any batch" if about.batch is None else f"batch {about.batch} only"
+    batch = f"any batch{_limits(about, 0)}" if about.batch is None else f"batch {about.batch} only"
     if about.pixels:
         batch = f"RGB pixels (uint8, channels last), {batch}"
     shape = about.inputs[0].shape
@@ -116,7 +122,16 @@ def takes(about: Signature) -> str:
     if about.height and about.width:
         return f"takes {batch}, {about.height}x{about.width} only"
     sides = [f"{name} {side} only" for name, side in (("height", about.height), ("width", about.width)) if side]
-    return f"takes {batch}, {', '.join(sides) or 'any size'} (sides are multiples of 32, or up to 3 pixels less)"
+    free = next((f"sides{_limits(about, place)}" for place in (2, 3) if _limits(about, place)), "sides")
+    return f"takes {batch}, {', '.join(sides) or 'any size'} ({free} are multiples of 32, or up to 3 pixels less)"
+
+
+def _limits(about: Signature, place: int) -> str:
+    """ " from ... to ...", for a dimension of the input that is free within bounds; nothing for any other."""
+    bounds, shape = about.inputs[0].bounds, about.inputs[0].shape
+    if bounds is None or shape is None or shape[place] is not None:
+        return ""
+    return f" from {bounds[place][0]} to {bounds[place][1]}"
 
 
 def worst(rows: Sequence[Parity]) -> str:

@@ -13,6 +13,7 @@ from ..checks import check_choice
 from ..fusion import fuse
 from ..model import LiteHRNet
 from .c import export_c
+from .coreml import export_coreml
 from .executorch import export_executorch
 from .litert import export_litert
 from .mnn import export_mnn
@@ -56,6 +57,7 @@ FORMATS: dict[str, Format] = {
     "executorch": Format(".pte", export_executorch, fused_for="executorch"),
     "litert": Format(".tflite", export_litert, fused_for="openvino"),
     "mnn": Format(".mnn", export_mnn, fused_for="openvino"),
+    "coreml": Format(".mlpackage", export_coreml, ("dynamic",), fused_for="openvino"),
 }
 
 
@@ -98,7 +100,7 @@ def export(
         to: the format, a key of `FORMATS`; None: inferred from how `path` ends.
         size: (height, width) in pixels; by default the size that the module was fused for, else the size that it was
             trained at, else 256x192.
-        dynamic: None, "batch" or "size", as in `export_onnx`; only for ONNX.
+        dynamic: None, "batch" or "size", as in `export_onnx`; only for ONNX and Core ML.
         weights: "float32", or "float16" for half the file.
         exporter: "dynamo" or "torchscript"; only for ONNX.
         opset: version of ONNX's operator set; only for ONNX.

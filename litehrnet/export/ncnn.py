@@ -17,7 +17,7 @@ from ..runtimes.ncnn import CHECKSUM, HEIGHT, MAGIC, WIDTH, ncnn_layers
 from ..runtimes.signature import checksum
 from .writers import check_order, run_converter
 
-__all__ = ["SUFFIX", "export_ncnn", "ncnn_layers"]
+__all__ = ["SUFFIX", "export_ncnn", "ncnn_layers", "trace"]
 
 SUFFIX = ".ncnn.param"
 
@@ -50,7 +50,7 @@ def export_ncnn(
     pnnx = require("pnnx")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _trace(network, size).save(str(folder / "net.pt"))
+        trace(network, size).save(str(folder / "net.pt"))
         shape = ",".join(map(str, (1, 3, *size)))
         command = [pnnx.EXEC_PATH, "net.pt", f"inputshape=[{shape}]f32", f"fp16={int(weights == 'float16')}"]
         results = ("net.ncnn.param", "net.ncnn.bin")
@@ -71,9 +71,10 @@ def _with_input(param: str, size: tuple[int, int], weights: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
+def trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
+    """A network traced on one image of (height, width), in eval mode, for converters that read TorchScript."""
     with warnings.catch_warnings():
-        # torch.jit is deprecated, but pnnx takes a module in no other form.
+        # torch.jit is deprecated, but pnnx and coremltools take a module in this form.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
         # The graph is meant for this one size.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)

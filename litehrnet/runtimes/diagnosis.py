@@ -23,7 +23,7 @@ from ..files import data_path
 from ..heatmaps import MEAN, STD, crop_person, read_image
 from ..sizes import check_size
 from .graph import depthwise_filters as onnx_filters
-from .loading import open_session
+from .loading import open_for_proof
 from .openvino import depthwise_filters as openvino_filters
 from .parity import TOLERANCES, Parity, check_reference, compare, default_sizes, heatmaps_of, tolerance_for
 from .session import Session
@@ -141,7 +141,7 @@ def diagnose(
     """
     check_reference(model)
     tolerance = tolerance_for(path, tolerance)
-    _, session = open_session(path, runtime)
+    session = open_for_proof(path, runtime)
     signature = session.signature
     if signature is None:
         raise ValueError(f"{Path(path).name} is a checkpoint, not an exported file: there is nothing to diagnose")

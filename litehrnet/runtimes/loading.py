@@ -18,14 +18,17 @@ import numpy as np
 from ..checks import check_choice, check_threads
 from ..files import existing_file
 from ..sizes import check_size
+from .coreml import NOT_RUN, imitate
 from .session import Session, check_array, check_maps, from_normalised
 from .signature import DEFAULT_SIZE, KINDS, Signature, content_of, kind_of
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["DEVICES", "PRECISIONS", "RUNTIMES", "Run", "Runtime", "load", "open_session", "runtime_of"]
+__all__ = ["DEVICES", "PRECISIONS", "RUNTIMES", "Run", "Runtime", "load", "open_for_proof", "open_session",
+           "runtime_of"]  # fmt: skip
 
+NOT_HERE = "coreml"  # the runtime that no computer but Apple's has
 PRECISIONS = ("float32", "float16", "bfloat16")
 DEVICES = ("cpu", "cuda", "tensorrt")
 
@@ -151,6 +154,8 @@ def open_session(
     file = None if is_module(model) else cast("str | Path", model)
     if runtime is None:
         runtime = "torch" if file is None else runtime_of(file)
+    if file is not None and runtime == NOT_HERE:
+        raise ValueError(f"{existing_file(file).name}: {NOT_RUN}")
     check_choice("runtime", runtime, RUNTIMES)
     row = RUNTIMES[runtime]
     check_choice("precision", precision, PRECISIONS)
@@ -175,6 +180,15 @@ def open_session(
         **({"device": device} if len(row.devices) > 1 and device is not None else {}),
     )
     return runtime, from_normalised(session)
+
+
+def open_for_proof(file: str | Path, runtime: str | None = None, device: str | None = None) -> Session:
+    """As `open_session`, but also for a Core ML package: its operators are then computed in torch, on the CPU."""
+    if runtime in (None, NOT_HERE) and runtime_of(file) == NOT_HERE:
+        if device not in (None, "cpu"):
+            raise ValueError(f"the operators of a Core ML package are computed on the cpu here, not on {device}")
+        return imitate(file)
+    return open_session(file, runtime, device=device)[1]
 
 
 def is_module(model: object) -> bool:

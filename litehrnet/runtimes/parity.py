@@ -16,7 +16,7 @@ import numpy as np
 
 from ..checks import check_whole
 from ..sizes import check_size
-from .loading import open_session
+from .loading import open_for_proof
 from .session import Session, check_maps, check_taken, example_images
 from .signature import JOINTS, KINDS, SCORES, Signature, kind_of
 
@@ -133,7 +133,8 @@ def check_parity(
 
     Args:
         model: the network that the file was made from; it is not changed.
-        path: a file of any format of `litehrnet.runtimes.RUNTIMES`; inputs and outputs may have any names.
+        path: a file of any format of `litehrnet.runtimes.RUNTIMES`, or a Core ML package, whose operators are computed
+            in torch (`litehrnet.runtimes.coreml`); inputs and outputs may have any names.
         sizes: (height, width) pairs to try; None: the file's own size, or the traced size and others if it is free.
         batches: batch sizes to try; None: the file's own, or 1 and 3 if it is free.
         tolerance: greatest relative difference that still counts as equal, at least 0 and below 1. None: 1e-4, or 2e-2
@@ -162,7 +163,7 @@ def check_parity(
     sizes = None if sizes is None else _some("sizes", [check_size(size) for size in sizes])
     batches = None if batches is None else _some("batches", [check_whole("batch", batch) for batch in batches])
     tolerance = tolerance_for(path, tolerance)
-    _, session = open_session(path, runtime, device=device)
+    session = open_for_proof(path, runtime, device)
     signature = session.signature
     if signature is None:
         raise ValueError(f"{Path(path).name} is a checkpoint, not an exported file: there is nothing to prove")

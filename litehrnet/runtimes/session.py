@@ -110,6 +110,10 @@ def check_taken(signature: Signature, shape: Sequence[int]) -> None:
         if own is not None and value != own:
             way = "export it with dynamic sizes" if signature.kind == "onnx" else "convert one for that size"
             raise ValueError(f"{signature.name} takes {name} {own} only, got {value}; {way}")
+    limits = signature.inputs[0].bounds
+    for name, place, value in (("batch", 0, batch), ("height", 2, size[0]), ("width", 3, size[1])):
+        if limits is not None and not limits[place][0] <= value <= limits[place][1]:
+            raise ValueError(f"{signature.name} takes {name} {limits[place][0]} to {limits[place][1]}, got {value}")
 
 
 def check_maps(maps: np.ndarray, images: Sequence[int], name: str) -> None:

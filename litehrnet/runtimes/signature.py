@@ -1,7 +1,8 @@
 """What an exported file takes and gives, whatever its format; torch-free.
 
 `signature` reads it without running the file. OpenVINO's and ncnn's files need no package for that; an ONNX file needs
-`onnx`. A runtime that has opened a file knows the same, and `litehrnet.runtimes.load` asks it instead.
+`onnx`, a Core ML package `coremltools`. A runtime that has opened a file knows the same, and `litehrnet.runtimes.load`
+asks it instead.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ class FileKind:
 
     Attributes:
         suffix: how the name ends, in lower case.
-        runtime: the key of `litehrnet.runtimes.RUNTIMES` that such a file is run with.
+        runtime: the key of `litehrnet.runtimes.RUNTIMES` that such a file is run with; "coreml" is not among them,
+            since it runs on Apple's systems only.
         reader: the module of this package whose `read_signature` reads it.
         begins: what the content begins with, or has at `at`; none where nothing marks it.
         what: the format in words.
@@ -77,6 +79,8 @@ KINDS = {
     "executorch": FileKind(".pte", "executorch", "executorch", (b"ET12",), "a .pte file", at=4),
     "litert": FileKind(".tflite", "litert", "litert", (b"TFL3",), "a .tflite file", at=4),
     "mnn": FileKind(".mnn", "mnn", "mnn", (), "an .mnn file"),
+    # A folder, which users see as one file.
+    "coreml": FileKind(".mlpackage", "coreml", "coreml", (), "an .mlpackage file"),
 }
 
 # Files that people pass by mistake.
@@ -101,11 +105,13 @@ class Port:
         name: as the file has it.
         dtype: NumPy's name for it, such as "float32".
         shape: None for every dimension that the file leaves free; None instead of the tuple where it does not say.
+        bounds: least and most of every dimension, in formats that limit what is free.
     """
 
     name: str
     dtype: str = "float32"
     shape: tuple[int | None, ...] | None = None
+    bounds: tuple[tuple[int, int], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -247,6 +253,8 @@ def content_of(path: Path) -> str | None:
 
     Messages use it about a file that is not what its name says.
     """
+    if path.is_dir():  # a package
+        return None
     start = _start(path)
     if not start:
         return "an empty file"
@@ -260,8 +268,8 @@ def content_of(path: Path) -> str | None:
 def megabytes(path: Path) -> float:
     """The size of a model: of the file named, and of the files beside it that hold its weights.
 
-    These are the .bin file of OpenVINO and ncnn, and whatever an ONNX file names as external data; without the package
-    `onnx`, which reads those names, only the ONNX file itself counts.
+    These are the .bin file of OpenVINO and ncnn, whatever is in a Core ML package, and whatever an ONNX file names as
+    external data; without the package `onnx`, which reads those names, only the ONNX file itself counts.
 
     Args:
         path: an exported file, or any other, such as a checkpoint.
@@ -269,7 +277,7 @@ def megabytes(path: Path) -> float:
     Raises:
         FileNotFoundError: there is no such file, or one of those beside it is missing.
     """
-    files, kind = {path}, kind_of(path)
+    files, kind = ({path} if path.is_file() else {file for file in path.rglob("*") if file.is_file()}), kind_of(path)
     if kind in ("openvino", "ncnn"):
         files.add(path.with_suffix(".bin"))
     if kind == "onnx" and importlib.util.find_spec("onnx"):
