@@ -238,7 +238,7 @@ class Bench:
         milliseconds = {name: float(np.median(times[..., k])) * 1e3 for k, name in enumerate(loaders)}
         against = {name: ratios(times[..., [k, -1]])[1] for k, name in enumerate(loaders)}
         fastest = min(others, key=lambda name: milliseconds[name])
-        told = {
+        result = {
             "variant": variant,
             "size": size,
             "threads": threads,
@@ -252,7 +252,7 @@ class Bench:
             "same_peaks": bool((peaks_of(maps) == peaks_of(expected)).all()),
         }
         print(f"| c | {variant} {size} {processor} {threads} | {milliseconds['c']:.2f} | {against} |", flush=True)
-        return told
+        return result
 
     def c_engine(self, usual: tuple[int, int], quick: bool) -> dict[str, object]:
         """Everything about the C engine: its speed, its memory, and where its time goes."""
@@ -405,7 +405,7 @@ def page(report: Report, name: str) -> str:
     return "\n".join(lines) + "\n"
 
 
-def c_lines(told: dict) -> list[str]:
+def c_lines(measured: dict) -> list[str]:
     """The C engine's part of the page."""
 
     def ratio(values: list[float]) -> str:
@@ -423,7 +423,7 @@ def c_lines(told: dict) -> list[str]:
         "| relative difference | same peaks |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
-    for row in told["rows"]:
+    for row in measured["rows"]:
         times = row["milliseconds"]
         lines.append(
             f"| {row['variant']} | {row['size'][0]}x{row['size'][1]} | {row['threads']} | {row['processor']} "
@@ -431,15 +431,15 @@ def c_lines(told: dict) -> list[str]:
             f"| {times[row['fastest']]:.2f} | {ratio(row['against_fastest'])} | {row['max_rel']:.0e} "
             f"| {'yes' if row['same_peaks'] else 'no'} |"
         )
-    for row in told["rows"]:
+    for row in measured["rows"]:
         if row["against_alone"]:
             lines += ["", f"{row['threads']} threads against one: {ratio(row['against_alone'])} times as fast."]
     lines += [
         "",
-        f"Peak memory beyond the weights at 256x192: {told['peak_memory_mb']:.1f} MB, of which its buffers are "
-        f"{told['buffers_mb']:.1f} MB.",
+        f"Peak memory beyond the weights at 256x192: {measured['peak_memory_mb']:.1f} MB, of which its buffers are "
+        f"{measured['buffers_mb']:.1f} MB.",
     ]
-    for build, found in told["parts"].items():
+    for build, found in measured["parts"].items():
         whole, peak = sum(part["seconds"] for part in found["parts"]), found["peak_gmacs"]
         lines += [
             "",

@@ -209,3 +209,12 @@ def exported(
         return made[key]
 
     return make
+
+
+@pytest.fixture
+def closed_figures() -> Iterator[None]:
+    """Close every figure when the test is over."""
+    yield
+    from litehrnet.course import draw
+
+    draw.style.plt.close("all")

@@ -81,7 +81,7 @@ def start(log: str) -> None:
             file.write(json.dumps([found, what]) + "\n")
 
     def wrap(owner: object, name: str, note: Callable[..., object]) -> None:
-        """Have a cell's calls of a function noted; what other code calls is none of the lesson's claims."""
+        """Have a cell's calls of a function noted; what other code calls is not a claim of the lesson."""
         function = getattr(owner, name)
 
         @functools.wraps(function)

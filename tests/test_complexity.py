@@ -65,7 +65,7 @@ def test_parts_and_totals(models, name):
 
 @pytest.mark.parametrize("name", NAMES[1:3])
 def test_macs_are_those_of_the_sizes_and_weights_alone(models, name):
-    """A second way to the same number: for every convolution, output elements times weights a filter."""
+    """A second way to the same number: for every convolution, output elements times weights per filter."""
     total = 0
 
     def add(module, _, output):

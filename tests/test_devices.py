@@ -203,7 +203,7 @@ def copy_of(path: Path, folder: Path) -> Path:
 def test_weights_that_do_not_belong_to_the_graph_are_refused(
     converted: Callable, reference_model: Callable, tmp_path: Path
 ) -> None:
-    """ncnn itself reads them and answers with nonsense."""
+    """ncnn itself reads them and returns nonsense."""
     path = copy_of(converted("ncnn"), tmp_path)
     weights = path.with_suffix(".bin")
     whole = weights.read_bytes()
@@ -525,7 +525,7 @@ def quantised_graph(path: Path, kind: str, domain: str) -> Path:
 @pytest.mark.parametrize("domain", ["", "com.microsoft"])
 @pytest.mark.parametrize("kind", ["uint8", "int8", "uint16", "int16"])
 def test_openvino_refuses_values_of_sixteen_bits(tmp_path: Path, kind: str, domain: str) -> None:
-    """It reads such files, its own ones too, and answers wrongly."""
+    """OpenVINO reads such files, its own too, and computes them wrongly."""
     import openvino
 
     path = quantised_graph(tmp_path / "m.onnx", kind, domain)

@@ -30,10 +30,7 @@ FIGURES = ROOT / "notebooks" / "figures"
 REDRAW = "run tools/netron_pictures.py, look at the picture, and commit it"
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    draw.style.plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 @pytest.mark.parametrize("picture", netron_pictures.PICTURES, ids=lambda picture: picture.name)

@@ -21,10 +21,7 @@ from litehrnet.course import draw
 SIZE = (256, 192)
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    draw.style.plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 @pytest.fixture(scope="module")

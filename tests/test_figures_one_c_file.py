@@ -30,10 +30,7 @@ PARTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    draw.style.plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 @pytest.mark.parametrize(

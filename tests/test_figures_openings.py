@@ -17,10 +17,7 @@ from litehrnet.course.draw import openings
 CROP = np.random.default_rng(0).integers(0, 255, (256, 192, 3), np.uint8)
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    draw.style.plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 @pytest.mark.parametrize(

@@ -29,10 +29,7 @@ KERNELS = [
 LAYOUTS = [Layout.plain(10), Layout.plain(10).shuffled(), Layout.plain(10).shuffled().shuffled()]
 
 
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    draw.style.plt.close("all")
+pytestmark = pytest.mark.usefixtures("closed_figures")
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def damaged(content: bytes, cases: int, seed: int) -> Iterator[tuple[str, bytes]
 
 
 def read_all(kind: str, source: Path, folder: Path, cases: int) -> None:
-    """In the process of its own: read every damaged file, and tell of each what came of it."""
+    """In a process of its own: read every damaged file, and say what became of each."""
     from litehrnet import from_checkpoint
     from litehrnet.runtimes import load
 

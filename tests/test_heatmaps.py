@@ -59,7 +59,7 @@ def slow_warp(image: np.ndarray, to_crop: np.ndarray, size: tuple[int, int]) -> 
 
 
 def gaussian(joints: np.ndarray, size: tuple[int, int], sigma: float = 2.0) -> np.ndarray:
-    """One heatmap a joint: joints (K, 2) in input pixels to (1, K, ceil(h / 4), ceil(w / 4))."""
+    """One heatmap per joint: joints (K, 2) in input pixels to (1, K, ceil(h / 4), ceil(w / 4))."""
     rows, columns = np.mgrid[: -(-size[0] // 4), : -(-size[1] // 4)]
     squared = [(columns - x / 4) ** 2 + (rows - y / 4) ** 2 for x, y in joints]
     return np.exp(-np.array(squared) / (2 * sigma**2))[None]

@@ -463,7 +463,7 @@ def test_linking_leaves_code_headings_and_longer_terms(text: str, linked: str | 
 
 
 def test_glossary_is_in_order() -> None:
-    """One line a term, each with its own anchor, in alphabetical order; every link into it exists (see above)."""
+    """One line per term, each with its own anchor, in alphabetical order; every link into it exists (see above)."""
     text = (FOLDER / "glossary.md").read_text()
     terms = re.findall(r'^- <a id="([a-z0-9-]+)"></a>\*\*(.+?)\*\*: .+[.)]$', text, re.MULTILINE)
     assert len(terms) == sum(line.startswith("- ") for line in text.splitlines()) > 30

@@ -1,4 +1,4 @@
-"""The pooling mathematics, against torch, for every pair of sizes that the course speaks of."""
+"""The pooling mathematics, against torch, for every pair of sizes that the course mentions."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
     python tools/export_table.py                                  # all tables; half an hour on two cores
     python tools/export_table.py --tables opsets --size 64x32     # one table, at a small size
 
-Each export runs in a process of its own, so that its memory is its own and its seconds hold no other's warm-up. Seconds
-are the processor's, of one thread, for `export_onnx` alone, without the start of Python and the proof that follows.
-A table that is made again on the same day takes the place of the old one; the others stay.
+Each export runs in a process of its own, so neither its memory nor its time includes what another one left behind.
+Seconds are processor time in one thread, for `export_onnx` alone, without starting Python and without the proof that
+follows. A table that is made again on the same day replaces the old one; the other tables stay.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def used_model(variant: str, pooling: str) -> litehrnet.LiteHRNet:
 
 
 def try_one(plan: dict[str, object], size: tuple[int, int]) -> dict[str, object]:
-    """Export, look and prove, in this process; or the sentence with which it was refused."""
+    """Export, inspect and prove in this process; if the export is refused, note the message instead."""
     torch.set_num_threads(1)
     model = used_model(plan["variant"], plan["pooling"])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

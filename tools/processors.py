@@ -14,7 +14,7 @@ results differ in the last digits. Environment variables make a library leave in
     NPY_DISABLE_CPU_FEATURES   NumPy's own loops
     OMP_NUM_THREADS        how sums are cut into parts
 
-ONNX Runtime and ncnn have no such switch: they ask the processor itself (their programs hold no name of one).
+ONNX Runtime and ncnn have no such switch: they ask the processor itself (no such variable is named in their binaries).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PROCESSORS = {
         {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "OPENBLAS_CORETYPE": "Haswell"},
     ),
     "old": Processor(
-        "a processor of 2012: no fused multiply-add, but where OpenVINO needs it",
+        "a processor of 2012: no fused multiply-add, except where OpenVINO needs it",
         {
             "ONEDNN_MAX_CPU_ISA": "AVX2",  # the least that OpenVINO 2026.4 runs on
             "ATEN_CPU_CAPABILITY": "default",
@@ -85,7 +85,7 @@ def environment(name: str) -> dict[str, str]:
 def main(arguments: list[str] | None = None) -> int:
     """The command line; returns 1 where the command failed on a processor, 2 for a wrong call, else 0.
 
-    A failure does not keep the other processors from their turn: whether one fails or all do says what is wrong.
+    A failure does not stop the run, because it matters whether one processor fails or all of them do.
     """
     parser = argparse.ArgumentParser(
         description=__doc__,

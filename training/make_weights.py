@@ -4,7 +4,7 @@
     python training/make_weights.py --out build/weights --people 10000 --batch 128   # one GPU and 16 cores: minutes
     torchrun --nproc-per-node 2 training/make_weights.py --out build/weights         # several, once it is rendered
 
-Every part that is finished is kept, so the same command goes on after a stop. The pictures come from
+Every finished part is kept, so after a stop the same command continues. The pictures come from
 `render_people.py`, the training is `litehrnet.train.train`: a step at 96x64 takes a tenth of the time of one at 256x192
 and teaches nearly as much, so the network grows up on small crops. On a GPU it trains in mixed precision. Needs the
 extras `render`, `train` and `evaluate`.
@@ -64,9 +64,9 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--people", type=int, default=15_500, help="how many to render to train on (default: 15500)")
     add("--validation", type=int, default=500, help="how many to render to choose the best milestone (default: 500)")
     add("--crops", type=int, default=180_000, help="how many crops to train on, in all stages (default: 180000)")
-    add("--batch", type=int, default=16, help="crops per step (default: 16; on a GPU take 128)")
-    add("--start", default=None, help="weights to begin with instead of random ones: trains in full size only")
-    add("--device", default=None, help="cpu or cuda (default: cuda where there is a GPU)")
+    add("--batch", type=int, default=16, help="crops per step (default: 16; on a GPU, use 128)")
+    add("--start", default=None, help="weights to start from instead of random ones: trains at the full size only")
+    add("--device", default=None, help="cpu or cuda (default: cuda if there is a GPU)")
     add("--workers", type=int, default=max(1, (os.cpu_count() or 2) - 1), help="processes that render")
     add("--milestones", type=int, default=10, help="how often every stage measures (default: 10)")
     add("--picture-size", default="320x256", help="height x width of the renderings (default: 320x256)")
@@ -109,7 +109,7 @@ def main(arguments: list[str] | None = None) -> int:
                 freeze_norm=False,
             )
         except Interrupted as stopped:
-            sys.exit(f"{stopped}; the same command goes on")
+            sys.exit(f"{stopped}; the same command continues")
         start = done.best
         if first:
             print(json.dumps({"stage": stage.name, **done.score}), flush=True)

@@ -56,7 +56,7 @@ def _model() -> BodyModel:
 
 
 def _render(seed: int, index: int, size: tuple[int, int]) -> tuple[bytes, Rendering]:
-    """Picture `index` of series `seed` as a JPEG file, and with its labels."""
+    """Picture `index` of series `seed`, as a JPEG file and with its labels."""
     from rendering.scene import render
 
     rendering = render(_model(), seed, index, *size)
@@ -66,7 +66,7 @@ def _render(seed: int, index: int, size: tuple[int, int]) -> tuple[bytes, Render
 
 
 def _shard(path: Path, seed: int, first: int, count: int, size: tuple[int, int]) -> int:
-    """Render pictures first .. first + count - 1 into one file, which appears only when it is whole."""
+    """Render pictures first .. first + count - 1 into one file, which appears only when it is complete."""
     rendered = [_render(seed, index, size) for index in range(first, first + count)]
     files = [file for file, _ in rendered]
     partial = path.with_name(path.name + ".partial")

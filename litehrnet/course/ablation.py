@@ -57,7 +57,7 @@ def blind(model: LiteHRNet, images: Tensor, kinds: Sequence[str] = KINDS, *, kee
         images: (N, 3, H, W); the copy runs at this height and width.
         kinds: which weightings to fix, "cross-resolution" or "spatial" or both.
         keep_place: the mean is over the images only, so each position keeps a weight of its own; otherwise it is over
-            the positions, too, and each channel has one number.
+            the positions too, and each channel has one number.
 
     Returns:
         The copy; `model` stays as it is.

@@ -1,7 +1,7 @@
 """C in a lesson: the reader's own lines, compiled in a second, called through ctypes, and timed in turn.
 
-Where there is no C compiler a `Lab` says so in one sentence, and whatever would have been measured comes from a stored
-run of `benchmarks/one_c_file.py`. So every cell of the lesson runs there as well.
+Without a C compiler, a `Lab` says so in one sentence, and whatever it would have measured comes from a stored run of
+`benchmarks/one_c_file.py`. So every cell of the lesson runs there too.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ class Lab:
             macros: ``ROWS=8`` is ``#define ROWS 8`` above the text.
 
         Raises:
-            RuntimeError: the compiler refuses the text; the sentence holds its first error.
+            RuntimeError: the compiler refuses the text; the message holds its first error.
         """
         if not self.compiles:
             return Functions(None, self._missing)
@@ -206,7 +206,7 @@ class Lab:
         return (done.stderr.strip() or "it failed" if done.returncode else ""), library
 
     def measure(self, name: str, run: Callable[[], T]) -> T:
-        """What `run` returns, where there is a compiler; else what it returned in the stored run.
+        """What `run` returns if there is a compiler; otherwise what it returned in the stored run.
 
         Args:
             name: the same in both.

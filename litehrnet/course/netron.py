@@ -52,7 +52,7 @@ def show(path: str | Path, height: int = 500) -> IFrame:
     Raises:
         FileNotFoundError: there is no such file.
         TimeoutError: the server of the cell's last run did not stop within five seconds.
-        ImportError: netron is not installed; the sentence holds the command that installs it.
+        ImportError: netron is not installed; the message says how to install it.
     """
     from IPython.display import IFrame
 

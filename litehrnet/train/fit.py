@@ -121,7 +121,7 @@ class _Subset:
     """A subset of the people."""
 
     def __init__(self, people: People, indices: Sequence[int]) -> None:
-        self._all, self._indices = people, indices
+        self._indices = indices
         self.person = lambda index: people.person(indices[index])
         self.image = lambda index, scale=1.0: people.image(indices[index], scale)
 

@@ -49,7 +49,7 @@ def run_all(page: Page, minutes: float) -> None:
 
 
 def saved(lab: Lab, page: Page, name: str) -> nbformat.NotebookNode:
-    """File > Save Notebook, and what then lies on the disk."""
+    """File > Save Notebook, and what is then on the disk."""
     path = lab.folder / name
     before = path.read_bytes()
     choose(page, "File", "Save Notebook")

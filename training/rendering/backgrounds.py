@@ -133,7 +133,7 @@ def _palette(rng: np.random.Generator, count: int) -> NDArray:
 
 
 def shapes(rng: np.random.Generator, height: int, width: int, count: int, base: Image32 | None = None) -> Image32:
-    """Overlapping shapes, large below and small above, as things in a picture hide each other ("dead leaves")."""
+    """Overlapping shapes, the small ones on top, which hide each other as things in a picture do ("dead leaves")."""
     picture = (np.full((height, width, 3), any_colour(rng)) if base is None else base) * 255
     image = Image.fromarray(picture.astype(np.uint8))
     draw = ImageDraw.Draw(image)
@@ -272,7 +272,7 @@ def occluder(rng: np.random.Generator, box: NDArray, height: int, width: int) ->
     mask = Image.new("L", (width, height), 0)
     draw = ImageDraw.Draw(mask)
     kind = rng.integers(4)
-    if kind == 0:  # a table, a fence or a car before the legs
+    if kind == 0:  # a table, a fence or a car in front of the legs
         top = y + h * rng.uniform(0.5, 0.85)
         lean = rng.normal(0, 8)
         left, right = (-5, width + 5) if rng.random() < 0.5 else np.sort(rng.uniform(x - 0.3 * w, x + 1.3 * w, 2))

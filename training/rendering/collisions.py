@@ -1,4 +1,4 @@
-"""A quick test whether a pose pushes limbs through the body, with balls along the bones."""
+"""A quick test for poses that push limbs through the body, with balls along the bones."""
 
 from __future__ import annotations
 

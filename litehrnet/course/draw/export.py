@@ -46,7 +46,7 @@ OUTCOME_KINDS = {"works": "good", "raises": "bad", "refused": "bad", "wrong": "w
 OUTCOME_WORDS = {
     "works": "a right file",
     "raises": "an error, which at least is honest",
-    "refused": "before any work, with the reason and the nearest way",
+    "refused": "before any work, with the reason and what would work",
     "wrong": "a file, no error, and not what was asked for",
 }
 KINDS = {None: "one size", False: "one size", "batch": "any batch", "size": "any batch and size"}

@@ -261,9 +261,7 @@ def live_memory(
         lower.text(steps, engine / 1e6, "the C file, all in all", ha="right", va="bottom", fontsize=9, color=INK)
     ceiling = 1.25 * max(highest, (engine or 0) / 1e6)
     lower.set(ylim=(0, ceiling), ylabel="MB", xlabel="step of the graph", title="Needed at the same time")
-    names = [f"{side} rows" if side > 1 else "one pixel" for side in colours]
-    figure.legend([Patch(color=colour) for colour in colours.values()], names, loc="outside upper left", ncols=5,
-                  columnspacing=1.0, handlelength=1.0, frameon=False)  # fmt: skip
+    _side_legend(figure, colours)
     caption(
         figure, f"All results together have {top:.0f} MB, but no more than {highest:.1f} MB are needed at any time."
     )
@@ -286,9 +284,7 @@ def memory_plan(buffers: Sequence[tuple[int, int, int]], places: Sequence[int], 
         axes.add_patch(Rectangle((first, place / 1e6), shown, size / 1e6, facecolor=colours[side], linewidth=0))
     highest = max(place + size for (size, _, _), place in zip(buffers, places, strict=True)) / 1e6
     axes.set(xlim=(0, steps), ylim=(0, highest), xlabel="step of the graph", ylabel="place in memory (MB)")
-    names = [f"{side} rows" if side > 1 else "one pixel" for side in colours]
-    figure.legend([Patch(color=colour) for colour in colours.values()], names, loc="outside upper left", ncols=5,
-                  columnspacing=1.0, handlelength=1.0, frameon=False)  # fmt: skip
+    _side_legend(figure, colours)
     alone = highest >= sum(size for size, _, _ in buffers) / 1e6
     how = "each has a place of its own" if alone else "a place is used again as soon as it is free"
     caption(figure, f"All {len(buffers)} results in a block of {highest:.1f} MB: {how}.")
@@ -300,6 +296,13 @@ def _by_side(sides: Sequence[int]) -> dict[int, str]:
     found = sorted(set(sides), reverse=True)
     own = dict(zip((64, 32, 16, 8), BRANCH_COLOURS, strict=True))
     return {side: own.get(side, MUTED if side > 64 else SKY) for side in found}
+
+
+def _side_legend(figure: CourseFigure, colours: Mapping[int, str]) -> None:
+    """The colour of each height of a map, above the axes."""
+    names = [f"{side} rows" if side > 1 else "one pixel" for side in colours]
+    figure.legend([Patch(color=colour) for colour in colours.values()], names, loc="outside upper left", ncols=5,
+                  columnspacing=1.0, handlelength=1.0, frameon=False)  # fmt: skip
 
 
 def part_times(parts: Mapping[str, Mapping[str, float]]) -> CourseFigure:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .core import Verdict, check_cases
+from .core import Verdict, check_cases, is_number
 
 __all__ = ["check_least_time", "check_two_threads"]
 
@@ -27,7 +27,7 @@ def check_least_time(answer: Callable[[float, float, float, float], float]) -> V
 
     def hints(case: tuple, expected: float, got: Any) -> str | None:
         macs, moved, gmacs, gigabytes = case
-        if not _is_number(got):
+        if not is_number(got):
             return "Return one number."
         if np.isclose(float(got), (macs / gmacs + moved / gigabytes) / 1000):
             return "You add both times; arithmetic and memory work at the same time, so the longer one is the limit."
@@ -64,7 +64,7 @@ def check_two_threads(answer: Callable[[Sequence[float], float], float]) -> Verd
 
     def hints(case: tuple, expected: float, got: Any) -> str | None:
         durations, handover = case
-        if not _is_number(got):
+        if not is_number(got):
             return "Return one number."
         if np.isclose(float(got), sum(durations) / sum(one / 2 + handover for one in durations)):
             return "A kernel for which sharing takes longer stays on one thread."
@@ -82,7 +82,3 @@ def check_two_threads(answer: Callable[[Sequence[float], float], float]) -> Verd
         ([6.0, 5.9, 6.1], 3.0),
     ]
     return check_cases(answer, spec, cases, hints=hints)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.number)) or (isinstance(value, np.ndarray) and value.size == 1)
