@@ -8,6 +8,23 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from .wardrobe import CUTS, MATERIALS
+
+# The rows of materials that the body wears, and the columns of cuts, in wardrobe's order.
+SKIN, TOP, BOTTOM, SHOES, HAIR, EYE, IRIS, LIPS, SOLE, GLOVES, INNER, SOCKS, BROW, GLASSES, EYE_SHADOW, BEARD = (
+    MATERIALS.index(name)
+    for name in (
+        "skin", "top", "bottom", "shoes", "hair", "eye", "iris", "lips", "sole", "gloves", "inner", "socks", "brow",
+        "glasses", "eye_shadow", "beard",
+    )
+)  # fmt: skip
+COLLAR, NECKLINE, HEM, SLEEVE, GLOVED, LEG_END, SHAFT, SHOD = (
+    CUTS.index(name) for name in ("collar", "neckline", "hem", "sleeve", "gloves", "leg_end", "shaft", "shoes")
+)
+HAIR_FRONT, HAIR_BACK, FACE, OPEN_FRONT, SOCK_END, SOLED, FOLD1, FOLD2 = (
+    CUTS.index(name) for name in ("hair_front", "hair_back", "face", "open_front", "socks", "sole", "fold1", "fold2")
+)
+
 
 @njit(cache=True)
 def rasterise(
@@ -223,8 +240,8 @@ def shade(
             nz = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
             folds = material[9]
             if folds > 0.0:
-                s1 = np.cos(31.0 * x + 47.0 * z + 3.0 * np.sin(23.0 * y + cut[14]))
-                s2 = np.cos(59.0 * y - 38.0 * z + 3.0 * np.sin(29.0 * x + cut[15]))
+                s1 = np.cos(31.0 * x + 47.0 * z + 3.0 * np.sin(23.0 * y + cut[FOLD1]))
+                s2 = np.cos(59.0 * y - 38.0 * z + 3.0 * np.sin(29.0 * x + cut[FOLD2]))
                 nx += folds * s1
                 ny += folds * s2
                 nz += folds * 0.7 * (s1 - s2)
@@ -255,54 +272,59 @@ def shade(
 def _material(part: int, x: float, y: float, z: float, t: float, cut: np.ndarray) -> int:
     """Row of the material that a point of the body wears (see wardrobe.MATERIALS)."""
     if part == 0:  # trunk
-        if z > cut[0] + cut[1] * max(0.0, 1.0 - abs(x) / 0.11) * (1.0 if y < 0.0 else 0.3):
-            return 0
-        if z > cut[2]:
-            if cut[11] > 0.0 and abs(x) < cut[11] and y < 0.0:
-                return 10
-            return 1
-        return 2
+        if z > cut[COLLAR] + cut[NECKLINE] * max(0.0, 1.0 - abs(x) / 0.11) * (1.0 if y < 0.0 else 0.3):
+            return SKIN
+        if z > cut[HEM]:
+            if cut[OPEN_FRONT] > 0.0 and abs(x) < cut[OPEN_FRONT] and y < 0.0:
+                return INNER
+            return TOP
+        return BOTTOM
     if part == 1:  # arm
-        return 1 if t < cut[3] else 0
+        return TOP if t < cut[SLEEVE] else SKIN
     if part == 2:  # hand
-        return 9 if cut[4] > 0.0 else 0
+        return GLOVES if cut[GLOVED] > 0.0 else SKIN
     if part == 3:  # leg
-        if z > cut[2] and t < 0.35:
-            return 1
-        if t < cut[5]:
-            return 2
-        return 3 if t > cut[6] else (11 if t > cut[12] else 0)
+        if z > cut[HEM] and t < 0.35:
+            return TOP
+        if t < cut[LEG_END]:
+            return BOTTOM
+        return SHOES if t > cut[SHAFT] else (SOCKS if t > cut[SOCK_END] else SKIN)
     if part == 4:  # foot
-        if cut[7] <= 0.0:
-            return 0
-        return 8 if z < -0.825 and cut[13] > 0.0 else 3
+        if cut[SHOD] <= 0.0:
+            return SKIN
+        return SOLE if z < -0.825 and cut[SOLED] > 0.0 else SHOES
     if part == 6:
-        return 5  # the eye's white
+        return EYE
     if part == 7:
-        return 6  # the iris
+        return IRIS
     if part == 8:
-        return 7  # lips
+        return LIPS
     # head: 0 at the face's front and 1 at the back; 0 at the chin and 1 at the crown
     back = (y + 0.125) / 0.215
     up = (z - 0.525) / 0.235
-    line = cut[8]
+    line = cut[HAIR_FRONT]
     if back > 0.62:
-        line = cut[9]
+        line = cut[HAIR_BACK]
     elif back > 0.25:
-        line = cut[8] + (cut[9] + 0.15 - cut[8]) * (back - 0.25) / 0.37
+        line = cut[HAIR_FRONT] + (cut[HAIR_BACK] + 0.15 - cut[HAIR_FRONT]) * (back - 0.25) / 0.37
     if up > line:
-        return 4
+        return HAIR
     ex = abs(x) - 0.031
     ez = z - 0.651
     if y < -0.06:
         if abs(ex) < 0.02 and abs(ez - 0.021 + 12.0 * ex * ex) < 0.0035:
-            return 12  # eyebrow
-        if cut[10] >= 2.0 and abs(x) < 0.07 and abs(ez) < 0.018:
-            return 13  # sunglasses
+            return BROW
+        if cut[FACE] >= 2.0 and abs(x) < 0.07 and abs(ez) < 0.018:
+            return GLASSES
         if abs(ez + 0.001) < 0.0068 and abs(ex) < 0.017:
-            return 14  # the shadow around the eye
+            return EYE_SHADOW
         if abs(x) < 0.014 and y < -0.118 and abs(z - 0.602) < 0.003:
-            return 14  # nostrils
-    if (cut[10] == 1.0 or cut[10] == 3.0) and up > 0.04 and y < -0.055 and z < 0.6 + 0.3 * max(0.0, -0.11 - y - 0.02):
-        return 15  # beard
-    return 0
+            return EYE_SHADOW  # nostrils
+    if (
+        (cut[FACE] == 1.0 or cut[FACE] == 3.0)
+        and up > 0.04
+        and y < -0.055
+        and z < 0.6 + 0.3 * max(0.0, -0.11 - y - 0.02)
+    ):
+        return BEARD
+    return SKIN

@@ -233,7 +233,8 @@ def _puff(
     waves = np.sin(21 * z + phase[0] + 2 * np.sin(17 * x + phase[1])) + np.sin(33 * x + 27 * z + phase[2])
     puff *= 1 + 0.2 * waves
     back = (y + 0.125) / 0.215
-    line = np.interp(back, [0.2, 0.3, 0.62, 0.7], [cuts[8], cuts[8], cuts[9] + 0.2, cuts[9]])
+    front, behind = cuts[CUT["hair_front"]], cuts[CUT["hair_back"]]
+    line = np.interp(back, [0.2, 0.3, 0.62, 0.7], [front, front, behind + 0.2, behind])
     over = np.clip(((z - 0.525) / 0.235 - line) / 0.12, 0, 1)
     height = rng.uniform(0.012, 0.03) if headgear else rng.uniform(0.004, 0.032)
     head = part == 5
