@@ -54,8 +54,8 @@ AVX2 = "x86-64-v3"
 
 
 def used_model(name: str) -> litehrnet.LiteHRNet:
-    """The bundled weights if there are any; else untrained ones whose batch norms have seen data, so that activations
-    are sane: parity means little where they explode."""
+    """The bundled weights if there are any; otherwise untrained ones whose batch norms have seen data, because parity
+    means little where activations explode."""
     try:
         return litehrnet.load_pretrained(name)
     except (ValueError, FileNotFoundError):

@@ -114,7 +114,8 @@ inline std::vector<float> to_input(const Crop& crop)
 }
 
 // The peak of every heatmap, moved by a quarter of its pixel towards the larger neighbour, in the photograph's pixels.
-// Of equal peaks the first counts: `litehrnet.decode` takes the middle of those that touch, which float maps never have.
+// Of equal peaks the first counts; `litehrnet.heatmaps.decode` takes the middle of those that touch, which float maps
+// hardly ever have.
 inline std::vector<Joint> decode(const float* heatmaps, size_t joints, const Crop& crop)
 {
     const int height = (crop.height + 3) / 4, width = (crop.width + 3) / 4;
