@@ -8,10 +8,11 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
-__all__ = ["LARGEST_AREA", "check_side", "check_size", "is_legal_side", "parse_size"]
+__all__ = ["LARGEST_AREA", "check_memory", "check_side", "check_size", "is_legal_side", "parse_size"]
 
 SIZE_STEP = 32  # sides of 32m - 3 .. 32m give a largest map of exactly 8m, which halves three times
 LARGEST_AREA = 4096 * 4096  # pixels of one image
@@ -106,6 +107,33 @@ def check_size(size: Sequence[int]) -> tuple[int, int]:
     if wrong:
         raise ValueError(f"the network cannot run at {height}x{width} (height x width); {', '.join(wrong)}")
     return height, width
+
+
+def check_memory(size: Sequence[int], batch: int = 1) -> None:
+    """Refuse a batch of images for which this machine's free memory is certainly not enough.
+
+    Where the system does not say how much is free (it does on Linux), nothing is refused.
+
+    Args:
+        size: (height, width) in pixels.
+        batch: images.
+
+    Raises:
+        ValueError: PyTorch would need more than is free; the message says how much.
+    """
+    height, width = size
+    needed, free = height * width * batch * BYTES_PER_PIXEL, _free_memory()
+    if free is not None and needed > free:
+        raise ValueError(
+            f"{batch} image{'s' if batch > 1 else ''} of {height}x{width} (height x width) would need about "
+            f"{needed / 1e9:,.0f} GB of memory, and {free / 1e9:,.0f} GB are free; use a smaller size or batch"
+        )
+
+
+def _free_memory(table: Path = Path("/proc/meminfo")) -> int | None:
+    """Bytes that programs can still take, or None where the system does not say."""
+    found = re.search(r"^MemAvailable: *(\d+) kB$", table.read_text() if table.is_file() else "", re.MULTILINE)
+    return int(found[1]) * 1024 if found else None
 
 
 def _around(side: int) -> str:

@@ -19,12 +19,14 @@ from outputs import is_checked
 from reference import reference_model as model_with_reference_weights
 
 import litehrnet
+from litehrnet.cli import terminal
 
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_SHOWN = 1e6  # a margin above this says nothing more
 KERNEL_SECONDS = 120  # to import torch
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))  # one, since tests run in several processes
+terminal._PATIENCE = 3600.0  # on a loaded machine every command takes long enough to say what it is doing
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -30,7 +30,7 @@ from reference import reference_model
 import litehrnet
 from litehrnet import cli, files
 from litehrnet.checkpoints.saving import save_weights
-from litehrnet.cli import parser
+from litehrnet.cli import parser, terminal
 from litehrnet.cli.models import Runner
 from litehrnet.cli.parser import build_parser
 from litehrnet.cli.terminal import spinner
@@ -631,6 +631,9 @@ class TestRefusals:
             (("-o", "m.onnx", "--to", "ncnn"), "must end in .ncnn.param"),
             (("-o", ".onnx"), "must end in .onnx"),
             (("-o", "no/m.onnx"), "the folder no does not exist"),
+            (("--fused", "--pooling", "adaptive"), "leave out --pooling adaptive"),
+            (("--fused", "--to", "ncnn", "--pooling", "computed"), "leave out --pooling computed"),
+            (("-o", "m.lhr", "--pooling", "exact"), "leave out --pooling exact"),
             (("--size", "100000x100000"), "100000"),
             (("--size", "999999999x32"), "999999999"),
             (("--model", "litehrnet19"), "did you mean 'litehrnet18'?"),
@@ -985,7 +988,42 @@ class TestSpinner:
             raise ValueError("broken")
         assert sys.stderr.getvalue().endswith("\r\x1b[K")
 
-    def test_is_silent_elsewhere(self, capsys: pytest.CaptureFixture) -> None:
+    def test_elsewhere_it_speaks_where_it_takes_long(
+        self, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         with spinner("exporting"):
             time.sleep(0.15)
         assert capsys.readouterr() == ("", "")
+        monkeypatch.setattr(terminal, "_PATIENCE", 0.1)
+        monkeypatch.setattr(terminal, "_AGAIN", 0.1)
+        print("what was printed so far")
+        with spinner("exporting"):
+            time.sleep(0.5)
+        out, err = capsys.readouterr()
+        assert out == "what was printed so far\n" and len(err.splitlines()) >= 2
+        assert set(re.sub(r"\d+ s", "0 s", err).splitlines()) == {"exporting ... 0 s"}
+
+    def test_the_innermost_work_is_shown(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stderr", self.Terminal())
+        with spinner("exporting"), spinner("loading"):
+            time.sleep(0.3)
+            terminal.say("note: half")
+        told = sys.stderr.getvalue()
+        assert "loading ... 0 s" in told and "exporting" not in told and "\x1b[Knote: half\n" in told
+
+    @pytest.mark.parametrize("count", [3, None])
+    def test_a_loop_says_which_one_it_is_at(self, monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
+        monkeypatch.setattr(sys, "stderr", self.Terminal())
+        assert [time.sleep(0.2) or one for one in terminal.counted("abc", count, "person")] == ["a", "b", "c"]
+        told = sys.stderr.getvalue()
+        assert re.search(r"person 2 of 3 \.\.\. 0 s, 0 s left" if count else r"person 2 \.\.\. 0 s", told)
+        assert told.endswith("\r\x1b[K")
+
+    def test_an_error_ends_every_line(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+        def fail(people: object, *_: object, **__: object) -> None:
+            for _ in terminal.counted(range(3), 3, "person"):
+                raise ValueError("broken")
+
+        monkeypatch.setattr("litehrnet.cli.models.model_file", fail)
+        code, _, err = run("bench", PHOTO)
+        assert (code, err) == (1, "litehrnet bench: broken\n") and not terminal._lines

@@ -102,11 +102,15 @@ def test_every_command_has_a_call() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", CALLS)
-def test_every_call_works(folder: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
-    """Else it would be refused for another reason than the one below."""
+def test_every_call_works(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, command: str
+) -> None:
+    """Else it would be refused for another reason than the one below. What takes time says what it is."""
     monkeypatch.setattr("litehrnet.cli.view._wait", lambda: None)
+    monkeypatch.setattr("litehrnet.cli.terminal._PATIENCE", 0.001)
     before = contents(folder)
     assert cli.main([command, *CALLS[command]]) == 0
+    assert command == "view" or re.search(r" \.\.\. \d+ s$", capsys.readouterr().err, re.MULTILINE)
     assert [name for name in contents(folder) if name not in before] == [
         str(folder / word) for word in CALLS[command] if word.startswith("new")
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,7 @@ from torch import nn
 import litehrnet
 from litehrnet.export import check_parity, explain, export, export_onnx, quiet
 from litehrnet.export.onnx import check_exportable
+from litehrnet.runtimes import parity
 from litehrnet.runtimes.parity import Parity, compare, weights_of
 
 SIZE = (64, 32)
@@ -280,6 +282,38 @@ def test_half_files_of_every_format_say_so(model: nn.Module, tmp_path: Path, fil
 
 
 # The first edition's words
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize(("height", "width"), [(64, 32), (320, 32)])
+def test_what_float32_rounds_in_torch_too_is_no_fault(
+    model: nn.Module, exported: Callable, monkeypatch: pytest.MonkeyPatch, height: int, width: int
+) -> None:
+    """With a usual tolerance below rounding, as a very large image has it: rounding passes, and a small fault does not.
+
+    A tolerance that was given is kept.
+    """
+    file = exported(dynamic="size")[1]
+    monkeypatch.setitem(parity.TOLERANCES, "float32", 1e-9)
+    (row,) = check_parity(model, file, [(height, width)], [2])
+    assert row.ok and row.rounding is not None and 1e-9 < row.max_rel <= row.tolerance
+    within(row.tolerance, 1e-3, "tolerance")
+    (strict,) = check_parity(model, file, [(height, width)], [2], 1e-9)
+    assert not strict.ok and strict.rounding is None and strict.tolerance == 1e-9
+    faulty = copy.deepcopy(model)
+    last = [parameter for parameter in faulty.parameters() if parameter.ndim == 4][-1]
+    with torch.no_grad():
+        last.mul_(1 + 30 * row.tolerance)
+    (wrong,) = check_parity(faulty, file, [(height, width)], [2])
+    assert not wrong.ok and wrong.rounding is not None
+
+
+@pytest.mark.parametrize(("size", "batch"), [((4096, 4096), 10**6), ((64, 32), 10**9), ((96, 96), 5 * 10**8)])
+def test_a_batch_that_no_memory_holds_is_refused_at_once(
+    model: nn.Module, exported: Callable, size: tuple[int, int], batch: int
+) -> None:
+    with pytest.raises(ValueError, match=rf"{batch} images of {size[0]}x{size[1]} .* GB are free; use a smaller"):
+        check_parity(model, exported(dynamic="size")[1], [size], [1, batch])
 
 
 def test_the_old_arguments_warn_and_work(tmp_path: Path) -> None:

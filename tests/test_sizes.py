@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import litehrnet
+from litehrnet import sizes
 from litehrnet.sizes import LARGEST_AREA, check_side, check_size, is_legal_side, parse_size
 
 
@@ -64,3 +66,19 @@ def test_a_large_image_is_refused_before_any_work() -> None:
 def test_sides_are_whole_numbers_of_at_least_one(value: object) -> None:
     with pytest.raises(ValueError, match="input_size must be"):
         check_side(value, "input_size")
+
+
+@pytest.mark.parametrize("free", [None, 10**9])
+def test_free_memory_is_asked_for_where_the_system_says_it(
+    free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = tmp_path / "meminfo"
+    if free is not None:
+        table.write_text(f"MemTotal:       16303428 kB\nMemFree:  1 kB\nMemAvailable:   {free // 1024} kB\n")
+    monkeypatch.setattr(sizes, "_free_memory", lambda read=sizes._free_memory: read(table))
+    sizes.check_memory((256, 192), 64)
+    if free is None:
+        sizes.check_memory((4096, 4096), 10**9)
+        return
+    with pytest.raises(ValueError, match=r"1000 images of 256x192 .* about 9 GB of memory, and 1 GB are free"):
+        sizes.check_memory((256, 192), 1000)

@@ -81,6 +81,9 @@ def _say(text: str, code: int) -> int:
     import contextlib
     import sys
 
+    from .terminal import end_lines
+
+    end_lines()
     with contextlib.suppress(OSError, ValueError):  # nobody is reading any more
         print(text, file=sys.stderr, flush=True)
     return code

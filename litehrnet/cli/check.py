@@ -132,6 +132,7 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
     """Print one line for each size and batch, and return whether all are right."""
     from ..runtimes import load
     from ..runtimes.parity import check_parity, default_batches, default_sizes, explain
+    from ..sizes import check_memory
     from .models import joints_of, load_model
     from .terminal import spinner
     from .text import NOT_RUN
@@ -147,7 +148,10 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
         print(error)
         _diagnose(model, file, None, args.tolerance)
         return False
-    for size, batch in _inputs(args, sizes, default_batches(about)):
+    inputs = list(_inputs(args, sizes, default_batches(about)))
+    for size, batch in inputs:
+        check_memory(size, batch)
+    for size, batch in inputs:
         where = f"{size[0]}x{size[1]}, batch {batch}"
         try:
             with spinner(f"comparing at {where}"):
@@ -162,6 +166,8 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
         if not row.ok:
             differs = differs or size
             print(f"  {explain(row, names)}")
+        if row.rounding is not None:
+            print(f"  torch's own float32 is {row.rounding:.1e} from float64 here; {row.tolerance:.1e} is accepted")
     if about.kind == "coreml":
         print(NOT_RUN)
     if not all_ok:

@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     from ..people import problem_table, read_people
     from .models import model_file
     from .outputs import Output, check_outputs, writing
-    from .terminal import flush, progress
+    from .terminal import flush, progress, spinner
 
     _check(args)
     outputs = [Output(args.output, "report")] if args.output else []
@@ -75,22 +75,24 @@ def run(args: argparse.Namespace) -> int:
     joints = find_joints(args.joints) if args.joints else None
     people = None
     if args.annotations is not None:
-        people = read_people(args.annotations, args.images, joints)
+        with spinner(f"reading {args.annotations}"):
+            people = read_people(args.annotations, args.images, joints)
         if people.problems:
             print(problem_table(people.problems), file=sys.stderr)
     reference = None if args.reference is None else model_file(args.reference)
     with tempfile.TemporaryDirectory() as folder:
-        chosen, notes = candidates(
-            models,
-            args.runtimes,
-            args.precisions,
-            args.sizes,
-            args.threads,
-            folder=Path(folder),
-            fused=not args.plain,
-            device=args.device,
-            pythons=dict(args.python or ()),
-        )
+        with spinner("reading the files, and writing those that a runtime needs"):
+            chosen, notes = candidates(
+                models,
+                args.runtimes,
+                args.precisions,
+                args.sizes,
+                args.threads,
+                folder=Path(folder),
+                fused=not args.plain,
+                device=args.device,
+                pythons=dict(args.python or ()),
+            )
         grid = compare_grid(
             chosen,
             reference or _checkpoint(models),

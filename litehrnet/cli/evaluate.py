@@ -57,13 +57,14 @@ def run(args: argparse.Namespace) -> int:
     from ..people import problem_table, read_people
     from .models import runner
     from .outputs import Output, check_outputs, writing
-    from .terminal import flush, progress
+    from .terminal import flush, progress, spinner
 
     outputs = [Output(args.output, "numbers")] if args.output else []
     outputs += [Output(args.save_poses, "poses", "--save-poses")] if args.save_poses else []
     read = [args.model, args.data, *(file for file in (args.joints, args.boxes) if file)]
     check_outputs(outputs, read, args.overwrite)
-    people = read_people(args.data, args.images, find_joints(args.joints) if args.joints else None)
+    with spinner(f"reading {args.data}"):
+        people = read_people(args.data, args.images, find_joints(args.joints) if args.joints else None)
     if people.problems:
         print(problem_table(people.problems), file=sys.stderr)
     model = runner(args.model, args.size, args.precision, args.runtime, args.threads, args.device)

@@ -59,8 +59,8 @@ def add_options(parser: types.Parser) -> None:
     add("--input", dest="inputs", choices=("float32", "uint8"), help="what the file takes: normalised images "
         "(default), or RGB pixels with channels last, which the graph normalises (ONNX only)")  # fmt: skip
     add("--decode", action="store_true", default=None, help="output joints and scores as well as heatmaps (ONNX only)")
-    add("--pooling", choices=("computed", "adaptive", "exact"), default="computed", help="pooling of the "
-        "cross-resolution weighting; all three give the same values (default: computed)")  # fmt: skip
+    add("--pooling", choices=("computed", "adaptive", "exact"), help="pooling of the cross-resolution weighting; all "
+        "three give the same values (default: computed; not with --fused or --to c)")  # fmt: skip
     add("--weights", choices=("float32", "float16", "int8"), help="type of the stored weights; float16 halves the "
         "file, int8 needs --calibrate (default: float32, or what the ONNX file has)")  # fmt: skip
     add("--calibrate", type=types.file, metavar="FOLDER", help="pictures of one person each, like those that the file "
@@ -92,6 +92,9 @@ def settle(args: argparse.Namespace) -> None:
         belong = "belongs" if len(given) == 1 else "belong"
         others = " and Core ML" if refused == ["dynamic"] else ""
         raise ValueError(f"{' and '.join(given)} {belong} to ONNX{others} files, not to --to {args.to}")
+    if args.pooling is not None and (args.fused or args.to == "c"):
+        what = "--fused writes a graph" if args.fused else "--to c writes a file"
+        raise ValueError(f"{what} with pooling of its own, the same values, so leave out --pooling {args.pooling}")
     given = [f"--{name} {getattr(args, name)}" for name in INT8_ONLY if getattr(args, name) is not None]
     if args.weights != "int8" and given:
         raise ValueError(f"{' and '.join(given)} {'goes' if len(given) == 1 else 'go'} with --weights int8 only")
@@ -191,16 +194,18 @@ def _source(args: argparse.Namespace) -> tuple[LiteHRNet, tuple[int, int], str]:
     else:
         model = load_model(args.checkpoint, args.model)
         own, weights = model.trained_size or DEFAULT_SIZE, "float32"
-    return set_pooling(model, args.pooling), args.size or own, args.weights or weights
+    return set_pooling(model, args.pooling or "computed"), args.size or own, args.weights or weights
 
 
 def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequence[Path] | None) -> int:
-    from ..export import check_parity, export
     from ..runtimes import signature
     from .models import joints_of
     from .outputs import writing
     from .terminal import spinner
     from .text import NOT_RUN, facts, takes, worst
+
+    with spinner("loading torch"):
+        from ..export import check_parity, export
 
     exporter = (args.exporter or "dynamo") if args.to == "onnx" else None
     model, size, weights = _source(args)
@@ -210,8 +215,8 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
     with writing(outputs) as (temporary, *_):
         written = temporary.with_name(f"float32-{temporary.name}") if quantised else temporary
         started = time.perf_counter()
-        slow = SLOW if exporter == "dynamo" else None
-        with spinner(f"{exporter or args.to} is exporting", slow):
+        what = f"{exporter} is exporting" if exporter else f"writing a file for {args.to}"
+        with spinner(what + (SLOW if exporter == "dynamo" else "")):
             export(
                 model,
                 written,

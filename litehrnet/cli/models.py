@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,22 +22,24 @@ def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
     Raises:
         FileNotFoundError, ValueError: neither a file nor a known name, or weights of another variant.
     """
-    from ..checkpoints import BUNDLED, PUBLIC, from_checkpoint, load_pretrained
-    from ..checks import check_choice
-    from ..files import existing_file
-    from ..model import VARIANTS
+    from .terminal import spinner
 
-    if variant is not None:
-        check_choice("variant", variant, VARIANTS)
-    names = (*BUNDLED, *PUBLIC)
-    if weights in names and not Path(weights).is_file():
-        with _notes_on_stderr():
-            model = load_pretrained(weights)
-    elif _looks_like_a_name(weights):
-        raise _unknown_name(weights)
-    else:
-        with _notes_on_stderr():
-            model = from_checkpoint(existing_file(weights))
+    with spinner(f"loading {weights}"):  # torch, too
+        from ..checkpoints import BUNDLED, PUBLIC, from_checkpoint, load_pretrained
+        from ..checks import check_choice
+        from ..files import existing_file
+        from ..model import VARIANTS
+
+        if variant is not None:
+            check_choice("variant", variant, VARIANTS)
+        if weights in (*BUNDLED, *PUBLIC) and not Path(weights).is_file():
+            with _notes_on_stderr():
+                model = load_pretrained(weights)
+        elif _looks_like_a_name(weights):
+            raise _unknown_name(weights)
+        else:
+            with _notes_on_stderr():
+                model = from_checkpoint(existing_file(weights))
     if variant is not None and model.variant.name != variant:
         raise ValueError(f"{weights} holds {model.variant.name}, not {variant}")
     return model
@@ -80,13 +81,14 @@ def _unknown_name(weights: str) -> ValueError:
 def _notes_on_stderr() -> Iterator[None]:
     """Print notes about loading, such as that averaged weights were taken, as lines instead of warnings."""
     from ..checkpoints import CheckpointNote
+    from .terminal import say
 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CheckpointNote)
         yield
     for warning in caught:
         if issubclass(warning.category, CheckpointNote):
-            print(f"note: {warning.message}", file=sys.stderr)
+            say(f"note: {warning.message}")
         else:
             warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
@@ -158,6 +160,7 @@ def runner(
     from ..files import existing_file
     from ..runtimes.loading import load, runtime_of
     from ..sizes import check_size
+    from .terminal import spinner
 
     size = None if size is None else check_size(size)
     if not _looks_like_a_name(model):
@@ -167,7 +170,8 @@ def runner(
         network = load_model(model)
         run = load(network, runtime, threads, precision, device=device)
         return Runner(run, size or run.size, network.joints)
-    run = load(model, runtime, threads, precision, size if runtime == "ncnn" else None, device)
+    with spinner(f"loading {model}"):
+        run = load(model, runtime, threads, precision, size if runtime == "ncnn" else None, device)
     return Runner(run, size or run.size, joints_in(run))
 
 

@@ -295,7 +295,7 @@ class _Work:
         from ..tracking import Tracker
         from ..videos import writer
         from .outputs import writing
-        from .terminal import counted, flush
+        from .terminal import counted, flush, say
         from .text import as_line
 
         assert self.model is not None and film.rate is not None
@@ -313,10 +313,13 @@ class _Work:
             if outputs:
                 (temporary,) = stack.enter_context(writing(outputs))
                 add = stack.enter_context(writer(temporary, film.rate))
-            for number, (frame, seconds) in enumerate(_timed(counted(film.frames(), film.count, "frame"))):
+            frames = film.frames()
+            if not (self.args.json and sys.stdout.isatty()):  # where the joints show how far it is
+                frames = counted(frames, film.count, "frame")
+            for number, (frame, seconds) in enumerate(_timed(frames)):
                 people = self._frame(film, tracker, number, frame, seconds)
                 for event in tracker.events:
-                    print(f"note: {film.path.name}, {frame.seconds:.2f} s: {event}", file=sys.stderr)
+                    say(f"note: {film.path.name}, {frame.seconds:.2f} s: {event}")
                 if self.args.json:
                     about = {"frame": frame.number, "seconds": round(frame.seconds, 3)}
                     skeleton = () if self.joints is None else self.joints.skeleton

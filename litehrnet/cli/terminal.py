@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
-__all__ = ["counted", "discard", "flush", "prepare", "progress", "spinner"]
+__all__ = ["counted", "discard", "end_lines", "flush", "prepare", "progress", "say", "spinner"]
 
 _HANDLER = "litehrnet"
-_PATIENCE = 3.0  # seconds of silence before something slow says what it is
+_PATIENCE = 2.0  # seconds of silence before a command says what it is doing, where lines are not redrawn
+_AGAIN = 30.0  # seconds after which it says so again
+_ERASE = "\r\x1b[K"
 
 Item = TypeVar("Item")
 
@@ -68,75 +70,124 @@ def discard() -> None:
         os.close(nowhere)
 
 
-@contextlib.contextmanager
-def spinner(text: str, slow: str | None = None) -> Iterator[None]:
-    """Show on a terminal what is running, and for how many seconds; elsewhere, show nothing unless it is slow.
+class _Line:
+    """A line on standard error that says what is running: redrawn on a terminal, repeated now and then elsewhere.
 
-    Args:
-        text: what is running.
-        slow: what to add to the text where it takes so long that silence would be worrying; None: it does not.
-
-    The line disappears when the work is done. A terminal that cannot move its cursor (`TERM=dumb`), or whose user wants
-    plain text (`NO_COLOR`), gets one line that stays.
+    A terminal that cannot move its cursor (`TERM=dumb`), or whose user wants plain text (`NO_COLOR`), counts as
+    elsewhere.
     """
-    text += slow or ""
-    if sys.stderr is None or not sys.stderr.isatty():
-        notice = threading.Timer(_PATIENCE, print, [text], {"file": sys.stderr, "flush": True})
-        notice.daemon = True
-        if slow and sys.stderr is not None:
-            notice.start()
-        try:
-            yield
-        finally:
-            notice.cancel()
-        return
-    if os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
-        print(f"{text} ...", file=sys.stderr, flush=True)
-        yield
-        return
-    done = threading.Event()
 
-    def turn() -> None:
-        started = time.perf_counter()
-        while not done.wait(0.1):
-            sys.stderr.write(f"\r{text} ... {time.perf_counter() - started:.0f} s ")
-            sys.stderr.flush()
-        sys.stderr.write("\r\x1b[K")
-        sys.stderr.flush()
+    def __init__(self, text: Callable[[], str], at_once: bool = False) -> None:
+        self._text, self._stream, self._done = text, sys.stderr, threading.Event()
+        terminal = self._stream is not None and self._stream.isatty()
+        self._moves = terminal and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+        self._lock = threading.Lock()  # of the stream, between this line and what others print
+        self._thread = threading.Thread(target=self._redraw if self._moves else self._repeat, daemon=True)
+        if terminal and not self._moves and at_once:
+            self._write(f"{text()}\n")
 
-    thread = threading.Thread(target=turn, daemon=True)
-    thread.start()
+    def start(self) -> None:
+        if self._stream is not None:
+            _lines.append(self)
+            self._thread.start()
+
+    def stop(self) -> None:
+        self._done.set()
+        if self in _lines:
+            _lines.remove(self)
+            self._thread.join()
+
+    def print(self, text: str) -> None:
+        """Print a line above this one."""
+        with self._lock:
+            self._write(f"{_ERASE}{text}\n" if self._moves else f"{text}\n")
+
+    def _redraw(self) -> None:
+        while not self._done.wait(0.1):
+            if self._innermost():
+                with self._lock:
+                    self._write(f"{_ERASE}{self._text()} ")
+        self._write(_ERASE)
+
+    def _repeat(self) -> None:
+        wait = _PATIENCE
+        while not self._done.wait(wait):
+            if self._innermost():
+                self._write(f"{self._text()}\n")
+            wait = _AGAIN
+
+    def _innermost(self) -> bool:
+        return _lines[-1:] == [self]
+
+    def _write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):  # nobody is reading any more
+            self._stream.write(text)
+            self._stream.flush()
+
+
+_lines: list[_Line] = []  # those that are shown, the innermost last
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, above the line of progress if there is one.
+
+    Raises:
+        OSError, ValueError: nobody is reading any more.
+    """
+    if _lines:
+        _lines[-1].print(text)
+    else:
+        print(text, file=sys.stderr, flush=True)
+
+
+def end_lines() -> None:
+    """Remove the lines of progress of work that an error has ended."""
+    for line in reversed(_lines.copy()):
+        line.stop()
+
+
+@contextlib.contextmanager
+def spinner(text: str) -> Iterator[None]:
+    """Say on standard error what is running, if it takes long enough to make people wonder.
+
+    On a terminal the line counts the seconds, and disappears when the work is done. Elsewhere there is a line after two
+    seconds and another one every half a minute. What standard output has got so far is flushed first.
+    """
+    flush()
+    started = time.perf_counter()
+    line = _Line(lambda: f"{text} ... {time.perf_counter() - started:.0f} s", at_once=True)
+    line.start()
     try:
         yield
     finally:
-        done.set()
-        thread.join()
+        line.stop()
 
 
 def counted(items: Iterable[Item], count: int | None, unit: str) -> Iterator[Item]:
-    """Pass the items on; on a terminal, a line says how many are done and how long the rest will take.
+    """Pass the items on; a line as that of `spinner` says which one it is at, and how long the rest will take.
 
     Args:
         items: what to give.
         count: how many they are, if that is known.
         unit: what to call one of them.
     """
-    if sys.stderr is None or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb" or os.environ.get("NO_COLOR"):
-        yield from items
-        return
-    started = shown = time.perf_counter()
-    for number, item in enumerate(items, 1):
-        yield item
-        now = time.perf_counter()
-        if now - shown >= 0.1:
-            shown = now
-            rest = (
-                "" if count is None else f" of {count}, {max(0, count - number) * (now - started) / number:.0f} s left"
-            )
-            sys.stderr.write(f"\r\x1b[K{unit} {number}{rest}")
-            sys.stderr.flush()
-    sys.stderr.write("\r\x1b[K")
-    sys.stderr.flush()
+    done, started = 0, time.perf_counter()
+
+    def text() -> str:
+        passed = time.perf_counter() - started
+        if count is None:
+            return f"{unit} {done + 1} ... {passed:.0f} s"
+        rest = f", {max(0, count - done) * passed / done:.0f} s left" if done else ""
+        return f"{unit} {min(done + 1, count)} of {count} ... {passed:.0f} s{rest}"
+
+    line = _Line(text)
+    line.start()
+    try:
+        for item in items:
+            yield item
+            done += 1
+    finally:
+        line.stop()
 
 
 def progress(unit: str) -> Callable[[Sequence[Item]], Iterator[Item]]:

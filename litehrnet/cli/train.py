@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
         check_choice("variant", args.model, VARIANTS)
         if not scratch:
             raise ValueError("--model is for random weights (--start none); other weights say which network they hold")
-    reporter = _Reporter()
+    reporter = _Reporter(first)
     given = {name: getattr(args, name) for name in ("batch", "lr", "loss", "seed", "model") if getattr(args, name)}
     try:
         with _notes(first):
@@ -137,10 +137,11 @@ def _start(weights: str) -> str | Path:
 def _notes(shown: bool) -> Iterator[None]:
     """Print notes about loading as lines."""
     from ..checkpoints import CheckpointNote
+    from .terminal import say
 
     def show(message: Warning | str, category: type[Warning], *rest: Any) -> None:
         if shown:
-            print(f"{'note' if issubclass(category, CheckpointNote) else 'warning'}: {message}", file=sys.stderr)
+            say(f"{'note' if issubclass(category, CheckpointNote) else 'warning'}: {message}")
 
     with warnings.catch_warnings():
         warnings.simplefilter("always", CheckpointNote)
@@ -151,14 +152,20 @@ def _notes(shown: bool) -> Iterator[None]:
 class _Reporter:
     """Prints what happens: a plan, a bar with the time that is left, and a line of JSON per milestone."""
 
-    def __init__(self) -> None:
+    def __init__(self, first: bool) -> None:
+        from .terminal import spinner
+
         self._bar: Any = None
         self._crops = 0
+        self._reading = contextlib.ExitStack()
+        if first:
+            self._reading.enter_context(spinner("reading the people and the weights"))
 
     def planned(self, plan: Plan) -> None:
         """Print the problems of the data and what the run computes; start the bar."""
         from ..people import problem_table
 
+        self._reading.close()
         if plan.problems:
             print(problem_table(plan.problems), file=sys.stderr)
         recipe = plan.recipe
@@ -191,6 +198,7 @@ class _Reporter:
 
     def close(self) -> None:
         """End the bar."""
+        self._reading.close()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
