@@ -47,6 +47,8 @@ def check_choice(name: str, value: object, choices: Collection[object]) -> None:
         matches = matches or [choice for choice in by_lower if len(value) > 2 and choice.startswith(value.lower())]
         close = [by_lower[match] for match in matches]
     listed = ", ".join(map(repr, choices))
+    if len(choices) == 1:
+        raise ValueError(f"unknown {name} {value!r}; the only one is {listed}")
     if close:
         raise ValueError(f"unknown {name} {value!r}; did you mean {close[0]!r}? Choose one of {listed}")
     raise ValueError(f"unknown {name} {value!r}; choose one of {listed}")

@@ -149,7 +149,7 @@ def _video(path: Path, rate: float | None) -> Film:
             first = next(_decoded(container))
             count = stream.frames or (round(container.duration / 1e6 * own) if container.duration else None)
     except (av.FFmpegError, StopIteration) as error:
-        raise ValueError(f"{path.name} is not a video that can be read: {first_line(error)}") from error
+        raise ValueError(f"{path.name} is not a video that can be read: {_reason(error)}") from error
 
     def frames() -> Iterator[Frame]:
         try:
@@ -157,7 +157,7 @@ def _video(path: Path, rate: float | None) -> Film:
                 for number, picture in enumerate(_decoded(opened)):
                     yield Frame(number, number / own, picture)
         except av.FFmpegError as error:
-            raise ValueError(f"{path.name} is damaged: {first_line(error)}") from error
+            raise ValueError(f"{path.name} is damaged: {_reason(error)}") from error
 
     return Film(path, first.shape[:2], _count(count, own, rate), min(own, rate or own), lambda: _chosen(frames(), rate))
 
@@ -167,6 +167,14 @@ def _decoded(container: Any) -> Iterator[np.ndarray]:
     for frame in container.decode(video=0):
         turns = round(getattr(frame, "rotation", 0) / 90) % 4
         yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+
+
+def _reason(error: BaseException) -> str:
+    """What is wrong, without PyAV's numbers."""
+    if isinstance(error, StopIteration):
+        return "it holds no frame"
+    said = getattr(error, "strerror", None)
+    return str(said).lower() if said else first_line(error)
 
 
 @contextlib.contextmanager
@@ -217,4 +225,4 @@ def _encoder(path: Path, rate: float) -> Iterator[Callable[[np.ndarray], None]]:
             yield add
             container.mux(stream.encode())
     except av.FFmpegError as error:
-        raise ValueError(f"cannot write {path.name}: {first_line(error)}") from error
+        raise ValueError(f"cannot write {path.name}: {_reason(error)}") from error

@@ -489,6 +489,7 @@ WRONG = {
     "count": ["", "0", "-1", "1.5", "two", "nan", "9" * 40, "1e3"],
     "threads": ["", "0", "-3", "100000", "4.0", "many", "9" * 12],
     "finite": ["", "nan", "inf", "-inf", "high", "0,3"],
+    "tolerance": ["", "0", "-1e-4", "nan", "inf", "1", "2", "small"],
     "positive": ["", "0", "-1e-4", "nan", "inf", "small"],
     "fps": ["", "0", "-30", "fast", "30 frames", "nan", "0fps"],
     "points": ["", "0", "-1oks", "one", "1%", "inf"],

@@ -6,6 +6,8 @@ Commands and options are read from the parser: a new command needs a call in `CA
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
 import re
 import subprocess
@@ -32,12 +34,12 @@ CALLS = {
         "ours.onnx", "--annotations", "people.json", "--images", ".", "--sessions", "1", "--rounds", "1",
         "-o", "new.json",
     ),
-    "predict": ("photo.jpg", "--model", "ours.onnx", "-o", "new.png"),
+    "predict": ("photo.jpg", "--model", "ours.onnx", "--boxes", "boxes.json", "-o", "new.png"),
     "evaluate": ("ours.onnx", "people.json", "--images", ".", "-o", "new.json"),
     "bench": ("ours.onnx", "mine.safetensors", "--size", "64x32", "-o", "new.json"),
     "view": ("ours.onnx", "--no-browser"),
 }  # fmt: skip
-FOREIGN = ("notes", "notes.json", "notes.lhr", "notes.onnx", "notes.png", "notes.xml")
+FOREIGN = ("notes", "notes.json", "notes.lhr", "notes.onnx", "notes.png", "notes.xml", "noise.json")
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +51,7 @@ def originals(tmp_path_factory: pytest.TempPathFactory, exported: Callable) -> d
     save_weights(model, folder / "mine.safetensors")
     (folder / "ours.onnx").write_bytes(file.read_bytes())
     (folder / "photo.jpg").write_bytes(data_path("astronaut.jpg").read_bytes())
+    (folder / "boxes.json").write_text(json.dumps({"photo.jpg": [[100, 50, 200, 300]]}))
     return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
@@ -58,7 +61,7 @@ def folder(originals: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.Monk
     for name, content in originals.items():
         (tmp_path / name).write_bytes(content)
     for name in FOREIGN:
-        (tmp_path / name).write_text("not yours\n")
+        (tmp_path / name).write_bytes(b"not yours\n" if name.startswith("notes") else bytes(range(256)))
     (tmp_path / "folder").mkdir()
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -163,10 +166,13 @@ def options_with_files() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("command", "option"), list(options_with_files()))
 def test_no_option_reads_or_replaces_what_it_should_not(refused: Callable, command: str, option: str) -> None:
     """Files that are nobody's, a folder, names in a missing folder, and the files that the call itself reads."""
+    words = list(CALLS[command])
+    if option == "--detector":  # which goes without boxes
+        words = [word for word in words if word not in ("--boxes", "boxes.json")]
     for name in (*FOREIGN, "folder"):
-        said = refused(command, *CALLS[command], option, name)
+        said = refused(command, *words, option, name)
         assert name in said or (option, name) == ("--images", "folder")  # it is a folder, though an empty one
-        assert "missing" in refused(command, *CALLS[command], option, f"missing/{name}")
+        assert "missing" in refused(command, *words, option, f"missing/{name}")
     is_output = any(word.startswith("new") for word in CALLS[command]) and option in ("--output", "--save-poses")
     for name in (word for there, word in INPUTS if there == command and is_output):
         assert name in refused(command, *CALLS[command], option, name)
@@ -175,6 +181,20 @@ def test_no_option_reads_or_replaces_what_it_should_not(refused: Callable, comma
 
 def has_overwrite(command: str) -> list[str]:
     return ["--overwrite"] if "--overwrite" in commands()[command]._option_string_actions else []
+
+
+@pytest.mark.parametrize("command", CALLS)
+def test_two_outputs_of_one_name(refused: Callable, command: str) -> None:
+    """However the name is written, and whether or not there is such a file yet."""
+    options = [
+        action.option_strings[-1]
+        for action in commands()[command]._actions
+        if action.type is parser.file and action.dest in ("output", "picture", "save_poses")
+    ]
+    for one, other in itertools.pairwise(options):
+        for name in ("same.json", "folder/../same.json"):
+            said = refused(command, *CALLS[command], one, "same.json", other, name)
+            assert name in said and ("name the same file" in said or "must end in" in said)
 
 
 @pytest.mark.parametrize("command", CALLS)

@@ -14,7 +14,7 @@ import pytest
 import torch
 from solved import assert_wrong
 
-from litehrnet.cli.parser import build_parser
+from litehrnet.cli import predict
 from litehrnet.course import draw
 from litehrnet.course.exercises import (
     check_flip_back,
@@ -111,5 +111,4 @@ def test_fine_tuning_learns_what_can_be_learned() -> None:
 
 
 def test_figures_and_command_line_doubt_the_same_joints() -> None:
-    arguments = build_parser().parse_args(["predict", "photo.jpg", "--model", "model.onnx"])
-    assert arguments.least_score == draw.HOLLOW_BELOW
+    assert predict.LEAST_SCORE == draw.HOLLOW_BELOW

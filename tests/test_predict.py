@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -460,3 +461,53 @@ class TestCommand:
         Path("taken").write_text("x")
         code, _, err = run("a.png", PHOTO, "--model", model, "-o", "taken")
         assert code == 1 and "for several pictures, -o names a folder" in err
+
+
+@pytest.mark.parametrize(
+    ("names", "output", "words"),
+    [
+        (("a/x.jpg", "b/x.jpg"), "drawn", "two of the files are called x.jpg"),
+        (("a/x.jpg", "a"), "drawn", "two of the files are called x.jpg"),
+        (("a/x.jpg", "y.jpg"), "drawn.png", "-o names a folder, not a picture"),
+        (("a",), "drawn.mp4", "-o names a folder, not a picture"),
+        (("a/x.jpg", "y.jpg"), "no/drawn", "the folder no does not exist"),
+        (("a",), "y.jpg", "-o names a folder, and it is a file"),
+    ],
+)
+def test_a_folder_for_drawings_is_checked_before_any_work(
+    run: Callable, monkeypatch: pytest.MonkeyPatch, names: tuple[str, ...], output: str, words: str
+) -> None:
+    monkeypatch.setattr("litehrnet.cli.models.runner", None)  # nothing is loaded
+    for name in ("a/x.jpg", "b/x.jpg", "y.jpg"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_bytes(PHOTO.read_bytes())
+    before = sorted(Path().rglob("*"))
+    code, out, err = run(*names, "--model", "litehrnet18", "-o", output)
+    assert (code, out) == (1, "") and words in err and len(err.splitlines()) == 1
+    assert sorted(Path().rglob("*")) == before
+
+
+def test_an_animation_and_a_picture_that_would_share_a_drawing(run: Callable, model: Path) -> None:
+    """Frames of an animated PNG are drawn into a GIF, which may be the name of another file's drawing."""
+    Path("films").mkdir()
+    moving(Path("films/x.gif"), frames=2), moving(Path("films/x.png"), frames=2)
+    code, _, err = run("films", "--model", model, "-o", "drawn")
+    assert code == 1 and "x.png is left out: its drawing would replace drawn/x.gif" in err.replace("\n", " ")
+    assert [path.name for path in Path("drawn").iterdir()] == ["x.gif"]
+
+
+@pytest.mark.parametrize("options", [("--least-score", "0.1"), ("--no-smoothing",), ("--fps", "2"), ("--heatmaps",)])
+def test_an_option_that_changes_nothing_is_refused(run: Callable, model: Path, options: tuple[str, ...]) -> None:
+    code, out, err = run(PHOTO, "--model", model, *options)
+    assert (code, out) == (1, "") and options[0] in err and len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9])
+def test_a_video_that_is_cut_is_one_sentence_without_numbers_of_the_library(
+    run: Callable, model: Path, kept: float
+) -> None:
+    pytest.importorskip("av")
+    whole = moving(Path("film.mp4")).read_bytes()
+    Path("film.mp4").write_bytes(whole[: int(kept * len(whole))])
+    code, _, err = run("film.mp4", "--model", model)
+    assert code == 1 and re.search(r"film\.mp4 is (not a video|damaged|not a photo)", err) and "Errno" not in err, err

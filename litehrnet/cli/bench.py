@@ -42,8 +42,6 @@ def run(args: argparse.Namespace) -> int:
     from .outputs import Output, check_outputs, writing
     from .terminal import flush, spinner
 
-    if args.output is not None and args.output.suffix.lower() != ".json":
-        raise ValueError(f"cannot write {args.output}: a report must end in .json")
     for model in args.models:
         if model.lower().endswith(".json"):
             raise ValueError(f"{model} is not a model; to save the report there, write -o {model} (--json prints it)")

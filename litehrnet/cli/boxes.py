@@ -29,12 +29,12 @@ def read_boxes(path: Path) -> dict[str | None, list[Box]]:
     Raises:
         ValueError: another form, or no boxes at all; the message says which.
     """
-    text = existing_file(path).read_text(encoding="utf-8")
+    content = existing_file(path).read_bytes()
     try:
-        held = json.loads(text)
-    except ValueError as error:
+        held = json.loads(content)
+    except ValueError as error:  # bytes that are not UTF-8, too
         try:
-            held = [json.loads(line) for line in text.splitlines() if line.strip()]
+            held = [json.loads(line) for line in content.splitlines() if line.strip()]
         except ValueError:
             raise ValueError(f"{path} is not JSON: {error}") from error
     found: dict[str | None, list[Box]] = {}

@@ -38,7 +38,7 @@ def add_options(parser: types.Parser) -> None:
     add("--checkpoint", metavar="CHECKPOINT", help=f"compare the file with {types.CHECKPOINT}")
     add("--size", type=types.size, action="append", metavar="HxW", help="compare at this size; can be repeated")
     add("--batch", type=types.count, action="append", metavar="N", help="compare with this batch; can be repeated")
-    add("--tolerance", type=types.positive, metavar="T", help="largest relative difference to accept (default: "
+    add("--tolerance", type=types.tolerance, metavar="T", help="largest relative difference to accept (default: "
         "1e-4, or 2e-2 for float16 weights)")  # fmt: skip
     add("--joints", metavar="JOINTS", help="names of the joints, to say which ones differ: a JSON file, or the name of "
         "a public set (default: those that the checkpoint describes)")  # fmt: skip

@@ -140,8 +140,6 @@ def _check(args: argparse.Namespace) -> None:
         raise ValueError("--annotations names labelled people and --images the folder with their pictures: give both")
     if args.within is not None and args.annotations is None:
         raise ValueError("--within is a loss of OKS, which needs labelled people: add --annotations and --images")
-    if args.output is not None and args.output.suffix.lower() != ".json":
-        raise ValueError(f"cannot write {args.output}: the numbers must end in .json (--picture draws them)")
     if args.picture is not None:
         if args.picture.suffix.lower() not in ENDINGS:
             raise ValueError(f"cannot write {args.picture}: a picture must end in {', '.join(ENDINGS)}")

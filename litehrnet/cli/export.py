@@ -212,6 +212,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
     if args.joints is not None:
         model.joints = joints_of(None, model.num_joints, args.joints)
     quantised = weights == "int8"
+    images = [_image(path, size) for path in pictures or ()]  # before the slow part: one may be damaged
     with writing(outputs) as (temporary, *_):
         written = temporary.with_name(f"float32-{temporary.name}") if quantised else temporary
         started = time.perf_counter()
@@ -235,7 +236,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
             rows = check_parity(model, written)
         if not all(row.ok for row in rows):
             raise ValueError(f"the file does not compute what torch computes, so none was kept: {worst(rows)}")
-        moved = _quantise(args, written, temporary, size, pictures or ()) if quantised else None
+        moved = _quantise(args, written, temporary, images) if quantised else None
         about = signature(temporary)
     kind = ", fused" if args.fused else ""
     chosen = ", as trained" if args.size is None and model.trained_size == size else ""
@@ -259,22 +260,23 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
     return 0
 
 
-def _quantise(
-    args: argparse.Namespace, source: Path, target: Path, size: tuple[int, int], pictures: Sequence[Path]
-) -> str:
+def _image(path: Path, size: tuple[int, int]) -> np.ndarray:
+    """A picture of one person as a network's input, (1, 3, H, W)."""
+    from ..heatmaps import crop_person, read_image, to_input
+
+    photo = read_image(path)
+    return to_input(crop_person(photo, (0, 0, photo.shape[1], photo.shape[0]), size, 1.0)[0])
+
+
+def _quantise(args: argparse.Namespace, source: Path, target: Path, images: Sequence[np.ndarray]) -> str:
     """Write the int8 file, and say how far the joints in the calibration pictures move."""
     import numpy as np
 
     from ..export.int8 import quantize_int8
-    from ..heatmaps import crop_person, decode, read_image, to_input
+    from ..heatmaps import decode
     from ..runtimes import load
     from .terminal import spinner
 
-    def image(path: Path) -> np.ndarray:
-        photo = read_image(path)
-        return to_input(crop_person(photo, (0, 0, photo.shape[1], photo.shape[0]), size, 1.0)[0])
-
-    images = [image(path) for path in pictures]
     with spinner(f"calibrating int8 on {len(images)} pictures"):
         quantize_int8(
             source,

@@ -56,6 +56,8 @@ def check_outputs(outputs: Sequence[Output], inputs: Sequence[str | Path], overw
         for other in outputs[:number]:
             if _same(output.path, other.path):
                 raise ValueError(f"{other.option} and {output.option} name the same file, {output.path}")
+        if output.kind in ("report", "numbers", "poses") and output.path.suffix.lower() != ".json":
+            raise ValueError(f"cannot write {output.path}: with {output.option} the name must end in .json")
         if output.path.is_file() and not os.access(output.path, os.W_OK):
             raise PermissionError(f"cannot write {output.path}: the file is read-only")
         if not overwrite:
@@ -83,7 +85,7 @@ def _same(one: Path, other: Path) -> bool:
     with contextlib.suppress(OSError, ValueError):
         if one.exists() and other.exists():
             return one.samefile(other)
-        return False
+        return one.resolve() == other.resolve()  # two outputs that are not there yet
     return False
 
 

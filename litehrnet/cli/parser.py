@@ -239,6 +239,14 @@ def positive(text: str) -> float:
     return value
 
 
+def tolerance(text: str) -> float:
+    """A relative difference, above 0 and below 1."""
+    value = finite(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a relative difference between 0 and 1, such as 1e-4")
+    return value
+
+
 def fps(text: str) -> float:
     """30 or 30fps."""
     return _with_unit(text, "fps", "images per second, such as 30fps")

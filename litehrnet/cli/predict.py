@@ -64,7 +64,7 @@ def add_options(parser: types.Parser) -> None:
     add("--heatmaps", action="store_true", help="draw the heatmaps, too")
     add("--json", action="store_true", help="print JSON instead of a table: one object, or for several pictures and "
         "for videos one per line")  # fmt: skip
-    add("--least-score", type=types.finite, default=LEAST_SCORE, metavar="S", help="draw joints that score at least "
+    add("--least-score", type=types.finite, metavar="S", help="draw joints that score at least "
         f"this (default: {LEAST_SCORE})")  # fmt: skip
     add("--overwrite", action="store_true", help="replace an existing file even if it is not a picture")
 
@@ -79,6 +79,8 @@ def run(args: argparse.Namespace) -> int:
     single = len(files) == 1 and not Path(args.photos[0]).is_dir()
     read = [*files, args.model, *(file for file in (args.joints, args.boxes, args.detector) if file)]
     work = _Work(args, single, read)
+    if not single and args.output is not None:
+        _check_folder(args.output, files)
     if single:
         work.on(files[0])
         return 0
@@ -102,8 +104,6 @@ def _folder(output: Path | None) -> Iterator[None]:
     if output is None or output.is_dir():
         yield
         return
-    if output.exists():
-        raise NotADirectoryError(f"cannot write {output}: for several pictures, -o names a folder, and it is a file")
     output.mkdir()
     try:
         yield
@@ -112,12 +112,37 @@ def _folder(output: Path | None) -> Iterator[None]:
             output.rmdir()
 
 
+def _check_folder(output: Path, files: Sequence[Path]) -> None:
+    """Refuse, before any work, a folder that cannot be one, and two drawings of one name in it."""
+    from PIL import Image
+
+    from ..videos import VIDEOS
+
+    if not output.is_dir():
+        if output.exists():
+            raise NotADirectoryError(
+                f"cannot write {output}: for several pictures, -o names a folder, and it is a file"
+            )
+        if output.suffix.lower() in {*Image.registered_extensions(), *VIDEOS}:
+            raise ValueError(f"cannot write {output}: for several pictures, -o names a folder, not a picture")
+        if not output.absolute().parent.is_dir():
+            raise FileNotFoundError(f"cannot write {output}: the folder {output.parent} does not exist")
+    names = [file.name for file in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ValueError(f"two of the files are called {twice}, and {output} can hold one drawing of that name; "
+                         "draw them into different folders")  # fmt: skip
+
+
 def _check(args: argparse.Namespace) -> None:
     ways = [f"--{name}" for name in ("box", "boxes", "detector") if getattr(args, name)]
     if len(ways) > 1:
         raise ValueError(f"{' and '.join(ways)} all say where people are; give one of them")
-    if args.heatmaps and not args.output:
-        raise ValueError("--heatmaps draws them into the picture that -o names; add -o FILE")
+    for name, what in (("heatmaps", "draws them"), ("least_score", "selects the joints that are drawn")):
+        if getattr(args, name) not in (None, False) and not args.output:
+            option = f"--{name.replace('_', '-')}"
+            raise ValueError(f"{option} {what} into the picture that -o names; add -o FILE")
+    args.least_score = LEAST_SCORE if args.least_score is None else args.least_score
 
 
 def _files(inputs: Sequence[str | Path]) -> list[Path]:
@@ -151,6 +176,7 @@ class _Work:
         self.boxes: dict[str | None, list[Box]] | None = None
         self.joints: JointSet | None = None
         self.maps: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self.drawn: set[Path] = set()
 
     def on(self, file: Path) -> None:
         """Read a file, print the joints of everyone in it, and draw them."""
@@ -158,16 +184,20 @@ class _Work:
         from .outputs import Output, check_outputs
 
         film = open_film(file, self.args.fps)
-        if self.args.fps is not None and not film.moves and self.single:
-            raise ValueError(f"--fps is for videos and animations, and {file} is a single picture")
+        for option in ("--fps",) * (self.args.fps is not None) + ("--no-smoothing",) * self.args.no_smoothing:
+            if not film.moves and self.single:
+                raise ValueError(f"{option} is for videos and animations, and {file} is a single picture")
         target = self._target(film)
         outputs = [Output(target, "film" if film.moves else "picture")] if target else []
         check_outputs(outputs, self.read, self.args.overwrite)
+        if target in self.drawn:
+            raise ValueError(f"its drawing would replace {target}, that of another file")
         if target and not film.moves:
             from .outputs import check_picture
 
             check_picture(target, film.size)
         self.load()
+        self.drawn |= {output.path for output in outputs}
         if film.moves:
             self._film(film, outputs)
         else:
@@ -330,9 +360,10 @@ class _Work:
                 numbers, lost = numbers + 1, lost + any(person.lost for person in tracker.people)
                 shown.update(person.track for person in people)
         if not self.args.json:
-            people_word = "person" if len(shown) == 1 else "people"
-            print(f"{film.path}: {numbers} frames, {film.rate:g} per second, {len(shown)} {people_word}", end="")
-            print(f"; somebody was lost in {lost} frames" if lost else "")
+            words = [f"{numbers} frame{'' if numbers == 1 else 's'}", f"{film.rate:g} per second"]
+            words.append(f"{len(shown)} {'person' if len(shown) == 1 else 'people'}")
+            tail = f"; somebody was lost in {lost} frame{'' if lost == 1 else 's'}" if lost else ""
+            print(f"{film.path}: {', '.join(words)}{tail}")
         flush()
         if outputs:
             print(outputs[0].path, file=sys.stderr if self.args.json else sys.stdout)
