@@ -350,7 +350,7 @@ class TestPredict:
     ) -> None:
         for error in (MemoryError("Unable to allocate 143 TiB"), RuntimeError("you tried to allocate 143 TiB")):
 
-            def fail(*_: object, error: Exception = error) -> None:
+            def fail(*_: object, error: Exception = error, **__: object) -> None:
                 raise error
 
             monkeypatch.setattr("litehrnet.cli.models.runner", fail)
@@ -779,7 +779,7 @@ class TestEveryFile:
     def test_notes_say_what_is_doubtful(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
         maps = np.zeros((1, 17, 16, 8), np.float32)
         maps[:, :, 4, 5] = 0.4
-        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: Runner(lambda x: maps, (64, 32), None))
+        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_, **__: Runner(lambda x: maps, (64, 32), None))
         code, _, err = run("predict", PHOTO, "--box=-300,-300,400,400")
         assert code == 0 and "most of it is outside the photograph of 512x512" in err
         assert "no joint scores 0.5 or more" in err and len(err.splitlines()) == 2
@@ -962,7 +962,7 @@ class TestBoxes:
         self, run: Callable, monkeypatch: pytest.MonkeyPatch, box: tuple[float, ...]
     ) -> None:
         maps = np.random.default_rng(0).standard_normal((1, 17, 16, 8)).astype(np.float32)
-        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_: Runner(lambda x: maps, (64, 32), None))
+        monkeypatch.setattr("litehrnet.cli.models.runner", lambda *_, **__: Runner(lambda x: maps, (64, 32), None))
         code, out, err = run("predict", PHOTO, "--json", "--box=" + ",".join(map(str, box)))
         if code:
             assert out == "" and len(err.splitlines()) == 1 and "Traceback" not in err
