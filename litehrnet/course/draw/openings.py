@@ -61,8 +61,9 @@ def two_roads(crop: np.ndarray) -> CourseFigure:
             axes.text(left + 0.725, y, text, ha="center", va="center", fontsize=10, color=ink)
             at = (left + 1.48, y)
         arrow(axes, at, (6.95, y))
-        for look in ({"facecolor": colour, "alpha": 0.25}, {"fill": False, "edgecolor": colour, "linewidth": 1.4}):
-            axes.add_patch(Rectangle((7.0, y - high / 2), wide, high, **look))
+        corner = (7.0, y - high / 2)
+        axes.add_patch(Rectangle(corner, wide, high, facecolor=colour, alpha=0.25))
+        axes.add_patch(Rectangle(corner, wide, high, fill=False, edgecolor=colour, linewidth=1.4))
         axes.text(7.0 + wide / 2, y, "?", ha="center", va="center", fontsize=22, color=INK)
         arrow(axes, (8.45, 1.8 + (y - 1.8) * 0.4), (7.05 + wide, 1.8 + (y - 1.8) * 0.8))
     axes.text(8.5, 1.8, "the\nsame?", ha="center", va="center", fontsize=12, color=INK)
