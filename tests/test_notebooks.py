@@ -281,6 +281,16 @@ def test_a_prediction_is_taken_up(path: Path) -> None:
     assert re.search(r"predict|guess (near|was)|was your (first )?guess", later, re.IGNORECASE)
 
 
+@every_lesson
+def test_every_section_has_something_to_change(path: Path) -> None:
+    """A reader's hands learn, too: each numbered section names one thing to change and run again."""
+    parts = re.split(r"^(?=## )", prose(path), flags=re.MULTILINE)
+    sections = [part for part in parts if re.match(r"## \d+\. ", part)]
+    assert sections
+    idle = [part.splitlines()[0] for part in sections if not re.search(r"and run (it|the cell) again", part, re.I)]
+    assert idle == []
+
+
 def exercises(path: Path) -> dict[str, list[NotebookNode]]:
     """The code cells below each heading "Exercise N: ..." of a notebook, by the heading's text."""
     found: dict[str, list[NotebookNode]] = {}
