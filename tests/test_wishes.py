@@ -61,6 +61,61 @@ def test_a_list_of_known_operators_and_kinds_of_resize(graph: Callable) -> None:
     assert "Resize (nearest)" in words(wishes_of(fused, "tflite")) and "linear" not in words(wishes_of(fused, "tflite"))
 
 
+@pytest.mark.parametrize("target", ["coreml", "qnn", "tensorrt"])
+def test_what_these_lists_hold_is_granted_and_decoding_is_not(graph: Callable, target: str) -> None:
+    assert wishes_of(graph("fused3", fused=True), target) == [] == wishes_of(graph("plain2"), target)
+    free = words(wishes_of(graph("free2", dynamic="size"), target))
+    assert ("free sides of the input" in free) == (target == "qnn")
+    decoding = words(wishes_of(graph("d2", decode=True), target))
+    assert ("GatherElements" in decoding) == (target != "tensorrt")  # which TensorRT knows
+
+
+def resize_graph(**attributes: str) -> onnx.ModelProto:
+    values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 1, side, side]) for name, side in ZOOMED]
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], **attributes)
+    scales = helper.make_tensor("scales", TensorProto.FLOAT, [4], [1, 1, 2, 2])
+    return helper.make_model(helper.make_graph([node], "g", values[:1], values[1:], [scales]))
+
+
+ZOOMED = (("x", 4), ("y", 8))
+
+
+@pytest.mark.parametrize(
+    ("attributes", "granted"),
+    [
+        ({"mode": "nearest"}, False),  # half_pixel, which is ONNX's usual one
+        ({"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"}, False),
+        ({"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, True),
+        ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, True),
+        ({"mode": "linear", "coordinate_transformation_mode": "asymmetric"}, False),
+        ({"mode": "cubic"}, False),
+    ],
+)
+def test_a_kind_of_resize_that_core_ml_lacks_is_named(attributes: dict, granted: bool) -> None:
+    found = words(wishes_of(resize_graph(**attributes), "coreml"))
+    assert (found == "") == granted and (granted or f"Resize ({attributes['mode']}" in found)
+    assert wishes_of(resize_graph(**attributes), "qnn") == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "point", "refused"),
+    [
+        (TensorProto.INT8, 0, []),
+        (TensorProto.INT8, 3, ["1 with a zero point other than 0"]),
+        (TensorProto.UINT8, 0, ["1 quantised to uint8, where float4e2m1, float8e4m3fn, int4, int8 are taken"]),
+        (TensorProto.UINT16, 9, ["1 quantised to uint16", "1 with a zero point other than 0"]),
+    ],
+)
+def test_tensorrt_quantises_symmetrically(kind: int, point: int, refused: list[str]) -> None:
+    values = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4]), helper.make_tensor_value_info("y", kind, [4])]
+    constants = [helper.make_tensor("s", TensorProto.FLOAT, [], [0.1]), helper.make_tensor("z", kind, [], [point])]
+    node = helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])
+    model = helper.make_model(helper.make_graph([node], "g", values[:1], values[1:], constants))
+    model.opset_import[0].version = 21
+    found = [str(each) for each in wishes_of(model, "tensorrt")]
+    assert len(found) == len(refused) and all(map(str.startswith, found, refused))
+
+
 def test_a_graph_of_another_tool() -> None:
     value = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 2, 2, 2, 2])
     out = helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, 2, 2, 2])

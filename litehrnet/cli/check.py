@@ -28,7 +28,7 @@ EXAMPLES = """
 
 
 # The same as in `litehrnet.export.wishes.TARGETS`, which would import onnx.
-COMPILERS = ("rknn", "tflite", "armnn")
+COMPILERS = ("rknn", "tflite", "armnn", "coreml", "qnn", "tensorrt")
 
 
 def add_options(parser: types.Parser) -> None:

@@ -23,6 +23,8 @@ __all__ = ["TARGETS", "Finding", "Target", "wishes_of"]
 FUSE = "export with --fused, which moves no channels"
 FIX_SIZE = "export for one size, without --dynamic"
 HEATMAPS_ONLY = "export without --decode, and decode on the CPU"
+RESIZED = "export it again with litehrnet export, which writes the other kinds"
+SYMMETRIC = "take the float32 file, and let the compiler's own tools quantise it, symmetrically"
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,9 @@ class Target:
         refused: operators that it refuses or leaves to the CPU, each with a way round it.
         known: where it lists them, the only operators that it takes.
         else_: the way round for all operators that are not in `known`.
+        resizes: where it says so, the only kinds of Resize that it takes: mode, where a pixel lands, and (nearest only)
+            how that is rounded.
+        quantised: where it says so, the only types of a quantised value; their zero point must be 0.
     """
 
     what: str
@@ -48,6 +53,8 @@ class Target:
     refused: Mapping[str, str] = field(default_factory=dict)
     known: frozenset[str] = frozenset()
     else_: str = ""
+    resizes: frozenset[tuple[str, ...]] = frozenset()
+    quantised: frozenset[str] = frozenset()
 
 
 _DECODING = dict.fromkeys(("ArgMax", "GatherElements", "Sign", "And", "Greater", "Less"), HEATMAPS_ONLY)
@@ -57,11 +64,32 @@ _ARMNN = (
     "MatMul MaxPool Relu Reshape Shape Sigmoid Tanh Unsqueeze"
 )
 
+_COREML = (
+    "Add ArgMax AveragePool Cast Clip Concat Constant Conv ConvTranspose DepthToSpace Div Elu Erf Exp Gelu Gemm "
+    "GlobalAveragePool GlobalMaxPool GridSample GroupNormalization InstanceNormalization LayerNormalization LeakyRelu "
+    "MatMul Max MaxPool Mul PRelu Pow Reciprocal ReduceMax ReduceMean ReduceSum Relu Reshape Resize Round Shape "
+    "Sigmoid Slice Softmax Softplus Split Sqrt Squeeze Sub Tanh Transpose Unsqueeze"
+)
+_QNN = (
+    "Abs Add And ArgMax ArgMin Asin Atan AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose "
+    "Cos DepthToSpace DequantizeLinear Div Elu Equal Exp Expand Flatten Floor Gather Gelu Gemm GlobalAveragePool "
+    "Greater GreaterOrEqual GridSample HardSwish InstanceNormalization LRN LayerNormalization LeakyRelu Less "
+    "LessOrEqual Log LogSoftmax LpNormalization MatMul Max MaxPool Min Mul Neg Not Or PRelu Pad Pow QuantizeLinear "
+    "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape Resize Round Sigmoid Sign Sin Slice Softmax "
+    "SpaceToDepth Split Sqrt Squeeze Sub Tanh Tile TopK Transpose Unsqueeze Where"
+)
+_TENSORRT_REFUSES = (
+    "Bernoulli BitShift Compress ConvInteger DFT Det DynamicQuantizeLinear MatMulInteger MaxRoiPool MaxUnpool "
+    "Multinomial QLinearConv QLinearMatMul Unique"
+)
+
+# Every row names where its maker says so; Hailo is missing, because its list of layers is in a guide for its customers.
 TARGETS: dict[str, Target] = {
     "rknn": Target(
         "RKNN-Toolkit2, for Rockchip's NPUs",
-        "RKNN-Toolkit2: release notes of 1.6.0 (opsets), issues 42 (free sizes) and 314 (Reshape); ZedIoT's guide to "
-        "opsets for RKNN (decoding outside)",
+        "RKNN-Toolkit2: release notes of 1.6.0 (opsets), issues 42 (free sizes) and 314 (Reshape), list of ONNX "
+        "operators of 2.1.0 (Sign); ZedIoT's guide to opsets for RKNN (decoding outside); 2.5.0 itself refuses opset "
+        "20, and takes five dimensions in its simulator (examples/rknn)",
         opsets=range(12, 20),
         rank=4,
         refused={"Shape": FIX_SIZE, **_DECODING},
@@ -83,6 +111,31 @@ TARGETS: dict[str, Target] = {
         "Arm NN, ONNX operators that the SDK supports",
         known=frozenset(_ARMNN.split()),
         else_="Arm NN's delegate for LiteRT knows more operators: take that road",
+    ),
+    "coreml": Target(
+        "Core ML, through ONNX Runtime's CoreML execution provider (ML programs)",
+        "ONNX Runtime, coreml_supported_mlprogram_ops.md, and resize_op_builder.cc of that provider",
+        free=True,
+        known=frozenset(_COREML.split()),
+        else_="what it does not know runs on the CPU; litehrnet export --to coreml writes a package without ONNX",
+        resizes=frozenset(
+            {("nearest", "asymmetric", "floor"), ("linear", "half_pixel"), ("linear", "align_corners")},
+        ),
+    ),
+    "qnn": Target(
+        "Qualcomm's QNN, through ONNX Runtime's QNN execution provider",
+        "ONNX Runtime, QNN execution provider: supported ONNX operators, model requirements (no free sizes)",
+        known=frozenset(_QNN.split()),
+        else_=HEATMAPS_ONLY,
+    ),
+    "tensorrt": Target(
+        "TensorRT's ONNX parser",
+        "NVIDIA, ONNX opset guide of TensorRT 11 (opsets); onnx-tensorrt, operators.md of 10.15 (operators, types and "
+        "zero points)",
+        opsets=range(9, 26),
+        free=True,
+        refused=dict.fromkeys(_TENSORRT_REFUSES.split(), SYMMETRIC),
+        quantised=frozenset({"INT8", "INT4", "FLOAT8E4M3FN", "FLOAT4E2M1"}),
     ),
 }
 
@@ -118,7 +171,14 @@ def wishes_of(graph: onnx.ModelProto, target: str) -> list[Finding]:
     check_choice("target", target, TARGETS)
     row = TARGETS[target]
     graph = onnx.shape_inference.infer_shapes(graph)
-    checks: tuple[Callable[[onnx.ModelProto, Target], Iterator[Finding]], ...] = (_opset, _free, _ranks, _operators)
+    checks: tuple[Callable[[onnx.ModelProto, Target], Iterator[Finding]], ...] = (
+        _opset,
+        _free,
+        _ranks,
+        _operators,
+        _resizes,
+        _quantised,
+    )
     return [finding for check in checks for finding in check(graph, row)]
 
 
@@ -163,6 +223,46 @@ def _operators(graph: onnx.ModelProto, row: Target) -> Iterator[Finding]:
             way = row.else_
         if way is not None:
             yield Finding(_counted(count, operator), way)
+
+
+def _resizes(graph: onnx.ModelProto, row: Target) -> Iterator[Finding]:
+    """Kinds of Resize that are not among those that the target lists."""
+    if not row.resizes:
+        return
+    usual = {"mode": "nearest", "coordinate_transformation_mode": "half_pixel", "nearest_mode": "round_prefer_floor"}
+    found: collections.Counter[tuple[str, ...]] = collections.Counter()
+    for node in graph.graph.node:
+        if node.op_type == "Resize":
+            given = {each.name: each.s.decode() for each in node.attribute if each.name in usual}
+            kind = tuple((usual | given).values())
+            found[kind if kind[0] == "nearest" else kind[:2]] += 1
+    for kind, count in found.most_common():
+        if kind not in row.resizes:
+            taken = " or ".join(sorted(" ".join(each) for each in row.resizes if each[0] == kind[0])) or "none of it"
+            yield Finding(f"{_counted(count, 'Resize')} ({' '.join(kind)}), where {taken} is taken", RESIZED)
+
+
+def _quantised(graph: onnx.ModelProto, row: Target) -> Iterator[Finding]:
+    """Quantised values of another type, or whose zero point is not 0."""
+    import onnx
+
+    if not row.quantised:
+        return
+    constants = {tensor.name: tensor for tensor in graph.graph.initializer}
+    types: collections.Counter[str] = collections.Counter()
+    moved = 0
+    for node in graph.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) > 2:
+            point = constants.get(node.input[2])
+            if point is not None:
+                types[onnx.TensorProto.DataType.Name(point.data_type)] += 1
+                moved += bool(onnx.numpy_helper.to_array(point).any())
+    for kind, count in types.most_common():
+        if kind not in row.quantised:
+            listed = ", ".join(sorted(row.quantised)).lower()
+            yield Finding(f"{count} quantised to {kind.lower()}, where {listed} are taken", SYMMETRIC)
+    if moved:
+        yield Finding(f"{moved} with a zero point other than 0", SYMMETRIC)
 
 
 def _name(node: onnx.NodeProto) -> str:
