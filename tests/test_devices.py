@@ -457,7 +457,7 @@ def test_int8_stays_near_and_says_so(quantized: Path, exported: Callable) -> Non
     expected, got = load(source)(images(seed=9)), load(quantized)(images(seed=9))
     noise = np.square(got - expected).mean() / np.square(expected).mean()
     beyond(noise, 1e-6, "another graph")
-    within(noise, 0.1, "10 dB at least")
+    within(noise, 0.2, "7 dB at least")
     told = signature(quantized)
     assert told.metadata["weights"] == "int8" and told.metadata["variant"] == "litehrnet18"
     assert quantized.stat().st_size < source.stat().st_size

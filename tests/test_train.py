@@ -311,7 +311,7 @@ def test_mixed_precision_is_near(shards: Path, tmp_path: Path) -> None:
     """bfloat16 has 8 binary digits; the loss itself is computed in float32."""
     exact = trainer(tmp_path / "exact", shards).train_step()[0]
     mixed = trainer(tmp_path / "mixed", shards, precision="bfloat16").train_step()[0]
-    within(abs(mixed - exact) / exact, 0.01, "the loss")
+    within(abs(mixed - exact) / exact, 0.03, "the loss")
     assert mixed != exact
 
 
