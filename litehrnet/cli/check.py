@@ -167,7 +167,9 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
             differs = differs or size
             print(f"  {explain(row, names)}")
         if row.rounding is not None:
-            print(f"  torch's own float32 is {row.rounding:.1e} from float64 here; {row.tolerance:.1e} is accepted")
+            print(
+                f"  torch's own float32 differs from float64 by {row.rounding:.1e}, so {row.tolerance:.1e} is accepted"
+            )
     if about.kind == "coreml":
         print(NOT_RUN)
     if not all_ok:

@@ -150,8 +150,8 @@ def end_lines() -> None:
 def spinner(text: str) -> Iterator[None]:
     """Say on standard error what is running, if it takes long enough to make people wonder.
 
-    On a terminal the line counts the seconds, and disappears when the work is done. Elsewhere there is a line after two
-    seconds and another one every half a minute. What standard output has got so far is flushed first.
+    On a terminal, the line counts the seconds, and disappears when the work is done. Elsewhere there is a line after
+    two seconds, and another one every half minute. Standard output is flushed first.
     """
     flush()
     started = time.perf_counter()
@@ -164,7 +164,7 @@ def spinner(text: str) -> Iterator[None]:
 
 
 def counted(items: Iterable[Item], count: int | None, unit: str) -> Iterator[Item]:
-    """Pass the items on; a line as that of `spinner` says which one it is at, and how long the rest will take.
+    """Pass the items on; a line like that of `spinner` says which one it is at, and how long the rest will take.
 
     Args:
         items: what to give.

@@ -139,7 +139,7 @@ def worst(rows: Sequence[Parity]) -> str:
     row = max(rows, key=lambda row: (math.isnan(row.max_rel), row.max_rel))
     peaks = "same peaks" if all(row.same_peaks for row in rows) else "peaks differ only where torch's values tie"
     where = f"at {row.size[0]}x{row.size[1]}, batch {row.batch}"
-    noise = "" if row.rounding is None else f", where torch's own float32 is {row.rounding:.1e} from float64"
+    noise = "" if row.rounding is None else f", where torch's own float32 differs from float64 by {row.rounding:.1e}"
     if len(rows) == 1:
         return f"relative difference {row.max_rel:.1e} ({where}{noise}), {peaks}"
     return f"relative difference at most {row.max_rel:.1e} over {len(rows)} inputs ({where}{noise}), {peaks}"

@@ -49,7 +49,7 @@ def export_coreml(
         model: a `LiteHRNet`, or the fast module that `litehrnet.fusion.fuse` makes of one.
         path: the .mlpackage to write, a folder that users see as one file.
         size: (height, width); the default is that of `export_onnx`. Where sizes may change, the one to prepare for.
-        weights: "float32"; or "float16" for half the file, and then Core ML computes in float16, too.
+        weights: "float32"; or "float16" for half the file, and then Core ML also computes in float16.
         dynamic: None, nothing may change; "batch", batches of 1 to 32; "size", these batches and sides of 32 to 1024
             that the network can run.
 
@@ -103,7 +103,7 @@ def convert(model: nn.Module, size: tuple[int, int], weights: str = "float32", d
 
 
 def _check_together(model: nn.Module, size: tuple[int, int], dynamic: str | None) -> None:
-    """Refuse what coremltools cannot convert, with the reason and the nearest way."""
+    """Refuse what coremltools cannot convert; say why, and what would work."""
     pooling = pooling_of(model)
     if dynamic is not None and pooling not in (None, "computed"):
         reason = (

@@ -83,7 +83,7 @@ _TENSORRT_REFUSES = (
     "Multinomial QLinearConv QLinearMatMul Unique"
 )
 
-# Every row names where its maker says so; Hailo is missing, because its list of layers is in a guide for its customers.
+# Each row names its source. Hailo is missing, because only a guide for its customers lists its layers.
 TARGETS: dict[str, Target] = {
     "rknn": Target(
         "RKNN-Toolkit2, for Rockchip's NPUs",

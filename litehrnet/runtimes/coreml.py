@@ -1,10 +1,10 @@
 """Core ML's packages: what they hold, and their operators computed one after the other in torch.
 
 Core ML itself runs on Apple's systems only. What can be examined anywhere is the file: its graph, the attributes of
-its operators, and its weights. coremltools reads them, and `imitate` computes them with torch, by what the
-documentation of coremltools says of each operator. If the result equals the network's, the file is right. How Core ML's
-own kernels round, and how fast they are, only a Mac or a phone can tell; so `litehrnet.runtimes.load` refuses these
-files, and nothing times them.
+its operators, and its weights. coremltools reads them, and `imitate` computes them with torch, as the documentation of
+coremltools describes each operator. If the result equals the network's, the file is right. Only a Mac or a phone can
+tell how Core ML's own kernels round and how fast they are; so `litehrnet.runtimes.load` refuses these files, and
+nothing times them.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_signature(path: Path) -> Signature:
 
     Raises:
         ImportError: coremltools is not installed.
-        ValueError: it is no Core ML package, or a damaged one.
+        ValueError: it is not a Core ML package, or a damaged one.
     """
     return _signature(_specification(path), path.name)
 
