@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 from pathlib import Path
 
@@ -14,10 +13,10 @@ from tiny import tiny_model
 
 import litehrnet
 from litehrnet.export import check_parity, export
-from litehrnet.export.executorch import PARTITIONER
 from litehrnet.fusion import fuse
 from litehrnet.measure.alone import Task, measure_alone
 from litehrnet.runtimes import load, signature
+from litehrnet.runtimes.parity import weights_of
 
 SIZE = (64, 32)
 PACKAGES = {  # format: its ending, and the modules that write and run it
@@ -51,6 +50,9 @@ def test_a_file_computes_what_torch_computes(road: str, fused: bool, tmp_path: P
     assert all(row.ok and row.batch in (1, 3) for row in check_parity(model, path))
     task = Task(str(path), road, "float32", 1, SIZE)
     assert measure_alone(task, task, sessions=1, rounds=1).milliseconds > 0
+    if road == "executorch":
+        with pytest.raises(ValueError, match="a file is open with 1: open this one with threads=1"):
+            load(path, threads=2)
     with pytest.raises(ValueError, match="takes height 64 only, got 96"):
         run(np.zeros((1, 3, 96, 32), np.float32))
     other = tiny_model()
@@ -73,22 +75,49 @@ def test_a_missing_package_is_one_sentence_with_the_command(name: str, tmp_path:
 
 @pytest.mark.parametrize("name", PACKAGES)
 def test_weights_that_a_format_cannot_store_are_refused(name: str, tmp_path: Path) -> None:
+    weights = "int8" if name == "litert" else "float16"
     with pytest.raises(ValueError, match="weights"):
-        export(tiny_model(), tmp_path / f"net{PACKAGES[name][0]}", size=SIZE, weights="float16")
+        export(tiny_model(), tmp_path / f"net{PACKAGES[name][0]}", size=SIZE, weights=weights)
+
+
+@pytest.mark.numeric
+@pytest.mark.slow
+def test_litert_stores_weights_in_fewer_bits_and_transposes_only_at_its_ends(tmp_path: Path) -> None:
+    if not installed("litert"):
+        pytest.skip("the extra `litert` is not installed")
+    from litehrnet.export.litert import dense_convolutions, quantize_litert
+    from litehrnet.runtimes.litert import read_operators
+
+    model = litehrnet.set_pooling(tiny_model(), "computed")
+    half = export(model, tmp_path / "half.tflite", size=SIZE, weights="float16", fused=True)[0]
+    assert weights_of(half) == "float16" and all(row.ok for row in check_parity(model, half))
+    whole = export(model, tmp_path / "whole.tflite", size=SIZE, fused=True)[0]
+    assert half.stat().st_size < 0.8 * whole.stat().st_size
+    kinds = [operator.kind for operator in read_operators(whole)]
+    assert kinds.count("TRANSPOSE") == 2 and 0 < len(dense_convolutions(whole)) < kinds.count("CONV_2D")
+    images = [np.random.default_rng(k).standard_normal((1, 3, *SIZE), dtype=np.float32) for k in range(4)]
+    small = quantize_litert(whole, tmp_path / "small.tflite", images)
+    assert weights_of(small) == "int8" and small.stat().st_size < whole.stat().st_size
+    same(load(small)(images[0]), load(whole)(images[0]), 0.5)
+    with pytest.raises(ValueError, match="holds int8 weights"):
+        quantize_litert(small, tmp_path / "again.tflite", images)
+    with pytest.raises(ValueError, match="there are none"):
+        quantize_litert(whole, tmp_path / "none.tflite", [])
 
 
 @pytest.mark.slow
 def test_executorch_delegates_the_fused_graph_whole_and_the_plain_one_in_pieces() -> None:
     if not installed("executorch"):
         pytest.skip("the extra `executorch` is not installed")
-    lower = importlib.import_module("executorch.exir").to_edge_transform_and_lower
-    partitioner = importlib.import_module(PARTITIONER).XnnpackPartitioner
+    from litehrnet.export.executorch import lowered
+
     counts = {}
     model = litehrnet.set_pooling(tiny_model(), "computed")
     for name, network in {"plain": model, "fused": fuse(model, SIZE, target="executorch")}.items():
-        captured = torch.export.export(network, (torch.zeros(1, 3, *SIZE),))
-        lowered = lower(captured, partitioner=[partitioner()])
-        called = [str(node.target) for node in lowered.exported_program().graph.nodes if node.op == "call_function"]
+        nodes = lowered(network, SIZE).exported_program().graph.nodes
+        called = [str(node.target) for node in nodes if node.op == "call_function"]
         counts[name] = (called.count("executorch_call_delegate"), sum("upsample_nearest" in each for each in called))
+        others = {each for each in called if each not in ("executorch_call_delegate", "<built-in function getitem>")}
+        assert name == "plain" or not others, "nothing is left for ExecuTorch's own kernels, not even a constant"
     assert counts["fused"] == (1, 0)
     assert counts["plain"][0] > 1 and counts["plain"][1] > 0

@@ -183,7 +183,7 @@ class TestCommand:
             (("--weights", "int8", "--calibrate", "."), "holds no pictures"),
             (("--weights", "int8", "--calibrate", "nowhere"), "no such file"),
             (("--weights", "int8", "--calibrate", __file__), "give the folder that holds the pictures"),
-            (("--weights", "int8", "--calibrate", ".", "-o", "my.lhr"), "makes an ONNX file"),
+            (("--weights", "int8", "--calibrate", ".", "-o", "my.lhr"), "makes a file for ONNX Runtime, OpenVINO"),
         ],
     )
     def test_wrong_calls(self, capsys: pytest.CaptureFixture, arguments: tuple, words: str) -> None:

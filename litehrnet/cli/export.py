@@ -34,6 +34,7 @@ SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".l
 ONNX_ONLY = ("dynamic", "exporter", "opset", "inputs", "decode")
 TAKEN = {"onnx": ONNX_ONLY, "coreml": ("dynamic",)}  # other formats take none of these
 INT8_ONLY = ("calibrate", "activations", "operators")
+INT8 = ("onnx", "litert")  # formats that can be quantised
 FAR = 2  # input pixels, half a pixel of a heatmap
 SLOW = "; this takes about a minute (--exporter torchscript writes the same operators in a tenth of that)"
 
@@ -98,8 +99,8 @@ def settle(args: argparse.Namespace) -> None:
     given = [f"--{name} {getattr(args, name)}" for name in INT8_ONLY if getattr(args, name) is not None]
     if args.weights != "int8" and given:
         raise ValueError(f"{' and '.join(given)} {'goes' if len(given) == 1 else 'go'} with --weights int8 only")
-    if args.weights == "int8" and args.to != "onnx":
-        raise ValueError(f"--weights int8 makes an ONNX file, which ONNX Runtime and OpenVINO run, not --to {args.to}")
+    if args.weights == "int8" and args.to not in INT8:
+        raise ValueError(f"--weights int8 makes a file for ONNX Runtime, OpenVINO or LiteRT, not --to {args.to}")
     given = [f"--{name}".replace("inputs", "input") for name in ("inputs", "decode") if getattr(args, name)]
     if args.weights == "int8" and given:
         raise ValueError(f"{' and '.join(given)} and --weights int8 do not go together")
@@ -273,12 +274,14 @@ def _quantise(args: argparse.Namespace, source: Path, target: Path, images: Sequ
     import numpy as np
 
     from ..export.int8 import quantize_int8
+    from ..export.litert import quantize_litert
     from ..heatmaps import decode
     from ..runtimes import load
     from .terminal import spinner
 
     with spinner(f"calibrating int8 on {len(images)} pictures"):
-        quantize_int8(
+        quantize = quantize_litert if args.to == "litert" else quantize_int8
+        quantize(
             source,
             target,
             images,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -13,7 +14,7 @@ from ..files import written_whole
 from ..model import zeros_like_input
 from .writers import captured, check_order
 
-__all__ = ["SUFFIX", "export_executorch"]
+__all__ = ["SUFFIX", "export_executorch", "lowered"]
 
 SUFFIX = ".pte"
 PARTITIONER = "executorch.backends.xnnpack.partition.xnnpack_partitioner"
@@ -39,11 +40,24 @@ def export_executorch(
         ValueError: as `litehrnet.export.writers.check_order`.
     """
     network, path, size = check_order(model, path, size, weights, SUFFIX, ("float32",))
-    lower = require("executorch.exir", "executorch").to_edge_transform_and_lower
-    partitioner = require(PARTITIONER, "executorch").XnnpackPartitioner()
     with captured(network):
-        program = torch.export.export(network, (zeros_like_input(size),))
-        content = lower(program, partitioner=[partitioner]).to_executorch().buffer
+        content = lowered(network, size).to_executorch().buffer
     with written_whole(path) as temporary:
         temporary.write_bytes(content)
     return path
+
+
+def lowered(network: nn.Module, size: tuple[int, int]) -> Any:
+    """A network at one size as ExecuTorch's program, with everything in delegates that XNNPACK has.
+
+    What is computed from constants alone, such as the blocks of ones of `with_upsampled_by_blocks`, is computed here:
+    otherwise ExecuTorch's own kernels would fill them for every image.
+
+    Raises:
+        ImportError: ExecuTorch is not installed.
+    """
+    lower = require("executorch.exir", "executorch").to_edge_transform_and_lower
+    fold = require("executorch.exir.passes.constant_prop_pass", "executorch").constant_prop_pass
+    partitioner = require(PARTITIONER, "executorch").XnnpackPartitioner()
+    program = torch.export.export(network, (zeros_like_input(size),))
+    return lower(fold(program, custom_skip_targets=set()), partitioner=[partitioner])

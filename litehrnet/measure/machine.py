@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["machine", "peak_memory"]
 
-PACKAGES = ("torch", "onnxruntime", "openvino", "ncnn", "numpy")
+PACKAGES = ("torch", "onnxruntime", "openvino", "ncnn", "executorch", "ai-edge-litert", "MNN", "numpy")
 INSTRUCTIONS = ("avx512f", "avx2", "asimd")  # the widest first
 
 

@@ -1,11 +1,13 @@
 """Running ExecuTorch's .pte files on the CPU; ExecuTorch brings torch.
 
-A file holds one method, "forward", for one image of one size. ExecuTorch decides for itself how many threads it uses.
+A file holds one method, "forward", for one image of one size. ExecuTorch's threads belong to the process, and an open
+file holds on to them: all files that are open at once have the same number.
 """
 
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,22 +20,25 @@ from .signature import Port, Signature
 
 __all__ = ["open_session", "read_signature", "weights_of"]
 
+_open: weakref.WeakSet[Any] = weakref.WeakSet()  # what runs the files that are open
+
 
 def open_session(path: Path, threads: int, precision: str, size: tuple[int, int] | None = None) -> Session:
     """ExecuTorch on the CPU, one image after the other.
 
     Args:
         path: the .pte file.
-        threads: unused; ExecuTorch decides.
+        threads: threads within one operator.
         precision: "float32".
         size: unused.
 
     Raises:
         ImportError: ExecuTorch is not installed.
-        ValueError: ExecuTorch cannot load the file.
+        ValueError: ExecuTorch cannot load the file, or another file is open with another number of threads.
     """
     import torch
 
+    _set_threads(threads)
     program, method = _method(path)
     lock = threading.Lock()  # callers share one method and its memory
 
@@ -45,8 +50,23 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
                 rows.append([np.array(found.numpy()) for found in method.execute(given)])
         return [np.concatenate(found) for found in zip(*rows, strict=True)]
 
+    _open.add(run)
     run.program = program  # type: ignore[attr-defined]  # the method only borrows its memory
     return Session(_signature(method, path.name), run)
+
+
+def _set_threads(threads: int) -> None:
+    """Give the process this many threads; an open file would go on with those that there were, which are gone."""
+    library = require("executorch.extension.pybindings.portable_lib", "executorch")
+    before = library._threadpool_get_thread_count()
+    if before == threads:
+        return
+    if len(_open):
+        raise ValueError(
+            f"ExecuTorch's threads belong to the process, and a file is open with {before}: open this one with "
+            f"threads={before}, or in another process"
+        )
+    library._unsafe_reset_threadpool(threads)
 
 
 def _method(path: Path) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ from .style import (
     INK,
     MUTED,
     ORANGE,
+    PURPLE,
     SKY,
     VERMILION,
     YELLOW,
@@ -27,7 +28,10 @@ from .style import (
 
 __all__ = ["channel_ranges", "int8_line", "precision_costs", "roads", "runtime_bars", "stored_devices"]
 
-RUNTIME_COLOURS = {"torch": INK, "onnxruntime": BLUE, "openvino": ORANGE, "ncnn": GREEN}
+RUNTIME_COLOURS = {
+    "torch": INK, "onnxruntime": BLUE, "openvino": ORANGE, "ncnn": GREEN,
+    "c": VERMILION, "executorch": SKY, "litert": PURPLE, "mnn": YELLOW,
+}  # fmt: skip
 MARKS = {"float32": "o", "float16": "s", "bfloat16": "D", "int8": "^"}
 FULL_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  # of the first edition's runs
 
@@ -160,14 +164,16 @@ def precision_costs(report: Mapping[str, Any]) -> CourseFigure:
     Args:
         report: as `stored_devices` returns it.
     """
-    figure, axes = new_figure(size=(9.0, 4.2))
+    figure, axes = new_figure(size=(9.0, 4.8))
+    shown = {row["runtime"] for row in report["rows"]}
     for row in report["rows"]:
         kind, colour = row["precision"].split(",")[0], RUNTIME_COLOURS[row["runtime"]]
         face = colour if row["graph"] == "fused" else "white"
         place = row["ratio_1"][0], row["renderings"]["shift"]
         axes.plot(*place, MARKS[kind], color=colour, markersize=9, markerfacecolor=face, markeredgewidth=1.6)
     for runtime, colour in RUNTIME_COLOURS.items():
-        axes.plot([], [], "o", color=colour, label=runtime)
+        if runtime in shown:
+            axes.plot([], [], "o", color=colour, label=runtime)
     for kind, mark in MARKS.items():
         axes.plot([], [], mark, color=MUTED, label=kind)
     axes.plot([], [], "o", color=MUTED, markerfacecolor="white", label="plain graph")
