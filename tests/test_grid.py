@@ -223,6 +223,7 @@ class TestCommand:
         [
             (("--annotations", "x.json"), 1, "give both"),
             (("--within", "1oks"), 1, "needs labelled people"),
+            (("--joints", "coco"), 1, "add --annotations and --images"),
             (("-o", "grid.txt"), 1, "must end in .json"),
             (("--picture", "grid.gif"), 1, "must end in .png, .svg, .pdf"),
             (("--at-least", "fast"), 2, "is not a number of images per second"),

@@ -528,6 +528,10 @@ def test_the_command_stops_and_goes_on(data: Path, tmp_path: Path, capsys) -> No
         (("--start", "none", "--model", "resnet"), "unknown variant 'resnet'"),
         (("--validate", "nowhere.json"), "no such file: nowhere.json"),
         (("--resume",), "holds no run to resume"),
+        (("--validate-images", "."), "add --validate FILE"),
+        (("--device", "cuda:x"), "unknown device 'cuda:x'"),
+        (("--device", "cuda1"), "unknown device 'cuda1'"),
+        (("--device", "cuda:-1"), "unknown device 'cuda:-1'"),
     ],
 )
 def test_wrong_calls_are_one_sentence(data: Path, tmp_path: Path, capsys, words: tuple, sentence: str) -> None:

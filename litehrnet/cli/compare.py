@@ -138,6 +138,8 @@ def _check(args: argparse.Namespace) -> None:
 
     if (args.annotations is None) != (args.images is None):
         raise ValueError("--annotations names labelled people and --images the folder with their pictures: give both")
+    if args.joints is not None and args.annotations is None:
+        raise ValueError("--joints says which joints are labelled: add --annotations and --images")
     if args.within is not None and args.annotations is None:
         raise ValueError("--within is a loss of OKS, which needs labelled people: add --annotations and --images")
     if args.picture is not None:

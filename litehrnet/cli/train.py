@@ -81,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
 
     first = os.environ.get("RANK", "0") == "0"
     scratch = args.start == "none" and not Path("none").exists()
+    if args.validate_images is not None and args.validate is None:
+        raise ValueError("--validate-images holds the pictures of other people to measure on: add --validate FILE")
     if args.model is not None:
         check_choice("variant", args.model, VARIANTS)
         if not scratch:

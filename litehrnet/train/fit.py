@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -212,6 +213,8 @@ def train(
         CheckpointNote: the head, or a part of it, is new.
     """
     milestones = check_whole("milestones", milestones)
+    if validate_images is not None and validate is None:
+        raise ValueError("validate_images holds the pictures of validate=..., which is not given")
     folder = Path(folder)
     people = open_people(data, images, joints)
     joint_set = with_sigmas(joints or people.joint_set)  # type: ignore[attr-defined]
@@ -357,7 +360,7 @@ def _join(device: str) -> tuple[int, int, str]:
 
 
 def _check_device(device: str) -> None:
-    if device != "cpu" and not device.startswith("cuda"):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", device):
         raise ValueError(f"unknown device {device!r}; choose cpu or cuda")
     if device.startswith("cuda"):
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
