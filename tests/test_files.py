@@ -8,11 +8,23 @@ from pathlib import Path
 
 import pytest
 
-from litehrnet.files import existing_file, plainly_named, written_together, written_whole
+from litehrnet.files import existing_file, plainly_named, read_json, written_together, written_whole
 
 
 def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+class TestReadJson:
+    def test_what_the_file_holds(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text('{"names": ["Näse"]}', encoding="utf-8")
+        assert read_json(tmp_path / "a.json") == {"names": ["Näse"]}
+
+    @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe{}", b"[" * 200_000])
+    def test_what_is_not_json_is_named(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "a.json").write_bytes(content)
+        with pytest.raises(ValueError, match=r"a\.json is not JSON: "):
+            read_json(tmp_path / "a.json")
 
 
 class TestExistingFile:

@@ -218,6 +218,18 @@ class TestCommand:
         assert held["rows"][1]["max_rel"] == 0 and held["rows"][0]["oks"] == held["rows"][1]["oks"] is not None
         assert Path("grid.svg").read_text().count("<svg") == 1
 
+    def test_joints_without_sigmas_are_judged_by_the_usual_ones(
+        self, capsys: pytest.CaptureFixture, exported: Callable
+    ) -> None:
+        people = json.loads((HELDOUT / "people.json").read_text())
+        people["annotations"] = people["annotations"][:1]
+        Path("people.json").write_text(json.dumps(people))
+        Path("names.json").write_text(json.dumps({"names": people["categories"][0]["keypoints"]}))
+        data = ("--annotations", "people.json", "--images", HELDOUT, "--joints", "names.json")
+        code, out, err = self.call(capsys, exported()[1], *data, *self.QUICK, "--json")
+        assert code == 0, err
+        assert 0 <= json.loads(out)["rows"][0]["oks"] <= 1
+
     @pytest.mark.parametrize(
         ("arguments", "code", "words"),
         [
