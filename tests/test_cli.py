@@ -559,6 +559,43 @@ class TestEveryOption:
         code, _, err = run(*call)
         assert code == 2 and err.rstrip().endswith(f"; did you mean {meant}?")
 
+    @pytest.mark.parametrize(
+        ("call", "meant"),
+        [
+            (("predict", "p.jpg", "--checkpoint", "m.onnx"), "; did you mean --model?"),
+            (("predict", "--source", "p.jpg", "x.jpg"), "; PHOTO is given without an option"),
+            (("export", "m.pth", "--half"), "; did you mean --weights float16?"),
+            (("export", "m.pth", "--precision", "float16"), "; did you mean --weights?"),
+            (("export", "m.pth", "--imgsz=256x192"), "; did you mean --size?"),
+            (("evaluate", "m.onnx", "--ann-file", "p.json", "--images", "p", "x"), "; DATA is given without an option"),
+            (("bench", "m.onnx", "--fp16"), "; did you mean --precision float16?"),
+            (("compare", "m.pth", "--img_size", "256x192"), "; did you mean --sizes?"),
+            (("train", "p.json", "-o", "r", "--weights", "m.pth"), "; did you mean --start?"),
+            (("check", "m.onnx", "my.pth"), "; did you mean --checkpoint my.pth?"),
+            (("check", "m.onnx", "--zebra"), "unrecognized arguments: --zebra"),
+        ],
+    )
+    def test_words_of_other_tools(self, run: Callable, call: tuple, meant: str) -> None:
+        code, out, err = run(*call)
+        assert (code, out) == (2, "") and err.rstrip().endswith(meant)
+
+    def test_what_other_tools_words_stand_for_exists(self) -> None:
+        commands = next(action.choices for action in build_parser()._actions if action.dest == "command")
+        actions = [action for command in commands.values() for action in command._actions]
+        known = {option for action in actions for option in action.option_strings}
+        places = {action.metavar for action in actions if not action.option_strings}
+        for meant in {one for several in parser.OTHER_NAMES.values() for one in several}:
+            assert meant.split(" ")[0] in known | places
+
+    @pytest.mark.parametrize(
+        "call", [("photo.jpg", "my.onnx"), ("my.PTH", "photo.jpg"), ("a.jpg", "b.tflite", "-o", "o")]
+    )
+    def test_a_model_among_the_pictures(self, run: Callable, call: tuple) -> None:
+        code, out, err = run("predict", *call)
+        model = next(word for word in call if "jpg" not in word)
+        assert (code, out, left()) == (1, "", [])
+        assert err.rstrip().endswith(f"{model} is a model, not a picture; did you mean --model {model}?")
+
     def test_a_name_of_weights_that_is_nearly_known(self, run: Callable) -> None:
         code, _, err = run("predict", PHOTO, "--model", "litehrnet81")
         assert code == 1 and "known weights are litehrnet18, " in err and err.rstrip().endswith("litehrnet18?")
@@ -638,6 +675,8 @@ class TestRefusals:
             (("--size", "100000x100000"), "100000"),
             (("--size", "999999999x32"), "999999999"),
             (("--model", "litehrnet19"), "did you mean 'litehrnet18'?"),
+            (("--joints", "nowhere.json"), "no such file: nowhere.json"),
+            (("--joints", "hands"), "coco_wholebody_hand"),
         ],
     )
     def test_of_export(self, run: Callable, options: tuple, words: str) -> None:
@@ -662,6 +701,29 @@ class TestRefusals:
         code, out, err = run(*call)
         assert code in (1, 2) and (out, left()) == ("", []) and words in err
         assert "Traceback" not in err and not self.PYTHON.search(err.splitlines()[-1])
+
+    @pytest.mark.parametrize(
+        ("to", "missing", "words"),
+        [
+            ("openvino", ["openvino"], "openvino is not installed; install it with: pip install openvino"),
+            ("ncnn", ["pnnx", "ncnn"], "pnnx and ncnn are not installed; install them with: pip install pnnx ncnn"),
+            ("litert", ["litert_torch"], "litert-torch is not installed; install it with: pip install litert-torch"),
+            ("mnn", ["MNN"], "MNN is not installed; install it with: pip install MNN"),
+        ],
+    )
+    def test_missing_packages_are_named_before_anything_is_loaded(
+        self, run: Callable, monkeypatch: pytest.MonkeyPatch, to: str, missing: list[str], words: str
+    ) -> None:
+        for name in missing:
+            monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.setattr("litehrnet.cli.models.load_model", lambda *_: pytest.fail("the checkpoint was read"))
+        code, out, err = run("export", "litehrnet18", "--to", to)
+        assert (code, out, left()) == (1, "", []) and err.rstrip() == f"litehrnet export: {words}"
+
+    def test_joints_are_read_before_the_checkpoint(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("litehrnet.cli.models.load_model", lambda *_: pytest.fail("the checkpoint was read"))
+        code, _, err = run("export", "litehrnet18", "--joints", "nowhere.json")
+        assert code == 1 and "no such file: nowhere.json" in err
 
 
 class TestJoints:

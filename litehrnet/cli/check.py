@@ -133,10 +133,12 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
     from ..runtimes import load
     from ..runtimes.parity import check_parity, default_batches, default_sizes, explain
     from ..sizes import check_memory
-    from .models import joints_of, load_model
+    from .models import given_joints, joints_of, load_model
     from .terminal import spinner
-    from .text import NOT_RUN
+    from .text import NOT_RUN, channels_last
 
+    if args.joints is not None:  # before torch is loaded, which takes seconds
+        given_joints(args.joints)
     model = load_model(args.checkpoint)
     names = joints_of(model.joints, model.num_joints, args.joints).names
     if args.device != "cpu":  # refused at once, and not as a difference
@@ -144,8 +146,9 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
     all_ok, differs, fails = True, None, None
     try:
         sizes = default_sizes(about)
-    except ValueError as error:  # where the channels come last, for example
-        print(error)
+    except ValueError as error:
+        if not channels_last(about):
+            print(error)
         _diagnose(model, file, None, args.tolerance)
         return False
     inputs = list(_inputs(args, sizes, default_batches(about)))

@@ -33,6 +33,10 @@ SUFFIXES = {"onnx": ".onnx", "ncnn": ".ncnn.param", "openvino": ".xml", "c": ".l
             "litert": ".tflite", "mnn": ".mnn", "coreml": ".mlpackage"}  # fmt: skip
 ONNX_ONLY = ("dynamic", "exporter", "opset", "inputs", "decode")
 TAKEN = {"onnx": ONNX_ONLY, "coreml": ("dynamic",)}  # other formats take none of these
+# What the other formats need besides this package: each module, and what pip installs for it.
+NEEDS = {"ncnn": {"pnnx": "pnnx", "ncnn": "ncnn"}, "openvino": {"openvino": "openvino"},
+         "executorch": {"executorch": "executorch"}, "litert": {"litert_torch": "litert-torch"}, "mnn": {"MNN": "MNN"},
+         "coreml": {"coremltools": "coremltools"}}  # fmt: skip
 INT8_ONLY = ("calibrate", "activations", "operators")
 INT8 = ("onnx", "litert")  # formats that can be quantised
 FAR = 2  # input pixels, half a pixel of a heatmap
@@ -143,6 +147,7 @@ def run(args: argparse.Namespace) -> int:
     another runtime, even if the checkpoint is gone.
     """
     from ..sizes import check_size
+    from .models import given_joints
     from .outputs import Output, check_outputs
 
     settle(args)
@@ -152,7 +157,27 @@ def run(args: argparse.Namespace) -> int:
         outputs.append(Output(args.output.with_suffix(".bin"), args.to, beside=args.output))
     check_outputs(outputs, [args.checkpoint, *([args.joints] if args.joints else [])], args.overwrite)
     images = None if args.calibrate is None else pictures_in(args.calibrate)
+    # Before torch is loaded, which takes seconds.
+    if args.joints is not None:
+        given_joints(args.joints)
+    check_installed(args.to)
     return _write(args, outputs, images)
+
+
+def check_installed(to: str) -> None:
+    """Refuse a format whose packages are missing, and name all of them at once.
+
+    Raises:
+        ImportError: the message gives the command that installs them.
+    """
+    from importlib.util import find_spec
+
+    missing = [package for module, package in NEEDS.get(to, {}).items() if find_spec(module) is None]
+    if missing:
+        verb, them = ("is", "it") if len(missing) == 1 else ("are", "them")
+        raise ImportError(
+            f"{' and '.join(missing)} {verb} not installed; install {them} with: pip install {' '.join(missing)}"
+        )
 
 
 def pictures_in(folder: Path) -> list[Path]:

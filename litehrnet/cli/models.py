@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..model import LiteHRNet
     from ..runtimes.loading import Run
 
-__all__ = ["Runner", "joints_in", "joints_of", "load_model", "model_file", "runner"]
+__all__ = ["Runner", "given_joints", "joints_in", "joints_of", "load_model", "model_file", "runner"]
 
 
 def load_model(weights: str, variant: str | None = None) -> LiteHRNet:
@@ -117,17 +117,27 @@ def joints_of(known: JointSet | None, count: int, given: str | None = None) -> J
     Raises:
         ValueError: `given` describes no joints, or another number of them.
     """
-    from ..checkpoints.joints import JOINT_SETS, find_joints, named_joints
-    from ..files import existing_file
+    from ..checkpoints.joints import named_joints
 
     if given is not None:
-        if given in JOINT_SETS and not Path(given).exists():
-            known = JOINT_SETS[given]
-        else:
-            known = find_joints(existing_file(given) if Path(given).suffix or Path(given).exists() else given)
+        known = given_joints(given)
         if len(known) != count:
             raise ValueError(f"--joints {given} names {len(known)} joints, and the model has {count}")
     return named_joints(count, known)
+
+
+def given_joints(given: str) -> JointSet:
+    """The joints that the word after `--joints` describes: a key of `JOINT_SETS`, or a JSON file.
+
+    Raises:
+        FileNotFoundError, ValueError: there is no such set and no such file, or the file describes no joints.
+    """
+    from ..checkpoints.joints import JOINT_SETS, find_joints
+    from ..files import existing_file
+
+    if given in JOINT_SETS and not Path(given).exists():
+        return JOINT_SETS[given]
+    return find_joints(existing_file(given) if Path(given).suffix or Path(given).exists() else given)
 
 
 class Runner(NamedTuple):

@@ -29,6 +29,38 @@ EXPORTED = "an exported file (.onnx, .xml, .ncnn.param, .lhr, .pte, .tflite, .mn
 CHECKED = f"{EXPORTED[:-1]}, .mlpackage)"  # which can be compared, but not run
 CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
 
+# Options of other tools, and the one here for the same thing; a command has some of these.
+OTHER_NAMES = {
+    "--annotations": ("DATA",),
+    "--ann-file": ("--annotations", "DATA"),
+    "--data": ("--annotations", "DATA"),
+    "--checkpoint": ("--start", "--model", "MODEL", "CHECKPOINT"),
+    "--weights": ("--start", "--model", "--checkpoint", "MODEL"),
+    "--onnx": ("--model", "MODEL"),
+    "--model": ("MODEL", "CHECKPOINT"),
+    "--models": ("--model", "MODEL", "CHECKPOINT"),
+    "--half": ("--weights float16", "--precision float16", "--precisions float16"),
+    "--fp16": ("--precision float16", "--precisions float16"),
+    "--bf16": ("--precision bfloat16", "--precisions bfloat16"),
+    "--int8": ("--weights int8 --calibrate FOLDER",),
+    "--precision": ("--weights",),
+    "--format": ("--to",),
+    "--target": ("--to",),
+    "--img-size": ("--size", "--sizes"),
+    "--imgsz": ("--size", "--sizes"),
+    "--input-shape": ("--size", "--sizes"),
+    "--shape": ("--size", "--sizes"),
+    "--sizes": ("--size",),
+    "--source": ("PHOTO",),
+    "--input": ("PHOTO",),
+    "--image": ("--images", "PHOTO"),
+    "--img": ("--images", "PHOTO"),
+    "--bbox": ("--box",),
+    "--out": ("--output",),
+    "--out-file": ("--output",),
+    "--gpu": ("--device cuda",),
+}
+
 
 class Parser(argparse.ArgumentParser):
     """argparse's parser, which also asks "did you mean" and keeps the line breaks in examples."""
@@ -51,17 +83,40 @@ class Parser(argparse.ArgumentParser):
         if message.startswith("unrecognized arguments: "):
             word = message.removeprefix("unrecognized arguments: ").split(" ")[0].split("=")[0]
             if word.startswith("-"):
-                return did_you_mean(word, self._option_string_actions)
+                return self._by_another_name(word) or did_you_mean(word, self._option_string_actions, 0.7)
+            if "--checkpoint" in self._option_string_actions and kind_by_name(word) == "checkpoint":
+                return f"; did you mean --checkpoint {word}?"
+        return ""
+
+    def _by_another_name(self, word: str) -> str:
+        """What this command calls an option of another tool, if it has it; otherwise nothing."""
+        places = {action.metavar for action in self._actions if not action.option_strings}
+        for meant in OTHER_NAMES.get(word.replace("_", "-").lower(), ()):
+            if meant.split(" ")[0] in self._option_string_actions:
+                return f"; did you mean {meant}?"
+            if meant in places:
+                return f"; {meant} is given without an option"
         return ""
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def kind_by_name(word: str) -> str | None:
+    """What a file's name says that it is: an exported model, a checkpoint, or neither.
+
+    >>> kind_by_name("my.ncnn.param"), kind_by_name("my.pth"), kind_by_name("photo.jpg")
+    ('model', 'checkpoint', None)
+    """
+    if word.lower().endswith((".onnx", ".xml", ".param", ".lhr", ".pte", ".tflite", ".mnn")):
+        return "model"
+    return "checkpoint" if word.lower().endswith((".pth", ".pt", ".safetensors")) else None
+
+
+def did_you_mean(word: str, known: Iterable[str], least: float = 0.6) -> str:
     """A question to add to a message if something known resembles the word; otherwise nothing.
 
     >>> did_you_mean("opnvino", ["onnx", "openvino"])
     '; did you mean openvino?'
     """
-    similar = difflib.get_close_matches(word, list(known), 1, 0.6)
+    similar = difflib.get_close_matches(word, list(known), 1, least)
     return f"; did you mean {similar[0]}?" if similar else ""
 
 

@@ -135,6 +135,9 @@ def _check_folder(output: Path, files: Sequence[Path]) -> None:
 
 
 def _check(args: argparse.Namespace) -> None:
+    models = [str(word) for word in args.photos if types.kind_by_name(str(word)) and not Path(word).is_dir()]
+    if models:
+        raise ValueError(f"{models[0]} is a model, not a picture; did you mean --model {models[0]}?")
     ways = [f"--{name}" for name in ("box", "boxes", "detector") if getattr(args, name)]
     if len(ways) > 1:
         raise ValueError(f"{' and '.join(ways)} all say where people are; give one of them")

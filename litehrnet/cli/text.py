@@ -111,13 +111,19 @@ def facts(path: Path, about: Signature) -> str:
     return f"{what}, {megabytes(path):.1f} MB"
 
 
+def channels_last(about: Signature) -> bool:
+    """Whether a file takes normalised images with the channels last, which no file of this package does."""
+    shape = about.inputs[0].shape
+    return shape is not None and len(shape) == 4 and shape[3] == 3 and shape[1] != 3 and not about.pixels
+
+
 def takes(about: Signature) -> str:
     """Which batches and sizes a file accepts."""
     batch = f"any batch{_limits(about, 0)}" if about.batch is None else f"batch {about.batch} only"
     if about.pixels:
         batch = f"RGB pixels (uint8, channels last), {batch}"
     shape = about.inputs[0].shape
-    if shape is not None and len(shape) == 4 and shape[3] == 3 and shape[1] != 3 and not about.pixels:
+    if shape is not None and channels_last(about):
         return f"takes {batch}, {shape[1] or 'any height'}x{shape[2] or 'any width'} only, channels last"
     if about.height and about.width:
         return f"takes {batch}, {about.height}x{about.width} only"

@@ -335,7 +335,7 @@ def _of_weights(model: nn.Module, path: Path, kind: str) -> Iterator[str]:
             "those of another checkpoint or epoch, or raw weights instead of averaged ones"
         )
     elif held > 0.95 * len(ours):
-        yield "the model's depthwise filters are in the file, so something other than the weights is different"
+        yield "the model's depthwise filters are in the file: the graph differs, or the weights of other layers do"
 
 
 def _filters(model: nn.Module) -> np.ndarray:

@@ -182,10 +182,12 @@ def check_parity(
         raise ValueError(f"{Path(path).name} is a checkpoint, not an exported file: there is nothing to prove")
     if entries is not None:
         return [_compare_own(model, session, entry, tolerance) for entry in entries]
-    signature.check_image_network()
-    tried = [
-        (size, batch) for size in sizes or default_sizes(signature) for batch in batches or default_batches(signature)
-    ]
+    try:
+        signature.check_image_network()
+        sizes = sizes or default_sizes(signature)
+    except ValueError as error:
+        raise _not_ours(model, error) from error
+    tried = [(size, batch) for size in sizes for batch in batches or default_batches(signature)]
     for size, batch in tried:  # before any image is made: they may be large
         check_taken(signature, (batch, 3, *size))
         check_memory(size, batch)
@@ -277,6 +279,16 @@ def check_reference(model: nn.Module) -> None:
             f"the model computes in {', '.join(sorted(wrong))} and cannot judge a file; load its weights again in "
             "float32 (float() alone does not bring back what was rounded)"
         )
+
+
+def _not_ours(model: nn.Module, error: ValueError) -> ValueError:
+    """An error about a file, with what to do where the network may be another one than Lite-HRNet."""
+    from ..model import LiteHRNet
+
+    if any(isinstance(module, LiteHRNet) for module in model.modules()):
+        return error
+    kind = type(model).__name__
+    return ValueError(f"{error}; if this {kind} is not a Lite-HRNet, give the inputs to compare on, as inputs=example")
 
 
 def _some(what: str, values: list[T]) -> list[T]:
