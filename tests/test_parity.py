@@ -239,6 +239,18 @@ def test_any_rank(tmp_path: Path, module: nn.Module, shape: tuple[int, ...]) -> 
     assert row.size == shape[2:] and row.batch == shape[0]
 
 
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [(nn.Conv2d(3, 4, 3), (1, 3, 53, 40)), (nn.Linear(5, 2), (2, 5)), (nn.Conv2d(1, 4, 3), (1, 1, 32, 32))],
+)
+def test_another_network_without_inputs_is_told_of_them(
+    tmp_path: Path, module: nn.Module, shape: tuple[int, ...]
+) -> None:
+    path = write(module, (torch.zeros(shape),), tmp_path / "m.onnx")
+    with pytest.raises(ValueError, match=rf"; if this {type(module).__name__} is not .* as inputs=example$"):
+        check_parity(module, path)
+
+
 # What the weights say
 
 

@@ -108,11 +108,9 @@ def check_taken(signature: Signature, shape: Sequence[int]) -> None:
     wanted = {"batch": (signature.batch, batch), "height": (signature.height, size[0])}
     for name, (own, value) in (wanted | {"width": (signature.width, size[1])}).items():
         if own is not None and value != own:
-            way = (
-                "export it at that size, or with dynamic sizes"
-                if signature.kind == "onnx"
-                else "convert one for that size"
-            )
+            way = "convert one for that size"
+            if signature.kind == "onnx":
+                way = "export it with a free batch" if name == "batch" else "export it at that size, or with free sizes"
             raise ValueError(f"{signature.name} takes {name} {own} only, got {value}; {way}")
     limits = signature.inputs[0].bounds
     for name, place, value in (("batch", 0, batch), ("height", 2, size[0]), ("width", 3, size[1])):
