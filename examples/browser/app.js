@@ -1,9 +1,10 @@
 // The page: read a photograph, let a person choose a box, run the network, draw what it found.
 import * as c from "./engine_c.js";
 import * as onnxruntime from "./engine_onnxruntime.js";
+import * as webgpu from "./engine_webgpu.js";
 import { cropPerson, cropTransform, decode, toImage, toInput } from "./pose.js";
 
-const ENGINES = { c, onnxruntime };
+const ENGINES = { c, onnxruntime, webgpu };
 const LEFT = "#0072B2";
 const RIGHT = "#D55E00";
 const MIDDLE = "#ffffff";
@@ -17,8 +18,11 @@ const pen = photo.getContext("2d");
 // engine: name of the chosen one. turn: counts what was asked for; an answer that comes after the next question is dropped.
 // people: {box, result} each, in the order in which they were asked for; chosen: whose heatmaps and numbers are shown.
 // pending: the box that is being looked at. pointed: {person, k}, the joint under the pointer, or null.
+// places: where each engine runs, in words.
+// keyed: {box, instead}, the box that is being moved by keys and the person whose box it was, or null.
 const state = {
-  about: null, engine: null, image: null, bitmap: null, people: [], chosen: 0, pending: null, pointed: null, turn: 0, name: "",
+  about: null, engine: null, image: null, bitmap: null, people: [], chosen: 0, pending: null, pointed: null, keyed: null, turn: 0,
+  name: "", places: {},
 };
 const chosen = () => state.people[state.chosen];
 
@@ -48,6 +52,9 @@ export async function loadModel() {
   if (!Array.isArray(about.size) || !about.joints || !about.engines?.every(({ name }) => name in ENGINES)) {
     throw new Error('./model.json does not describe the network: run "make demo" again.');
   }
+  about.engines = await usable(about.engines);
+  for (const { name } of about.engines) state.places[name] = (await ENGINES[name].place?.()) ?? "one thread";
+  if (!about.engines.length) throw new Error("This browser can run none of the engines that are here.");
   state.about = about;
   state.engine = about.engines[0].name;
   offerEngines();
@@ -56,6 +63,14 @@ export async function loadModel() {
   if (about.home) element("home").href = about.home;
   await engineNamed(state.engine);
   modelIsReady();
+}
+
+// The engines that this browser can run; the page says which are left out, and why.
+async function usable(engines) {
+  const reasons = await Promise.all(engines.map(({ name }) => ENGINES[name].missing?.() ?? null));
+  const left = engines.flatMap(({ label }, k) => (reasons[k] ? [`${label} is not offered: ${reasons[k]}.`] : []));
+  element("left-out").textContent = left.join(" ");
+  return engines.filter((_, k) => !reasons[k]);
 }
 
 // An engine, loaded when it is first needed.
@@ -86,24 +101,28 @@ export function runNetwork(input, name = state.engine) {
 
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 
-// Run the first two engines in turn on the same input. Returns each one's median milliseconds, the median over the
-// rounds of the second one's time by the first one's, and the largest difference of their heatmaps by the largest value.
-export async function timeBoth(input, rounds = 15) {
+// Run all engines in turn on the same input, for a few seconds at most. Returns for each its name, its median
+// milliseconds, the median over the rounds of its time by the first engine's, and the largest difference of its heatmaps
+// from the first engine's, as a fraction of their largest value.
+const SECONDS = 12;
+export async function timeAll(input, rounds = 15) {
   const names = state.about.engines.map(({ name }) => name);
   const answers = [];
   for (const name of names) answers.push(await runNetwork(input, name)); // the first run of each takes longer
-  const [one, other] = answers.map(({ heatmaps }) => heatmaps);
   const times = names.map(() => []);
-  for (let round = 0; round < rounds; round++) {
+  const end = performance.now() + 1000 * SECONDS;
+  for (let round = 0; round < rounds && (round < 1 || performance.now() < end); round++) {
     for (const [k, name] of names.entries()) times[k].push((await runNetwork(input, name)).milliseconds);
     if (round % 3 === 2) await new Promise((done) => setTimeout(done)); // let the page breathe
   }
   const largest = (values) => values.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
-  return {
-    milliseconds: Object.fromEntries(names.map((name, k) => [name, median(times[k])])),
-    ratio: median(times[0].map((time, round) => times[1][round] / time)),
-    difference: largest(one.map((value, i) => value - other[i])) / largest(one),
-  };
+  const first = answers[0].heatmaps;
+  return names.map((name, k) => ({
+    name,
+    milliseconds: median(times[k]),
+    ratio: median(times[k].map((time, round) => time / times[0][round])),
+    difference: largest(answers[k].heatmaps.map((value, i) => value - first[i])) / largest(first),
+  }));
 }
 
 // The whole road on one image ({data, width, height} RGBA) and box; joints are in the photograph's pixels. A photograph
@@ -134,7 +153,7 @@ export async function openFile(file) {
   photo.width = bitmap.width;
   photo.height = bitmap.height;
   state.bitmap = bitmap;
-  Object.assign(state, { people: [], chosen: 0, pending: null, pointed: null });
+  Object.assign(state, { people: [], chosen: 0, pending: null, pointed: null, keyed: null });
   paintPhoto();
   try {
     state.image = pen.getImageData(0, 0, bitmap.width, bitmap.height);
@@ -157,8 +176,9 @@ function paintPhoto() {
 
 const wholePhotograph = () => ({ x: 0, y: 0, width: photo.width, height: photo.height, whole: true });
 
-// Look at one more person. The first box takes the whole photograph's place, and the whole photograph that of all boxes.
-export async function useBox(box) {
+// Look at one more person, or at another box for the person `instead`. The first box takes the whole photograph's place,
+// and the whole photograph that of all boxes.
+export async function useBox(box, instead = null) {
   const turn = ++state.turn;
   state.pending = box;
   await model;
@@ -168,7 +188,9 @@ export async function useBox(box) {
   const result = await findPerson(state.image, box);
   if (turn !== state.turn) return;
   const kept = box.whole ? [] : state.people.filter((person) => !person.box.whole);
-  showPeople([...kept, { box, result }], kept.length);
+  const found = kept.indexOf(instead);
+  const place = found < 0 ? kept.length : found;
+  showPeople(kept.toSpliced(place, found < 0 ? 0 : 1, { box, result }), place);
 }
 
 // All people again, with another engine.
@@ -180,14 +202,14 @@ async function lookAgain() {
 }
 
 function showPeople(people, which) {
-  Object.assign(state, { people, chosen: which, pending: null, pointed: null });
+  Object.assign(state, { people, chosen: which, pending: null, pointed: null, keyed: null });
   draw();
   drawHeatmaps();
   tellJoints();
   listPeople();
   element("compare").disabled = state.about.engines.length < 2;
   const size = `${state.about.size.join("×")} (height×width)`;
-  say(`${shown(chosen().result.milliseconds)} ms in the network with ${labelOf(state.engine)}, input ${size}, one thread.`);
+  say(`${shown(chosen().result.milliseconds)} ms in the network with ${labelOf(state.engine)}, input ${size}, ${state.places[state.engine]}.`);
 }
 
 // One line per person: choose whose heatmaps are shown, or take the person away.
@@ -251,14 +273,16 @@ export async function useEngine(name) {
 async function compare() {
   const button = element("compare");
   button.disabled = true;
-  say("Running both in turn …");
+  say("Running them in turn …");
   try {
-    const { milliseconds, ratio, difference } = await timeBoth(chosen().result.input);
-    const times = Object.entries(milliseconds).map(([name, time]) => `${labelOf(name)} ${shown(time)} ms`);
-    element("times").textContent =
-      `${times.join(", ")}: ${ratio.toFixed(1)} times as fast. The heatmaps differ by ${difference.toExponential(0)} ` +
-      "of their largest value.";
-    say("Both ran on the same crop, in turn, in one thread; the times are medians.");
+    const [first, ...others] = await timeAll(chosen().result.input);
+    const lines = others.map(({ name, milliseconds, ratio, difference }) => {
+      const times = ratio > 1 ? `${ratio.toFixed(1)} times as long` : `${(1 / ratio).toFixed(1)} times as fast`;
+      const apart = difference ? `differ by ${difference.toExponential(0)} of their largest value` : "are the same";
+      return `${labelOf(name)} ${shown(milliseconds)} ms, ${times}; the heatmaps ${apart}.`;
+    });
+    element("times").textContent = [`${labelOf(first.name)} ${shown(first.milliseconds)} ms.`, ...lines].join(" ");
+    say("All ran on the same crop, in turn; the times are medians.");
   } finally {
     button.disabled = false;
   }
@@ -268,7 +292,7 @@ const nameOf = (k) => state.about.joints.names[k] ?? `joint ${k}`;
 const colourOf = (name) => (name.startsWith("left") ? LEFT : name.startsWith("right") ? RIGHT : MIDDLE);
 
 // The photograph, all people, and the box that is being drawn or looked at.
-function draw(box = state.pending) {
+function draw(box = state.pending ?? state.keyed?.box) {
   paintPhoto();
   const unit = Math.max(photo.width, photo.height) / 250; // so that lines look alike on small and large photographs
   if (state.pointed) drawHeat(state.pointed);
@@ -456,6 +480,54 @@ function pointOf(event) {
   };
 }
 
+// A box by keys. Enter begins with the chosen person's box, N with a new one; arrows move it, Shift and arrows move its
+// right and lower sides, Enter looks, Escape leaves everything as it was.
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const LEAST = 8; // pixels of a box's sides
+
+function beginKeyed(fresh) {
+  const person = fresh || !chosen() || chosen().box.whole ? null : chosen();
+  const [width, height] = [Math.round(photo.width / 3), Math.round((2 * photo.height) / 3)];
+  const middle = { x: Math.round((photo.width - width) / 2), y: Math.round((photo.height - height) / 2), width, height };
+  state.keyed = { box: { ...(person?.box ?? middle) }, instead: person };
+  tellKeyed(person ? "The box of the chosen person" : "A new box");
+}
+
+function tellKeyed(what = "The box") {
+  const { x, y, width, height } = state.keyed.box;
+  const [left, top, wide, high] = [x, y, width, height].map(Math.round);
+  say(`${what} is ${high}×${wide} pixels (height×width), its corner at ${left}, ${top}: Enter looks, Escape leaves it.`);
+  draw(state.keyed.box);
+}
+
+function moveKeyed([right, down], resize) {
+  const { box } = state.keyed;
+  const step = Math.max(1, Math.round(Math.max(photo.width, photo.height) / 50));
+  const inside = (value, least, most) => Math.max(least, Math.min(most, value));
+  if (resize) {
+    box.width = inside(box.width + right * step, LEAST, photo.width - box.x);
+    box.height = inside(box.height + down * step, LEAST, photo.height - box.y);
+  } else {
+    box.x = inside(box.x + right * step, 0, photo.width - box.width);
+    box.y = inside(box.y + down * step, 0, photo.height - box.height);
+  }
+  tellKeyed();
+}
+
+function pressed(event) {
+  if (!state.people.length || event.ctrlKey || event.metaKey || event.altKey) return;
+  const step = STEPS[event.key];
+  if (event.key === "Enter" && state.keyed) {
+    const { box, instead } = state.keyed;
+    state.keyed = null;
+    guard(useBox(box, instead));
+  } else if (event.key === "Enter" || event.key.toLowerCase() === "n") beginKeyed(event.key !== "Enter");
+  else if (event.key === "Escape" && state.keyed) showPeople(state.people, state.chosen);
+  else if (step && state.keyed) moveKeyed(step, event.shiftKey);
+  else return;
+  event.preventDefault();
+}
+
 function boxBetween(a, b) {
   return { x: Math.min(a.x, b.x), y: Math.min(a.y, b.y), width: Math.abs(a.x - b.x), height: Math.abs(a.y - b.y) };
 }
@@ -510,11 +582,13 @@ function listen() {
   });
   photo.addEventListener("pointerleave", (event) => start || event.pointerType === "touch" || pointAt(null));
   photo.addEventListener("pointercancel", () => (start = null));
+  photo.addEventListener("keydown", pressed);
+  photo.addEventListener("blur", () => state.keyed && showPeople(state.people, state.chosen));
   photo.addEventListener("pointerup", (event) => {
     if (!start) return; // pressed somewhere else
     const box = boxBetween(start, pointOf(event));
     start = null;
-    if (box.width < 8 || box.height < 8) {
+    if (box.width < LEAST || box.height < LEAST) {
       state.turn++; // what is still being looked for was not asked for last
       draw();
       say("That box is smaller than 8 pixels: drag from one corner of the person to the other.", "error");

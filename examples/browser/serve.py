@@ -1,9 +1,9 @@
 """Put the browser demo together under build/demo/ and serve it on localhost.
 
-The page runs the network with the C engine, compiled to WebAssembly here (by clang and lld), or with ONNX Runtime's
-WebAssembly build (npm package onnxruntime-web, at the version that package.json names); with both, it offers a choice
-and compares them. Beside those it needs the exported network and a description of it. Nothing is loaded from other
-hosts, and the folder can be published as it is, anywhere.
+The page runs the network with the C engine, compiled to WebAssembly here (by clang and lld), or with ONNX Runtime's two
+builds for the browser (npm package onnxruntime-web, at the version that package.json names): WebAssembly, and WebGPU
+where the browser has it. It offers a choice of what is there, and compares them. Beside those it needs the exported
+network and a description of it. Nothing is loaded from other hosts, and the folder can be published as it is, anywhere.
 
     python examples/browser/serve.py [--checkpoint my.pth] [--port 8000] [--package onnxruntime-web-1.30.0.tgz]
 """
@@ -35,14 +35,26 @@ from litehrnet.fusion import fuse
 
 HERE = Path(__file__).resolve().parent
 BUILD = HERE.parents[1] / "build" / "demo"
-PAGE = ("index.html", "style.css", "start.js", "app.js", "engine_c.js", "engine_onnxruntime.js", "pose.js")
+PAGE = (
+    "index.html", "style.css", "start.js", "app.js", "engine_c.js", "engine_onnxruntime.js", "engine_webgpu.js",
+    "onnxruntime.js", "pose.js",
+)  # fmt: skip
 SAMPLE, SAMPLE_BOX = "sample.jpg", (20, 10, 345, 502)  # the course's photograph; x, y, width, height of its person
 ENGINE = HERE.parent / "c"  # its Makefile builds the WebAssembly module
-RUNTIME = ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm")
+# Engines that onnxruntime-web brings: name, what the page calls it, files.
+RUNTIMES = (
+    ("onnxruntime", "ONNX Runtime", ("dist/ort.wasm.bundle.min.mjs", "dist/ort-wasm-simd-threaded.wasm")),
+    (
+        "webgpu",
+        "ONNX Runtime on WebGPU",
+        ("dist/ort.webgpu.bundle.min.mjs", "dist/ort-wasm-simd-threaded.asyncify.wasm"),
+    ),
+)
+FILES = tuple(name for _, _, names in RUNTIMES for name in names)
 
 
 def fetch_runtime(folder: Path, package: Path | None = None) -> None:
-    """Put the two files of onnxruntime-web that the page needs into `folder`, unless they are there.
+    """Put the files of onnxruntime-web that the page needs into `folder`, unless they are there.
 
     Args:
         folder: where they go.
@@ -54,22 +66,23 @@ def fetch_runtime(folder: Path, package: Path | None = None) -> None:
     """
     version = json.loads((HERE / "package.json").read_text())["dependencies"]["onnxruntime-web"]
     stamp = folder / "VERSION"
-    if package is None and stamp.exists() and stamp.read_text() == version:
+    whole = all((folder / Path(name).name).is_file() for name in FILES)
+    if package is None and whole and stamp.exists() and stamp.read_text() == version:
         return
     with tempfile.TemporaryDirectory() as temporary:
         archive = existing_file(package) if package else _npm_pack(f"onnxruntime-web@{version}", Path(temporary))
         contents = _unpacked(archive)
     folder.mkdir(parents=True, exist_ok=True)
-    with written_together([*(folder / Path(name).name for name in RUNTIME), stamp]) as paths:
+    with written_together([*(folder / Path(name).name for name in FILES), stamp]) as paths:
         for path, content in zip(paths, (*contents, version.encode()), strict=True):
             path.write_bytes(content)
 
 
 def _unpacked(package: Path) -> list[bytes]:
-    """The contents of `RUNTIME`."""
+    """The contents of `FILES`."""
     try:
         with tarfile.open(package) as archive:
-            members = [archive.extractfile(f"package/{name}") for name in RUNTIME]
+            members = [archive.extractfile(f"package/{name}") for name in FILES]
             return [member.read() for member in members if member is not None]
     except KeyError as error:
         raise ValueError(f"{package} is not onnxruntime-web's .tgz: {error.args[0]}") from error
@@ -134,8 +147,9 @@ def assemble(
     except RuntimeError as error:
         missing.append(str(error))
     else:
-        bytes_of_runtime = sum((folder / "ort" / Path(name).name).stat().st_size for name in RUNTIME)
-        engines.append({"name": "onnxruntime", "label": "ONNX Runtime", "bytes": bytes_of_runtime})
+        for name, label, files in RUNTIMES:
+            size_of_files = sum((folder / "ort" / Path(file).name).stat().st_size for file in files)
+            engines.append({"name": name, "label": label, "bytes": size_of_files})
     for name in PAGE:
         shutil.copyfile(HERE / name, folder / name)
     model = litehrnet.from_checkpoint(checkpoint) if checkpoint else litehrnet.load_pretrained("litehrnet18")
