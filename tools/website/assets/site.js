@@ -64,6 +64,21 @@ function followHeadings() {
   mark();
 }
 
+// Figures of which a part is out of sight say so, until the reader has scrolled to their end.
+function markWideFigures() {
+  const mark = (box) => {
+    const hidden = box.scrollWidth - box.clientWidth - box.scrollLeft;
+    box.parentElement.classList.toggle("more", box.clientWidth > 0 && hidden > 8);
+  };
+  const watch = new ResizeObserver((entries) => entries.forEach(({ target }) => mark(target.closest(".scroll"))));
+  for (const box of document.querySelectorAll("figure.drawn > .scroll")) {
+    box.addEventListener("scroll", () => mark(box), { passive: true });
+    watch.observe(box);
+    const picture = box.querySelector("img");
+    if (picture) watch.observe(picture);
+  }
+}
+
 // Lessons that are done: by the tick under the title, or by going on to the next one.
 function keepTicks() {
   const done = new Set(JSON.parse(memory.get("done") ?? "[]"));
@@ -198,6 +213,7 @@ document.addEventListener("DOMContentLoaded", () => {
   explainTerms();
   search();
   followHeadings();
+  markWideFigures();
   const living = document.querySelectorAll("figure[data-fig]");
   if (living.length && location.protocol !== "file:") import("./living/start.js").then(({ start }) => start(living));
   addEventListener("beforeprint", () => document.querySelectorAll("details").forEach((one) => (one.open = true)));

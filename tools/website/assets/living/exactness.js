@@ -1,6 +1,7 @@
-// Lesson 04: the map of exact pairs. Pointer, touch or arrow keys name a pair and draw its windows below.
+// Lesson 04: the map of exact pairs. Pointer, touch, arrow keys or sliders name a pair and draw its windows below. (A pair
+// of the large map is too small for a finger.)
 import { differing, isExact, poolParams } from "./pooling.js";
-import { controls, html, sentence, svg } from "./parts.js";
+import { controls, html, sentence, slider, svg } from "./parts.js";
 import { live as windows } from "./windows.js";
 
 const UNIT = 10;
@@ -29,6 +30,8 @@ export function live(stage, { maxInput, maxOutput, marked = [], label = "" }) {
   const below = html("div", { className: "living inner" });
   const draw = () => {
     const { n, m } = state;
+    input.set(n, 1, maxInput);
+    output.set(m, 1, Math.min(n, maxOutput));
     for (const [name, value] of Object.entries(place(n, m))) cursor.setAttribute(name, value);
     const [kernel, stride] = poolParams(n, m);
     const other = differing(n, m);
@@ -47,6 +50,8 @@ export function live(stage, { maxInput, maxOutput, marked = [], label = "" }) {
     Object.assign(state, { n, m });
     draw();
   };
+  const input = slider("input", { min: 1, max: maxInput, value: state.n }, (n) => choose(n, state.m));
+  const output = slider("output", { min: 1, max: maxOutput, value: state.m }, (m) => choose(state.n, m));
   const point = (event) => {
     const frame = map.getBoundingClientRect();
     const n = Math.floor(((event.clientX - frame.left) / frame.width) * maxInput) + 1;
@@ -68,6 +73,6 @@ export function live(stage, { maxInput, maxOutput, marked = [], label = "" }) {
     tick.addEventListener("change", () => rings.toggleAttribute("hidden", !tick.checked));
     show.append(html("label", {}, tick, ` ${label}`));
   }
-  stage.append(show, map, html("p", { className: "axes", textContent: "→ input size, ↑ output size (pixels)" }), says, below);
+  stage.append(show, map, html("p", { className: "axes", textContent: "→ input size, ↑ output size (pixels)" }), controls(input.row, output.row), says, below);
   draw();
 }

@@ -36,7 +36,7 @@ function grid(values, name) {
 export function live(stage, { x0, x1 }) {
   const state = { x0: [...x0], x1, at: 0 };
   const code = html("ol", { className: "lines" });
-  const boxes = html("div", { className: "boxes" });
+  const [real, plain] = ["the real lines", "the tidy sums"].map((name) => html("div", { className: "boxes", ariaLabel: name }));
   const says = sentence();
   const draw = () => {
     const lines = steps(state.x0, state.x1);
@@ -49,13 +49,8 @@ export function live(stage, { x0, x1 }) {
       }),
     );
     const wanted = tidy(state.x0, state.x1);
-    boxes.replaceChildren(
-      grid(box, "one box, two names: y0 and out[0]"),
-      grid([state.x1], "out[1]"),
-      grid([y1], "y1"),
-      grid(wanted.y0, "tidy y0"),
-      grid([wanted.y1], "tidy y1"),
-    );
+    real.replaceChildren(grid(box, "one box, two names: y0 and out[0]"), grid([state.x1], "out[1]"), grid([y1], "y1"));
+    plain.replaceChildren(grid(wanted.y0, "tidy y0"), grid([wanted.y1], "tidy y1"));
     const last = state.at === lines.length - 1;
     const changed = state.at > 0 ? "out[0] was changed by +=, because y0 is only another name for it." : "No copy is made.";
     const end = `Real: y0 = ${box.map(number).join(", ")} and y1 = ${y1 === null ? "" : number(y1)}. Tidy: ${wanted.y0.map(number).join(", ")} and ${number(wanted.y1)}.`;
@@ -80,6 +75,8 @@ export function live(stage, { x0, x1 }) {
     return html("label", { className: "field" }, html("span", { textContent: name }), input);
   };
   const fields = state.x0.map((value, i) => field(`x0[${i >> 1}, ${i % 2}]`, value, (next) => (state.x0[i] = next)));
-  stage.append(controls(...fields, field("x1", state.x1, (value) => (state.x1 = value)), back, next), html("div", { className: "pair" }, code, boxes), says);
+  const buttons = html("span", { className: "buttons" }, back, next);
+  const numbers = controls(...fields, field("x1", state.x1, (value) => (state.x1 = value)), buttons);
+  stage.append(numbers, html("div", { className: "pair" }, code, html("div", {}, real, plain)), says);
   draw();
 }

@@ -1,6 +1,9 @@
 // Lesson 06: drag the true joint by parts of a pixel; the map, its largest value, the quarter step and the error follow.
+// The map is made for the joint, so it does not take the place of the picture, which shows a real one.
 import { gaussian, read, STRIDE } from "./heatmap.js";
 import { controls, html, sentence, slider, svg } from "./parts.js";
+
+export const beside = true;
 
 const SIDE = 9; // heatmap pixels that are shown
 const UNIT = 40;
@@ -67,6 +70,7 @@ export function live(stage, { sigma }) {
   drawing.addEventListener("pointermove", (event) => drawing.hasPointerCapture(event.pointerId) && drag(event));
   const key = html("p", { className: "axes" });
   key.innerHTML = '<i class="truth"></i> truth <i class="peak"></i> largest value <b>+</b> after the quarter step';
-  stage.append(controls(...sliders.map((one) => one.row)), drawing, key, says);
+  const what = html("p", { textContent: "The heatmap that training asks for: move the true joint, and see what is read from it." });
+  stage.append(what, controls(...sliders.map((one) => one.row)), drawing, key, says);
   draw();
 }

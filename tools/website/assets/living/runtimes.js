@@ -21,7 +21,8 @@ export function live(stage, { photo, size, maps, difference, joints }) {
   drawing.append(behind.element, layer.element, marks);
   const says = sentence();
   const names = ["PyTorch", "ONNX Runtime"];
-  const show = (stop) => names[stop] ?? (stop === 2 ? "difference" : `× 10^${stop - 2}`);
+  const power = (exponent) => `10${"⁰¹²³⁴⁵⁶⁷⁸"[exponent]}`;
+  const show = (stop) => names[stop] ?? (stop === 2 ? "difference" : `× ${power(stop - 2)}`);
   const exponent = most.toExponential(1);
   const draw = (stop) => {
     const values = [torch.values, onnx.values][stop];
@@ -34,7 +35,7 @@ export function live(stage, { photo, size, maps, difference, joints }) {
       layer.paint(apart.values.map((value) => value * factor), top);
       marks.replaceChildren();
       const seen = apart.values.filter((value) => value * factor > 0.05 * top).length;
-      const times = stop === 2 ? "as it is" : `multiplied by 10^${stop - 2}`;
+      const times = stop === 2 ? "as it is" : `multiplied by ${power(stop - 2)}`;
       says.textContent = `The largest difference is ${exponent}; ${times}, ${seen} of ${apart.values.length} pixels can be seen.`;
     }
     stage.dataset.stop = stop;

@@ -1,4 +1,5 @@
-// Figures that live: each takes the place of a picture once it is ready. Without it the picture stays.
+// Figures that live: each takes the place of a picture once it is ready, or, where its module says so (`beside`), stands
+// below it. Without it the picture stays.
 export async function start(figures) {
   await Promise.all(
     [...figures].map(async (figure) => {
@@ -6,9 +7,10 @@ export async function start(figures) {
       const stage = document.createElement("div");
       stage.className = "living";
       const picture = figure.querySelector(".scroll");
-      figure.insertBefore(stage, picture);
+      if (module.beside) figure.append(stage);
+      else figure.insertBefore(stage, picture);
       module.live(stage, JSON.parse(figure.dataset.numbers));
-      picture.classList.add("replaced");
+      picture.classList.toggle("replaced", !module.beside);
       figure.classList.add("alive");
     }),
   );
