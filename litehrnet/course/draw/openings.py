@@ -147,7 +147,7 @@ def rest_of_the_time(milliseconds: float, multiplying: float, note: str = "") ->
     middle = (multiplying + milliseconds) / 2
     mark = axes.text(middle, 0, "?", ha="center", va="center", fontsize=20, color=INK)
     mark.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 4})
-    axes.text(multiplying / 2, 0.42, "the multiplications,\nat full speed", ha="center", va="bottom", fontsize=9)
+    axes.text(0, 0.42, "the multiplications,\nat full speed", ha="left", va="bottom", fontsize=9)
     axes.text(milliseconds, 0.42, f"the network: {milliseconds:.1f} ms", ha="right", va="bottom", fontsize=9)
     axes.set(ylim=(-0.4, 1.0), yticks=[], xlim=(0, 1.02 * milliseconds), xlabel="milliseconds in kernels")
     axes.spines["left"].set_visible(False)
