@@ -110,14 +110,14 @@ def test_the_page_gives_pythons_heatmaps_on_a_stored_input(page: object, folder:
 
 
 @pytest.mark.browser
-def test_both_engines_are_timed_in_the_page(page: object) -> None:
+def test_all_engines_are_timed_in_the_page(page: object) -> None:
     """The C engine is the faster one; how much faster is measured on a quiet machine."""
     set_photo(page, as_upload(read_image(data_path("astronaut.jpg"))))
     page.click("#compare")
-    page.wait_for_function("document.getElementById('times').textContent.includes('times as fast')", timeout=60_000)
+    page.wait_for_function("document.getElementById('times').textContent.includes('times as')", timeout=60_000)
     told = re.fullmatch(
-        r"the C engine [\d.]+ ms, ONNX Runtime [\d.]+ ms: ([\d.]+) times as fast\. "
-        r"The heatmaps differ by (\de-\d) of their largest value\.",
+        r"the C engine [\d.]+ ms\. ONNX Runtime [\d.]+ ms, ([\d.]+) times as long; "
+        r"the heatmaps differ by (\de-\d) of their largest value\.",
         page.locator("#times").inner_text(),
     )
     assert told is not None
@@ -219,7 +219,7 @@ def test_one_engine_is_enough(
     def works(target: Path, _: object = None) -> None:
         folder = target if target.name == "ort" else target.parent
         folder.mkdir(exist_ok=True)
-        for name in ("litehrnet.wasm", *(Path(name).name for name in demo.RUNTIME)):
+        for name in ("litehrnet.wasm", *(Path(name).name for name in demo.FILES)):
             (folder / name).write_bytes(b"wasm")
 
     for name in ("build_engine", "fetch_runtime"):
@@ -233,8 +233,8 @@ def test_one_engine_is_enough(
     assert code == (1 if failing == "both" else 0)
     if failing != "both":
         about = json.loads((tmp_path / "demo" / "model.json").read_text())
-        expected = {"build_engine": "onnxruntime", "fetch_runtime": "c"}[failing]
-        assert [engine["name"] for engine in about["engines"]] == [expected]
+        expected = {"build_engine": ["onnxruntime", "webgpu"], "fetch_runtime": ["c"]}[failing]
+        assert [engine["name"] for engine in about["engines"]] == expected
 
 
 def test_the_page_and_the_package_share_their_constants(root: Path) -> None:
@@ -261,11 +261,14 @@ def test_the_page_is_told_names_bones_paddings_and_threshold(demo: ModuleType, f
         "leastScore": predict.LEAST_SCORE,
         "engines": [
             {"name": "c", "label": "the C engine", "bytes": (folder / "litehrnet.wasm").stat().st_size},
-            {
-                "name": "onnxruntime",
-                "label": "ONNX Runtime",
-                "bytes": sum((folder / "ort" / Path(name).name).stat().st_size for name in demo.RUNTIME),
-            },
+            *(
+                {
+                    "name": name,
+                    "label": label,
+                    "bytes": sum((folder / "ort" / Path(file).name).stat().st_size for file in files),
+                }
+                for name, label, files in demo.RUNTIMES
+            ),
         ],
         "leftOut": [],
         "sample": {"file": "sample.jpg", "box": list(demo.SAMPLE_BOX)},
@@ -400,6 +403,7 @@ def test_a_release_without_a_press_is_no_error(page: object) -> None:
         ("pose.js", "app.js"),
         ("app.js", "app.js"),
         ("engine_c.js", "app.js"),
+        ("engine_webgpu.js", "app.js"),
     ],
 )
 def test_a_missing_part_is_named(page: object, demo: ModuleType, folder: Path, gone: str, words: str) -> None:
@@ -835,3 +839,116 @@ def test_crop_and_decoding_are_the_packages_on_ten_pictures(page: object, folder
         worst = max(worst, difference[scores[0] > 0.2].max())
     assert len(names) == 10
     assert worst <= 0.05
+
+
+def shown_box(page: object) -> list[float]:
+    """x, y, width and height of the box that the status speaks of."""
+    told = re.search(r"is (\d+)×(\d+) pixels \(height×width\), its corner at (\d+), (\d+)", page.inner_text("#status"))
+    height, width, x, y = map(float, told.groups())
+    return [x, y, width, height]
+
+
+@pytest.mark.browser
+def test_a_box_is_drawn_moved_and_resized_by_keys(page: object) -> None:
+    """N begins one, Enter takes up the chosen person's; arrows, with and without Shift; Escape leaves all as it was."""
+    photo = read_image(data_path("astronaut.jpg"))
+    set_photo(page, as_upload(photo))
+    canvas = page.locator("#photo")
+    assert "arrows" in page.locator("#" + canvas.get_attribute("aria-describedby")).text_content()
+    canvas.focus()
+    before = people_of(page)
+    page.keyboard.press("n")
+    x, y, width, height = shown_box(page)
+    assert 0 < x < x + width < photo.shape[1] and 0 < y < y + height < photo.shape[0]
+    for key in ("ArrowLeft", "ArrowLeft", "ArrowUp", "Shift+ArrowRight", "Shift+ArrowDown", "Shift+ArrowDown"):
+        page.keyboard.press(key)
+    step = round(512 / 50)
+    assert shown_box(page) == [x - 2 * step, y - step, width + step, height + 2 * step]
+    page.keyboard.press("Escape")
+    assert people_of(page) == before
+    page.keyboard.press("n")
+    for _ in range(80):
+        page.keyboard.press("ArrowRight")
+        page.keyboard.press("Shift+ArrowUp")
+    left, _, wide, high = shown_box(page)
+    assert left + wide == photo.shape[1] and high == 8
+    for _ in range(45):
+        page.keyboard.press("Shift+ArrowDown")
+        page.keyboard.press("ArrowLeft")
+    chosen = shown_box(page)
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.keyboard.press("Enter")
+    wait_for_answer(page)
+    assert [person["box"] for person in people_of(page)] == [chosen]
+    by_keys = shown_joints(page)
+    page.evaluate("async ([x, y, width, height]) => (await import('./app.js')).useBox({x, y, width, height})", chosen)
+    assert np.array_equal(shown_joints(page), by_keys)
+    assert [person["box"] for person in people_of(page)] == [chosen, chosen]
+    page.locator("#people li button").first.click()
+    canvas.focus()
+    page.keyboard.press("Enter")  # the first person's box moves, and only that
+    page.keyboard.press("ArrowRight")
+    moved = shown_box(page)
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.keyboard.press("Enter")
+    wait_for_answer(page)
+    assert [person["box"] for person in people_of(page)] == [moved, chosen]
+    page.keyboard.press("n")
+    page.locator("#save-json").focus()  # who leaves the photograph leaves the box
+    assert [person["box"] for person in people_of(page)] == [moved, chosen]
+
+
+@pytest.mark.browser
+def test_webgpu_is_offered_only_where_it_can_run(page: object) -> None:
+    """This browser was started without a graphics processor: the page says so, and goes on without."""
+    assert page.locator("input[value=webgpu]").count() == 0
+    assert page.locator("input[value=c]").count() == 1
+    said = page.inner_text("#left-out")
+    assert re.fullmatch(
+        r"ONNX Runtime on WebGPU is not offered: this browser has (no WebGPU here|.*processor for it)\.", said
+    )
+
+
+@pytest.mark.browser
+@pytest.mark.numeric
+@pytest.mark.slow
+def test_webgpu_gives_the_same_heatmaps(
+    page: object, demo: ModuleType, folder: Path, browser_path: str, tmp_path: Path
+) -> None:
+    """Where a graphics processor is imitated, at a small size: the page names the imitation and the difference."""
+    shutil.copytree(folder / "ort", tmp_path / "ort")
+    small = demo.assemble(tmp_path, size=(64, 64))
+    x = to_input(crop_person(read_image(data_path("astronaut.jpg")), (120, 0, 300, 512), (64, 64))[0])
+    expected = load(small / "model.onnx")(x)
+    flags = ["--no-sandbox", "--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader", "--enable-features=Vulkan"]
+    server = demo.make_server(small)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with page.context.browser.browser_type.launch(executable_path=browser_path, args=flags) as browser:
+        page = browser.new_page()
+        page.goto(f"http://127.0.0.1:{server.server_address[1]}/")
+        page.wait_for_selector("body.ready", timeout=120_000)
+        if page.locator("input[value=webgpu]").count() == 0:
+            pytest.skip(f"no imitated graphics processor in this chromium: {page.inner_text('#left-out')}")
+        maps = page.evaluate(
+            """async (text) => {
+                const bytes = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+                const app = await import("./app.js");
+                return [...(await app.runNetwork(new Float32Array(bytes.buffer), "webgpu")).heatmaps];
+            }""",
+            encode(x),
+        )
+        same(np.array(maps, np.float32).reshape(expected.shape), expected, 1e-4)
+        set_photo(page, as_upload(read_image(data_path("astronaut.jpg"))))
+        page.check("input[value=webgpu]")
+        page.wait_for_function(
+            "document.getElementById('status').textContent.includes('on WebGPU, input')", timeout=200_000
+        )
+        assert "that this browser imitates, which is slow" in page.inner_text("#status")
+        page.click("#compare")
+        page.wait_for_function("document.getElementById('times').textContent.length > 0", timeout=200_000)
+        told = re.search(
+            r"on WebGPU \d+ ms, .*; the heatmaps (?:differ by (\de-\d) of|are the same)", page.inner_text("#times")
+        )
+        assert told and float(told[1] or 0) <= 1e-4
+    server.shutdown()
+    server.server_close()
