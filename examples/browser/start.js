@@ -1,5 +1,11 @@
 // Runs before the page's module, also where that one cannot: it says what is wrong, in place of "Loading" for ever.
 (() => {
+  try {
+    const theme = localStorage.getItem("theme"); // what was chosen on the course's pages, where this is one of their site
+    if (theme === "light" || theme === "dark") document.documentElement.style.colorScheme = theme;
+  } catch {
+    /* pages opened from disk may have no storage */
+  }
   const say = (text) => {
     const status = document.getElementById("status");
     if (!status) return;

@@ -192,6 +192,41 @@ def test_a_term_is_explained_on_hover_and_on_focus(address: str, window: Visit) 
     assert tip.is_visible()
 
 
+def test_by_touch_a_term_is_explained_before_it_is_left_for(address: str, browser) -> None:
+    """The first tap shows the line and stays; a tap elsewhere puts it away; two taps lead to the glossary."""
+    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
+    page = visit.page
+    page.goto(f"{address}/04_fix_the_pooling.html")
+    term = page.locator("main a[data-term]").first
+    term.tap()
+    tip = page.get_by_role("tooltip")
+    assert tip.inner_text().startswith(term.get_attribute("data-term"))
+    assert page.url.endswith("/04_fix_the_pooling.html")
+    page.locator("h1").tap()
+    assert not tip.is_visible()
+    term.tap()
+    assert tip.is_visible()
+    term.tap()
+    page.wait_for_url("**/glossary.html#*")
+    visit.context.close()
+
+
+def test_wide_figures_say_that_there_is_more(address: str, browser) -> None:
+    """On a phone, until the reader has scrolled to the figure's end; on a desk, where all is seen, none does."""
+    for size, expected in (("phone", True), ("desk", False)):
+        visit = open_window(browser, viewport=SIZES[size])
+        visit.page.goto(f"{address}/04_fix_the_pooling.html")
+        figure = visit.page.locator("figure.drawn").first
+        figure.locator("img").evaluate("image => image.decode()")
+        box = figure.locator(".scroll")
+        assert (box.evaluate("one => one.scrollWidth - one.clientWidth") > 8) == expected
+        more = "one => one.classList.contains('more')"
+        visit.page.wait_for_function(f"({more})(document.querySelector('figure.drawn')) === {str(expected).lower()}")
+        box.evaluate("one => one.scrollTo(one.scrollWidth, 0)")
+        visit.page.wait_for_function(f"!({more})(document.querySelector('figure.drawn'))")
+        visit.context.close()
+
+
 def test_the_marker_follows_the_reader_up_and_down(address: str, window: Visit) -> None:
     """The last heading above a line near the top, from wherever it was reached."""
     page = window.page

@@ -102,13 +102,15 @@ function keepTicks() {
   show();
 }
 
-// The glossary's line beside a term, on hover and on focus.
+// The glossary's line beside a term, on hover and on focus; by touch the first tap shows it, and the second goes there.
 function explainTerms() {
   const tip = Object.assign(document.createElement("div"), { className: "tip", id: "tip", hidden: true });
   tip.setAttribute("role", "tooltip");
   document.body.append(tip);
+  let touched = false; // whether the last press was a finger's
+  let tapped = null; // the link whose line a tap has shown
   const show = (link) => {
-    tip.textContent = link.dataset.term;
+    tip.textContent = touched ? `${link.dataset.term} (Tap again for the glossary.)` : link.dataset.term;
     tip.hidden = false;
     const place = link.getBoundingClientRect();
     const left = Math.min(place.left, root.clientWidth - tip.offsetWidth - 12);
@@ -117,8 +119,25 @@ function explainTerms() {
     tip.style.top = `${(below ? place.bottom + 6 : place.top - tip.offsetHeight - 6) + scrollY}px`;
     link.setAttribute("aria-describedby", "tip");
   };
-  const hide = () => (tip.hidden = true);
+  const hide = () => {
+    tip.hidden = true;
+    tapped = null;
+  };
+  addEventListener(
+    "pointerdown",
+    (event) => {
+      touched = event.pointerType === "touch";
+      if (touched && !event.target.closest?.("a[data-term]")) hide();
+    },
+    true,
+  );
   for (const link of document.querySelectorAll("a[data-term]")) {
+    link.addEventListener("click", (event) => {
+      if (!touched || tapped === link) return;
+      event.preventDefault();
+      show(link);
+      tapped = link;
+    });
     link.addEventListener("mouseenter", () => show(link));
     link.addEventListener("focus", () => show(link));
     link.addEventListener("mouseleave", hide);

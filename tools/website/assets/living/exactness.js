@@ -50,8 +50,8 @@ export function live(stage, { maxInput, maxOutput, marked = [], label = "" }) {
     Object.assign(state, { n, m });
     draw();
   };
-  const input = slider("input", { min: 1, max: maxInput, value: state.n }, (n) => choose(n, state.m));
-  const output = slider("output", { min: 1, max: maxOutput, value: state.m }, (m) => choose(state.n, m));
+  const input = slider("input size", { min: 1, max: maxInput, value: state.n }, (n) => choose(n, state.m));
+  const output = slider("output size", { min: 1, max: maxOutput, value: state.m }, (m) => choose(state.n, m));
   const point = (event) => {
     const frame = map.getBoundingClientRect();
     const n = Math.floor(((event.clientX - frame.left) / frame.width) * maxInput) + 1;
