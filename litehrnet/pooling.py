@@ -199,7 +199,7 @@ def has_ratio(x: Tensor, size: Sequence[int], ratio: int) -> bool:
 class AvgPool(nn.Module):
     """The base class of the three poolings. Use one of them, or `make_pool`.
 
-    Each replaces a `torch.nn.AdaptiveAvgPool2d`, or takes the size at every call::
+    Each replaces a `torch.nn.AdaptiveAvgPool2d`, or takes the size at every call:
 
         ExactAvgPool((4, 4))(x)        # as nn.AdaptiveAvgPool2d((4, 4))
         ExactAvgPool()(x, (4, 4))
