@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
 from readable import check_readable, shown
+
+from litehrnet.measure import stored_report
 
 matplotlib.use("Agg")
 from litehrnet.course import draw
@@ -81,3 +84,14 @@ def test_an_opening_gives_nothing_away_that_it_was_not_given() -> None:
         (draw.two_roads(CROP), 2),
     ):
         assert [text.get_text() for text in shown(figure)].count("?") == marks
+
+
+@pytest.mark.parametrize(
+    ("picture", "graphs"), [("07_make_it_fast", ["public graph"]), ("12_measure_the_limits", ["public graph", "fused"])]
+)
+def test_openings_that_show_a_run_show_the_newest(picture: str, graphs: list[str]) -> None:
+    """After a new `make bench`, run tools/draw_pictures.py for both."""
+    drawn = (Path(__file__).parents[1] / "notebooks" / "figures" / f"{picture}.svg").read_text()
+    inside = stored_report().notes["inside_onnxruntime"]
+    for graph in graphs:
+        assert f"{inside[graph]['kernel_ms']:.1f} ms" in drawn
