@@ -91,6 +91,11 @@ class TestExport:
         assert re.fullmatch(r"parity: relative difference \S+ \(at 64x32, batch 1\), same peaks", lines[3])
         assert lines[4] == "mine.onnx"
 
+    def test_a_file_that_is_replaced_is_named(self, run: Callable, ours: Path, checkpoint: Path) -> None:
+        shutil.copy(ours, "m.onnx")
+        code, out, _ = run("export", checkpoint, *FAST, "-o", "m.onnx")
+        assert code == 0 and "note: this replaces the m.onnx that was here" in out
+
     def test_options_reach_the_file(self, run: Callable, checkpoint: Path) -> None:
         options = (
             "--dynamic",

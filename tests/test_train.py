@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -553,3 +554,25 @@ def test_bad_data_is_named_before_the_first_step(data: Path, tmp_path: Path, cap
     assert "pictures that are missing (left out)" in told and "nowhere.jpg" in told
     assert "boxes outside their picture (left out)" in told and "annotation 5" in told
     assert "training on 6 people in 6 pictures, measuring on 2 in 2" in told
+
+
+def test_a_plan_says_that_no_curve_is_drawn_and_milestones_are_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from litehrnet.cli import train
+
+    recipe = SimpleNamespace(size=(64, 32), crops=80, batch=8, lr=1e-3, precision="float32")
+    plan = SimpleNamespace(
+        recipe=recipe, problems=[], people=9, pictures=3, validation=2, validation_pictures=1, device="cpu", seen=0
+    )
+    for installed in (True, False):
+        if not installed:
+            monkeypatch.setitem(sys.modules, "matplotlib", None)
+        train._Reporter(first=False).planned(plan)
+        assert ("no curve will be drawn" in capsys.readouterr().err) is not installed
+    reporter = train._Reporter(first=False)
+    reporter.planned(plan)
+    line = {"crops": 40, "loss": 6.282551527023315, "oks": None, "lr": 0.00033941125496954284, "seconds": 1234.5}
+    reporter.measured(line)
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"crops": 40, "loss": 6.283, "oks": None, "lr": 0.0003394, "seconds": 1234.5, "seconds_left": 1234.5}

@@ -239,6 +239,7 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
         model.joints = joints_of(None, model.num_joints, args.joints)
     quantised = weights == "int8"
     images = [_image(path, size) for path in pictures or ()]  # before the slow part: one may be damaged
+    replaced = args.output.exists()
     with writing(outputs) as (temporary, *_):
         written = temporary.with_name(f"float32-{temporary.name}") if quantised else temporary
         started = time.perf_counter()
@@ -282,6 +283,8 @@ def _write(args: argparse.Namespace, outputs: Sequence[Output], pictures: Sequen
     if model.trained_size not in (None, size):
         trained = "x".join(map(str, model.trained_size or ()))
         print(f"note: the weights were trained at {trained}; at other sizes, joints are found less accurately")
+    if replaced:
+        print(f"note: this replaces the {args.output.name} that was here; -o writes under another name")
     print(*(output.path for output in outputs), sep="\n")
     return 0
 

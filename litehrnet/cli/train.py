@@ -8,6 +8,7 @@ import json
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,9 @@ class _Reporter:
             f"steps of {recipe.batch}, learning rate {recipe.lr:.2g}, {recipe.precision} on {plan.device}",
             file=sys.stderr,
         )
+        if find_spec("matplotlib") is None:
+            print("note: no curve will be drawn: matplotlib is not installed; install it with: pip install matplotlib",
+                  file=sys.stderr)  # fmt: skip
         self._crops = recipe.crops
         if sys.stderr is not None and sys.stderr.isatty():
             with contextlib.suppress(ImportError):
@@ -196,7 +200,8 @@ class _Reporter:
         left = round(seconds / seen * (self._crops - seen), 1) if seen else None
         if self._bar is not None:
             self._bar.clear()
-        print(json.dumps({**line, "seconds_left": left}), flush=True)
+        shown = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in line.items()}
+        print(json.dumps({**shown, "seconds": seconds, "seconds_left": left}), flush=True)
 
     def close(self) -> None:
         """End the bar."""
