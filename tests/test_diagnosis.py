@@ -285,6 +285,7 @@ class TestCommand:
         assert code == 1 and lines[-1] == "not ok"
         said = next(line for line in lines if line.startswith("diagnosis: "))
         assert CAUSES[cause][1][0] in said and "then it matches" in said
+        assert not any("cannot run at" in line for line in lines), "the right cause, and no wrong one before it"
 
     def test_a_right_file_needs_none(self, capsys: pytest.CaptureFixture, right: Path) -> None:
         code, lines = self.check(capsys, right, "--checkpoint", "litehrnet18")
