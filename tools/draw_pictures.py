@@ -150,7 +150,7 @@ def browser_demo() -> Image.Image:
                     const app = await import("./app.js");
                     await app.useBox(box);
                     const line = document.getElementById("status");
-                    line.textContent = line.textContent.replace(/^\\d+ ms/, "… ms");
+                    line.textContent = line.textContent.replace(/^[\\d.]+ ms/, "… ms");
                 }""",
                 sides,
             )
