@@ -33,6 +33,7 @@ from litehrnet.heatmaps import crop_person, to_input
 from litehrnet.images import read_image
 from litehrnet.measure import stored_report
 from litehrnet.model import with_fuse_step
+from litehrnet.people import read_people
 from litehrnet.runtimes import load
 
 matplotlib.use("Agg")
@@ -127,6 +128,12 @@ def still_to_gain() -> draw.CourseFigure:
     return draw.still_to_gain(times, note)
 
 
+def labelled_people() -> draw.CourseFigure:
+    """All that notebook 10 learns from."""
+    people = read_people(data_path("own_joints/train.json"), data_path("heldout"))
+    return draw.labelled_people(people, range(len(people)), columns=8)
+
+
 def browser_demo() -> Image.Image:
     """The demo page in headless chromium, with a rendering and its box."""
     image, box = rendering()
@@ -174,6 +181,7 @@ PICTURES: dict[str, Callable[[], draw.CourseFigure | Image.Image]] = {
     "08_take_it_to_devices": draw.roads,
     "08_browser_demo": browser_demo,
     "09_one_c_file": draw.register_tile,
+    "10_teach_it_your_own_joints": labelled_people,
     "11_fewer_bits": lambda: draw.written_in_bits(0.31),
     "12_measure_the_limits": still_to_gain,
 }

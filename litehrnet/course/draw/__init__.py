@@ -11,6 +11,7 @@ from .export import *
 from .heatmaps import *
 from .one_c_file import *
 from .openings import *
+from .own_joints import *
 from .pooling import *
 from .speed import *
 from .style import *

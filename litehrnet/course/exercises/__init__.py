@@ -16,4 +16,5 @@ from .one_c_file import *
 from .pooling import *
 from .speed import *
 from .start import *
+from .teach import *
 from .verify import *
