@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..files import written_together
+from ..files import is_package, written_together
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def check_outputs(outputs: Sequence[Output], inputs: Sequence[str | Path], overw
 
 def _check_kind(output: Output) -> None:
     path = output.path
-    if not path.exists() or (path.is_file() and path.stat().st_size == 0):
+    if not is_package(path) and (not path.is_file() or path.stat().st_size == 0):
         return
     name, recognise = KINDS[output.kind]
     if output.beside is not None:

@@ -89,7 +89,7 @@ TARGETS: dict[str, Target] = {
         "RKNN-Toolkit2, for Rockchip's NPUs",
         "RKNN-Toolkit2: release notes of 1.6.0 (opsets), issues 42 (free sizes) and 314 (Reshape), list of ONNX "
         "operators of 2.1.0 (Sign); ZedIoT's guide to opsets for RKNN (decoding outside); 2.5.0 itself refuses opset "
-        "20, and takes five dimensions in its simulator (examples/rknn)",
+        "20 and free sizes, and takes five dimensions and decoding in its simulator (examples/rknn)",
         opsets=range(12, 20),
         rank=4,
         refused={"Shape": FIX_SIZE, **_DECODING},
