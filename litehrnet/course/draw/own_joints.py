@@ -116,9 +116,7 @@ def run_curve(history: Sequence[Mapping[str, Any]], people: int) -> CourseFigure
     right.plot(seen, [line["pck"] for line in history], "s-", color=ORANGE, markersize=4, label="share of joints found")
     right.set(xlabel="crops seen", title=f"{people} people whom it never sees", ylim=(0, 1))
     right.legend(loc="upper left")
-    caption(
-        figure, f"Left, the loss falls. Right, the measures rise, and jump: on {people} people, one joint counts a lot."
-    )
+    caption(figure, f"Left, the loss falls. Right, the measures jump: on {people} people, one joint counts a lot.")
     return figure
 
 
