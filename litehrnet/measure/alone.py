@@ -55,7 +55,7 @@ class Alone:
         ratio: how many times as fast as the baseline, with the ends of its interval.
         peak_megabytes: memory that loading and running take at their peak, above what is in use once everything is
             imported; None where the system does not say.
-        two_threads: times as fast with a second thread; None if that was not asked for.
+        two_threads: times as fast with a second thread, without the baseline beside it; None if that was not asked for.
     """
 
     milliseconds: float
@@ -121,10 +121,13 @@ def _measure(asked: dict[str, Any]) -> Alone:
     times = time_sessions([partial(_load, one) for one in tasks], asked["sessions"], asked["rounds"], pause)
     two = None
     if asked["two_threads"]:
-        # Its threads start before the clock does. The time with one thread is from above, before there were others.
-        double = replace(task, threads=2)
-        doubled = time_sessions([partial(_load, double)], asked["sessions"], asked["rounds"])
-        two = float(np.median(times[..., -1]) / np.median(doubled))
+        # Both without the baseline, which would leave its own data in the caches; one thread first, before there are
+        # others. A runtime's threads start before the clock does.
+        single, doubled = (
+            time_sessions([partial(_load, replace(task, threads=threads))], asked["sessions"], asked["rounds"])
+            for threads in (1, 2)
+        )
+        two = float(np.median(single) / np.median(doubled))
     return Alone(
         milliseconds=float(np.median(times[..., -1])) * 1e3,
         ratio=(1.0, 1.0, 1.0) if same else ratios(times)[1],
