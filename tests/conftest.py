@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import os
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,11 @@ from litehrnet.cli import terminal
 ROOT = Path(__file__).resolve().parents[1]
 LARGEST_SHOWN = 1e6  # a margin above this says nothing more
 KERNEL_SECONDS = 120  # to import torch
+
+# A shell that starts the tests in the background leaves them, and every command that they start, deaf to Ctrl-C.
+for ignored, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(ignored) is signal.SIG_IGN:
+        signal.signal(ignored, usual)
 
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))  # one, since tests run in several processes
 terminal._PATIENCE = 3600.0  # on a loaded machine every command takes long enough to say what it is doing

@@ -141,6 +141,7 @@ class TestExport:
         shutil.copy(ours, "mine.onnx")
         monkeypatch.setattr("litehrnet.export.export", lambda model, path, **_: shutil.copy(ours, path))
         monkeypatch.setitem(parity.TOLERANCES, "float32", 1e-12)
+        monkeypatch.setattr(parity, "REACH", 0.0)  # no difference counts as rounding
         code, out, err = run("export", checkpoint, *FAST)
         assert (code, out) == (1, "") and "does not compute what torch computes" in err
         assert left() == ["mine.onnx"] and Path("mine.onnx").read_bytes() == ours.read_bytes()
@@ -1076,15 +1077,15 @@ class TestSpinner:
         with spinner("exporting"), spinner("loading"):
             time.sleep(0.3)
             terminal.say("note: half")
-        told = sys.stderr.getvalue()
-        assert "loading ... 0 s" in told and "exporting" not in told and "\x1b[Knote: half\n" in told
+        before, note, _ = sys.stderr.getvalue().partition("\x1b[Knote: half\n")
+        assert "loading ... 0 s" in before and "exporting" not in before and note
 
     @pytest.mark.parametrize("count", [3, None])
     def test_a_loop_says_which_one_it_is_at(self, monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
         monkeypatch.setattr(sys, "stderr", self.Terminal())
         assert [time.sleep(0.2) or one for one in terminal.counted("abc", count, "person")] == ["a", "b", "c"]
         told = sys.stderr.getvalue()
-        assert re.search(r"person 2 of 3 \.\.\. 0 s, 0 s left" if count else r"person 2 \.\.\. 0 s", told)
+        assert re.search(r"person 2 of 3 \.\.\. \d s, \d s left" if count else r"person 2 \.\.\. \d s", told)
         assert told.endswith("\r\x1b[K")
 
     def test_an_error_ends_every_line(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

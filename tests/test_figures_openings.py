@@ -47,7 +47,7 @@ def test_each_size_shows_the_mean_of_its_squares() -> None:
         assert image.shape == (256 // stride, 192 // stride, 3)
         assert panel.get_title() == f"{256 // stride}×{192 // stride}"
         corner = CROP[-stride:, -stride:].reshape(-1, 3).mean(axis=0) / 255
-        assert np.abs(image[-1, -1] - corner).max() < 1e-9
+        assert np.asarray(image[-1, -1]) == pytest.approx(corner)
     with pytest.raises(ValueError, match="a crop of 250x192 pixels does not divide into squares of 4"):
         draw.four_sizes(CROP[:250])
 

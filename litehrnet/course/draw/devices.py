@@ -14,7 +14,6 @@ from .style import (
     INK,
     MUTED,
     ORANGE,
-    PURPLE,
     SKY,
     VERMILION,
     YELLOW,
@@ -29,9 +28,15 @@ from .style import (
 __all__ = ["channel_ranges", "int8_line", "precision_costs", "roads", "runtime_bars", "stored_devices"]
 
 RUNTIME_COLOURS = {
-    "torch": INK, "onnxruntime": BLUE, "openvino": ORANGE, "ncnn": GREEN,
-    "c": VERMILION, "executorch": SKY, "litert": PURPLE, "mnn": YELLOW,
-}  # fmt: skip
+    "torch": INK,
+    "onnxruntime": BLUE,
+    "openvino": ORANGE,
+    "ncnn": GREEN,
+    "c": "#bf0000",
+    "executorch": "#00bfdf",
+    "litert": "#6000df",
+    "mnn": "#00df80",
+}  # fmt: skip; eight that readers with any kind of colour vision can tell apart
 MARKS = {"float32": "o", "float16": "s", "bfloat16": "D", "int8": "^"}
 FULL_NAMES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}  # of the first edition's runs
 

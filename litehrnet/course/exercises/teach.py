@@ -155,11 +155,13 @@ def check_folds(answer: Callable[[Sequence[str], int], Sequence[int]]) -> Verdic
 
     def as_list(people: Sequence[str], count: int) -> Any:
         got = answer(people, count)
-        return [int(fold) for fold in listed(got)] if isinstance(listed(got), list) else got
+        folds = listed(got)
+        numbers = isinstance(folds, list) and all(is_number(fold) for fold in folds)
+        return [int(fold) for fold in folds] if numbers else got
 
     def hints(case: tuple, expected: list[int], got: Any) -> str | None:
         people, count = case
-        if not isinstance(got, list) or len(got) != len(people):
+        if not isinstance(got, list) or len(got) != len(people) or not all(isinstance(fold, int) for fold in got):
             return f"Return one number per picture: {len(people)}."
         apart = [
             one for one in dict.fromkeys(people) if len({f for p, f in zip(people, got, strict=True) if p == one}) > 1
