@@ -460,7 +460,7 @@ class TestPooling:
     def test_exact_is_two_products_for_any_pair(self, tmp_path: Path, before: tuple, after: tuple) -> None:
         path = export_pooling(before, after, "exact", tmp_path / "p.onnx")
         assert summary(path) == {"MatMul": 2}
-        x = torch.randn(1, 1, *before, generator=torch.Generator().manual_seed(0))
+        x = torch.rand(1, 1, *before, generator=torch.Generator().manual_seed(0))  # no mean of them is nearly 0
         wanted = torch.nn.functional.adaptive_avg_pool2d(x, after).numpy()
         same(self._run(path, x), wanted, 1e-5)
 
