@@ -433,7 +433,8 @@ def c_lines(measured: dict) -> list[str]:
         )
     for row in measured["rows"]:
         if row["against_alone"]:
-            lines += ["", f"{row['threads']} threads against one: {ratio(row['against_alone'])} times as fast."]
+            rest = f"each call after {SPIN_SECONDS * 1e3:.0f} ms of rest, as between the pictures of a video"
+            lines += ["", f"{row['threads']} threads against one: {ratio(row['against_alone'])} times as fast; {rest}."]
     lines += [
         "",
         f"Peak memory beyond the weights at 256x192: {measured['peak_memory_mb']:.1f} MB, of which its buffers are "
