@@ -13,7 +13,7 @@ from collections.abc import Collection
 from types import ModuleType
 from typing import SupportsIndex
 
-__all__ = ["check_choice", "check_threads", "check_whole", "first_line", "require"]
+__all__ = ["check_choice", "check_threads", "check_whole", "first_line", "last_line", "require"]
 
 THREADS_PER_PROCESSOR = 8  # more never helps, and some runtimes abort the process when asked for very many
 
@@ -111,6 +111,17 @@ def first_line(error: BaseException) -> str:
     """
     lines = (line.strip() for line in str(error).splitlines())
     return next((line for line in lines if line), type(error).__name__)
+
+
+def last_line(text: str, otherwise: str) -> str:
+    """The last line that is not blank of what a program printed, or something else if there is none.
+
+    >>> last_line("Traceback\\nValueError: too large\\n\\n", "no reason")
+    'ValueError: too large'
+    >>> last_line("\\n", "no reason")
+    'no reason'
+    """
+    return next((line for line in reversed(text.splitlines()) if line.strip()), otherwise)
 
 
 def require(name: str, package: str | None = None) -> ModuleType:

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import first_line
+from ..checks import first_line, last_line
 from ..runtimes import RUNTIMES, Run, load
 from .machine import peak_memory
 from .statistics import ratios
@@ -99,8 +99,8 @@ def measure_alone(
         raise ValueError(f"cannot run {python}: {error.strerror or error}") from error
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ValueError(f"{Path(task.path).name} does not run in {task.runtime}: {said[-1] if said else 'no reason'}")
+        reason = last_line(done.stderr, "no reason")
+        raise ValueError(f"{Path(task.path).name} does not run in {task.runtime}: {reason}")
     found = json.loads(lines[-1])
     if "error" in found:
         raise ValueError(found["error"])

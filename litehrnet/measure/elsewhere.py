@@ -19,7 +19,7 @@ from typing import IO
 
 import numpy as np
 
-from ..checks import first_line
+from ..checks import first_line, last_line
 from .alone import Task, open_task
 
 __all__ = ["Elsewhere", "export_elsewhere"]
@@ -75,8 +75,7 @@ class Elsewhere:
         if said is None:
             self._process.wait()
             self._said.seek(0)
-            lines = [line for line in self._said.read().splitlines() if line.strip()]
-            raise ValueError(f"{self._name} ended: {lines[-1] if lines else 'no reason'}")
+            raise ValueError(f"{self._name} ended: {last_line(self._said.read(), 'no reason')}")
         if said[:1] == _FAILED:
             raise ValueError(said[1:].decode())
         return said[1:]
@@ -159,6 +158,5 @@ def export_elsewhere(
     except OSError as error:
         raise ValueError(f"cannot run {python}: {error.strerror or error}") from error
     if done.returncode:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
-        raise ValueError((said[-1] if said else "the export failed").removeprefix("litehrnet export: "))
+        raise ValueError(last_line(done.stderr, "the export failed").removeprefix("litehrnet export: "))
     return path
