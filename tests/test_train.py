@@ -367,7 +367,7 @@ def run(data: Path, folder: Path, **options: object):
 def test_what_a_run_leaves(data: Path, tmp_path: Path) -> None:
     done = run(data, tmp_path / "run")
     files = {path.name for path in (tmp_path / "run").iterdir()}
-    assert files >= {"best.safetensors", "last.pt", "log.jsonl", "curve.png", "run.json"}
+    assert files >= {"best.safetensors", "last.safetensors", "last.pt", "log.jsonl", "curve.png", "run.json"}
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert lines == done.history
     assert [line["crops"] for line in lines] == [0, 16, 32]
@@ -375,6 +375,7 @@ def test_what_a_run_leaves(data: Path, tmp_path: Path) -> None:
     assert done.score["oks"] == max(line["oks"] for line in lines)
     told = read_metadata(done.best)
     assert (told["trained"], told["size"], told["crops"]) == ("yes", "64x32", str(done.score["crops"]))
+    assert (read_metadata(done.last)["crops"], read_metadata(done.last)["oks"]) == ("32", f"{lines[-1]['oks']:.4f}")
     assert json.loads(told["joint_set"])["names"] == list(FIVE.names)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["crops"] == 32
 
@@ -519,6 +520,36 @@ def test_the_command_stops_and_goes_on(data: Path, tmp_path: Path, capsys) -> No
     assert err.splitlines()[-1] == str(tmp_path / "run" / "best.safetensors")
     trained = litehrnet.from_checkpoint(tmp_path / "run" / "best.safetensors")
     assert (trained.variant.name, trained.joints, trained.trained_size) == ("naive_litehrnet18", FIVE, (32, 32))
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize(
+    ("measured", "few"),
+    [((0.1, 0.3, 0.2), 3), ((0.1, 0.3, 0.2), 2), ((0.1, 0.2, 0.3), 3)],
+    ids=["few", "enough", "the last is the best"],
+)
+def test_a_best_that_few_people_chose_is_called_so(
+    data: Path, tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, measured: tuple, few: int
+) -> None:
+    """Where another milestone than the last is the best, and few people were held out: the last one is kept, too."""
+    scores, earlier = iter(measured), measured[1] > measured[2]
+    monkeypatch.setattr(Trainer, "measured", lambda *_: (next(scores), 0.0))
+    monkeypatch.setattr("litehrnet.cli.train.FEW", few)
+    start = save_weights(litehrnet.create_model("naive_litehrnet18", 5), tmp_path / "start.safetensors")
+    words = ["train", data, "--images", data.parent, "-o", tmp_path / "run", "--start", start, "--size", "32x32"]
+    words += ["--epochs", 2, "--batch", 4, "--milestones", 2, "--device", "cpu", "--lr", "0.01"]
+    assert main([str(word) for word in words]) == 0
+    notes = [line for line in capsys.readouterr().err.splitlines() if "too few to choose by" in line]
+    last = tmp_path / "run" / "last.safetensors"
+    assert len(notes) == (earlier and few == 3)  # 2 of the 10 people are held out
+    assert all("2 people are" in note and "OKS 0.2000" in note and note.endswith(str(last)) for note in notes)
+    average = torch.load(tmp_path / "run" / "last.pt", weights_only=True)["ema"]
+    kept = litehrnet.from_checkpoint(last)
+    for key, value in kept.state_dict().items():
+        if value.is_floating_point():
+            same(value, average[key], 1e-2)
+    best = litehrnet.from_checkpoint(tmp_path / "run" / "best.safetensors")
+    assert torch.equal(best.head.final_layer.weight, kept.head.final_layer.weight) is not earlier
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import distributed
 
+from ..checkpoints import save_weights
 from ..checkpoints.joints import JointSet
 from ..checks import check_choice, check_whole
 from ..files import written_whole
@@ -33,7 +34,7 @@ from .start import start_model
 
 __all__ = ["Events", "Interrupted", "Plan", "Trained", "split", "train"]
 
-CURVE, RUN = "curve.png", "run.json"
+LAST, CURVE, RUN = "last.safetensors", "curve.png", "run.json"
 MILESTONES = 20
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 MOST_MEASURED = 500  # people at every milestone
@@ -59,6 +60,7 @@ class Trained:
 
     Attributes:
         best: the weights of the best milestone.
+        last: the weights of the last milestone; where few people chose the best one, these may well be better.
         start: the log's line before the first step.
         score: the log's line of the best milestone.
         history: all lines.
@@ -66,6 +68,7 @@ class Trained:
     """
 
     best: Path
+    last: Path
     start: dict[str, Any]
     score: dict[str, Any]
     history: list[dict[str, Any]]
@@ -179,9 +182,10 @@ def train(
 ) -> Trained:
     """Train on labelled people and keep the best weights.
 
-    The folder gets `best.safetensors` (never worse on the validation people than the start), `last.pt` (the state),
-    `log.jsonl` (one line per milestone), `curve.png` and `run.json` (what the run computes). Under `torchrun`, every
-    batch is shared by all processes; apart from rounding, the result does not depend on their number.
+    The folder gets `best.safetensors` (never worse on the validation people than the start), `last.safetensors` (the
+    weights of the last milestone), `last.pt` (the state), `log.jsonl` (one line per milestone), `curve.png` and
+    `run.json` (what the run computes). Under `torchrun`, every batch is shared by all processes; apart from rounding,
+    the result does not depend on their number.
 
     Args:
         data: a keypoint file in COCO's form, or a folder of rendered shards.
@@ -265,7 +269,8 @@ def train(
     finally:
         if world > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
-    return Trained(folder / BEST, history[0], max(history, key=lambda line: line["oks"]), history, folder)
+    score = max(history, key=lambda line: line["oks"])
+    return Trained(folder / BEST, folder / LAST, history[0], score, history, folder)
 
 
 def _run(trainer: Trainer, validation: People, milestones: int, stop_at: int | None, events: Events) -> None:
@@ -278,6 +283,8 @@ def _run(trainer: Trainer, validation: People, milestones: int, stop_at: int | N
     def milestone() -> None:
         if trainer.rank == 0:
             line = trainer.milestone(validation, MOST_MEASURED)
+            told = {"crops": str(line["crops"]), "oks": f"{line['oks']:.4f}"}
+            save_weights(trainer.average, trainer.folder / LAST, trained="yes", **told)
             with contextlib.suppress(ImportError):
                 plot_curve(trainer.history, trainer.folder / CURVE)
             events.measured(line)
