@@ -9,9 +9,11 @@ from __future__ import annotations
 import copy
 import os
 import platform
+import re
 import shutil
 import struct
 import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable
@@ -516,6 +518,40 @@ def test_the_example_is_built_and_agrees(
     ):
         done = subprocess.run([program, *wrong], capture_output=True, text=True, check=False)
         assert done.returncode == 1 and words in done.stderr
+
+
+@pytest.mark.numeric
+def test_two_commands_of_the_readme_lead_to_joints(
+    cc: list[str], root: Path, tmp_path: Path, photo: np.ndarray, expected_places: tuple[list, np.ndarray]
+) -> None:
+    """The row of README.md's tasks, run as it is written, from another folder than the program's."""
+    if shutil.which("make") is None:
+        pytest.skip("there is no make")
+    (row,) = (line for line in (root / "README.md").read_text().splitlines() if "make -C examples/c run" in line)
+    commands = [command for command in re.findall("`(.+?)`", row) if " " in command]
+    assert len(commands) == 2 and commands[0] == "litehrnet export my.pth -o my.lhr"
+    for folder in ("examples/c", "litehrnet/c"):
+        shutil.copytree(root / folder, tmp_path / folder)
+    (model, _, *box), expected = expected_places
+    assert f'BOX="{" ".join(box)}"' in commands[1]
+    shutil.copy(model, tmp_path / "my.lhr")
+    Image.fromarray(photo).save(tmp_path / "photo.jpg", format="png")  # every pixel as it is
+    there = f"cd '{tmp_path}' && CC='{' '.join(cc)}' PYTHON='{sys.executable}'"
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        line = f"{there} {command.replace('make', 'make -e -s', 1)}"
+        return subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False)
+
+    done = run(commands[1])
+    assert not done.returncode, done.stderr[-2000:]
+    check_places(done.stdout, expected)
+    for wrong, words in (
+        (commands[1].partition(" BOX")[0], "give the box of a person"),
+        (commands[1].replace("photo.jpg", "nowhere.jpg"), f"there is no file nowhere.jpg in {tmp_path}"),
+        (commands[1].replace("my.lhr", "nowhere.lhr"), f"there is no file nowhere.lhr in {tmp_path}"),
+    ):
+        done = run(wrong)
+        assert done.returncode and words in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.numeric
