@@ -42,6 +42,9 @@ def accuracy(share: float) -> Accuracy:
         lambda: draw.run_curve(HISTORY, 5),
         lambda: draw.found_and_labelled(PEOPLE, {6: np.zeros((3, 2)), 14: np.ones((3, 2))}, ["OKS 0.90", "OKS 0.10"]),
         lambda: draw.pictures_needed(RUNS, 0.13),
+        lambda: draw.hills_on(PEOPLE, 20, {"sigma 1": np.eye(64, 48), "sigma 4": np.ones((64, 48))}),
+        lambda: draw.found_within({"head": [0.1, 0.5], "all": [0.2, 0.9]}, [5, 20], limit=12.8),
+        lambda: draw.who_is_in_which_fold(["ana", "ben", "ana"], {"one by one": [0, 1, 2], "by person": [0, 1, 0]}),
     ],
 )
 def test_figures_hold_a_sentence_and_text_that_can_be_read(make):
@@ -81,6 +84,28 @@ def test_every_run_is_a_mark_and_the_lines_join_the_means():
     assert lines["all weights"].get_ydata() == pytest.approx([0.38, 0.43, 0.57])
     assert lines["the head alone"].get_ydata() == pytest.approx([0.18, 0.23, 0.37])
     assert to_hex(lines["all weights"].get_color()) != to_hex(lines["the head alone"].get_color())
+
+
+def test_every_picture_is_a_mark_in_its_persons_row_and_has_the_look_of_its_fold():
+    people, folds = ["ana", "ben", "ana", "cleo"], [2, 0, 1, 0]
+    (axes,) = draw.who_is_in_which_fold(people, {"a way": folds}).axes
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["ana", "ben", "cleo"]
+    assert [line.get_xydata().tolist() for line in axes.lines] == [[[1, 1], [3, 2]], [[2, 0]], [[0, 0]]]
+    assert len({(line.get_marker(), to_hex(line.get_color())) for line in axes.lines}) == 3
+    with pytest.raises(ValueError, match="folds 0 to 2, and one is called 3"):
+        draw.who_is_in_which_fold(people, {"a way": [0, 1, 2, 3]})
+
+
+def test_every_hill_is_drawn_and_every_limit_has_its_share():
+    hills = {"one": np.eye(64, 48), "another": np.full((64, 48), 0.5)}
+    first, second = draw.hills_on(PEOPLE, 3, hills, size=(256, 192)).axes
+    for axes, heat in ((first, hills["one"]), (second, hills["another"])):
+        assert np.array_equal(axes.images[-1].get_array(), heat)
+    (axes,) = draw.found_within({"head": [0.1, 0.5, 0.6], "all": [0.2, 0.7, 0.9]}, [5, 10, 20], limit=12.8).axes
+    head, everything, limit = axes.lines
+    assert head.get_xydata().tolist() == [[5, 0.1], [10, 0.5], [20, 0.6]]
+    assert everything.get_ydata().tolist() == [0.2, 0.7, 0.9]
+    assert set(limit.get_xdata()) == {12.8}
 
 
 def test_the_curve_leaves_out_a_loss_that_was_not_measured():

@@ -12,9 +12,10 @@ import pytest
 import torch
 from bounds import same
 
-from litehrnet.course.own_joints import crops_of, guess_without_looking, subset_file, train_head
+from litehrnet.course.own_joints import crops_of, guess_without_looking, in_crops, subset_file, train_head
 from litehrnet.course.stored import stored_run
 from litehrnet.files import data_path
+from litehrnet.heatmaps import crop_person, to_image
 from litehrnet.model import HeatmapHead
 from litehrnet.people import read_people
 
@@ -66,6 +67,24 @@ def test_a_guess_is_right_where_everybody_is_the_same_and_says_so(people):
     assert guess_without_looking(one, people.taken([3]), (256, 192)) < 1.0
     everybody = guess_without_looking(people, people, (256, 192))
     assert 0 < everybody < 0.5
+
+
+@pytest.mark.numeric
+def test_joints_in_crops_are_where_the_network_finds_them(people):
+    """The labels move into the crop and back; joints that were found take the same way."""
+    few = people.taken([6, 14, 3])
+    placed = in_crops(few, (128, 96))
+    assert placed.shape == (3, 3, 3)
+    for index in range(3):
+        person = few.person(index)
+        _, to_crop = crop_person(np.asarray(few.image(index)[0]), person.box, (128, 96))
+        same(to_image(placed[index, :, :2], to_crop), person.joints[:, :2], 1e-4)
+        assert placed[index, :, 2].tolist() == person.joints[:, 2].tolist()
+    labels = np.stack([few.person(index).joints[:, :2] for index in range(3)])
+    moved = in_crops(few, (128, 96), labels + np.array([0, 10]))
+    assert np.array_equal(moved[..., 2], placed[..., 2])
+    assert (moved[..., 1] > placed[..., 1]).all()
+    same(moved[..., 0], placed[..., 0], 1e-4)
 
 
 def test_a_subset_names_its_people_and_their_pictures_alone(people, tmp_path):

@@ -16,7 +16,7 @@ from ..people import CocoPeople
 from ..train.crops import Augmentation, gaussian_targets, training_crop
 from ..train.losses import heatmap_loss
 
-__all__ = ["crops_of", "guess_without_looking", "subset_file", "train_head"]
+__all__ = ["crops_of", "guess_without_looking", "in_crops", "subset_file", "train_head"]
 
 
 def crops_of(
@@ -90,19 +90,29 @@ def guess_without_looking(known: CocoPeople, others: CocoPeople, size: tuple[int
     Returns:
         The PCK, as `litehrnet.measure.accuracy` measures it.
     """
-    mean = np.nanmean(_in_crops(known, size), axis=0)  # (K, 2)
-    distances = np.linalg.norm(_in_crops(others, size) - mean, axis=2)
-    return float((distances[np.isfinite(distances)] <= PCK_SHARE * size[0]).mean())
+    placed, wanted = in_crops(known, size), in_crops(others, size)
+    mean = np.nanmean(np.where(placed[..., 2:] > 0, placed[..., :2], np.nan), axis=0)  # (K, 2)
+    distances = np.linalg.norm(wanted[..., :2] - mean, axis=2)
+    return float((distances[wanted[..., 2] > 0] <= PCK_SHARE * size[0]).mean())
 
 
-def _in_crops(people: CocoPeople, size: tuple[int, int]) -> np.ndarray:
-    """Every person's joints in their crop, (people, K, 2), NaN where there is no label."""
+def in_crops(people: CocoPeople, size: tuple[int, int], found: np.ndarray | None = None) -> np.ndarray:
+    """Everybody's joints in the pixels of their crops.
+
+    Args:
+        people: the labelled people.
+        size: height and width of the crops.
+        found: (people, K, 2), joints that were found, in the pictures' pixels; by default the labels.
+
+    Returns:
+        (people, K, 3): x and y in the crop's pixels, and v of the label, 0 where there is none.
+    """
     placed = []
     for index in range(len(people)):
         person = people.person(index)
         _, to_crop = crop_person(np.asarray(people.image(index)[0]), person.box, size)
-        joints = person.joints[:, :2] @ to_crop[:, :2].T + to_crop[:, 2]
-        placed.append(np.where(person.joints[:, 2:] > 0, joints, np.nan))
+        joints = person.joints[:, :2] if found is None else found[index]
+        placed.append(np.c_[joints @ to_crop[:, :2].T + to_crop[:, 2], person.joints[:, 2]])
     return np.stack(placed)
 
 

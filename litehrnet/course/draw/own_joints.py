@@ -16,10 +16,12 @@ from ...heatmaps import MEAN, STD, crop_person
 from ...measure.accuracy import Accuracy
 from ...people import CocoPeople
 from .heatmaps import _overlay, _scale, _side_colour, pose_on
-from .style import BLUE, MUTED, ON_DARK, ORANGE, CourseFigure, Table, caption, new_figure
+from .style import BLUE, MUTED, ON_DARK, ORANGE, VERMILION, CourseFigure, Table, caption, new_figure
 
 __all__ = [
     "found_and_labelled",
+    "found_within",
+    "hills_on",
     "joints_table",
     "labelled_people",
     "pictures_needed",
@@ -27,6 +29,7 @@ __all__ = [
     "run_curve",
     "silence_or_guess",
     "target_maps",
+    "who_is_in_which_fold",
 ]
 
 
@@ -80,6 +83,27 @@ def target_maps(image: np.ndarray, targets: np.ndarray, weights: np.ndarray, joi
     caption(
         figure, "A varied crop, and the wanted heatmap of each joint over it. Where the label is missing, none counts."
     )
+    return figure
+
+
+def hills_on(
+    people: CocoPeople, index: int, hills: Mapping[str, np.ndarray], size: tuple[int, int] = (256, 192)
+) -> CourseFigure:
+    """Several heatmaps of one joint, each over the person as the network gets them.
+
+    Args:
+        people: the labelled people.
+        index: which of them.
+        hills: heatmaps (H / 4, W / 4) by what is written above them.
+        size: height and width of the crop.
+    """
+    crop, _ = crop_person(np.asarray(people.image(index)[0]), people.person(index).box, size)
+    inches = (8.2, 8.2 / len(hills) * size[0] / size[1] + 0.4)
+    figure, axes = new_figure(1, len(hills), size=inches, photographs=True, squeeze=False)
+    for ax, (name, heat) in zip(axes.flat, hills.items(), strict=True):
+        _overlay(ax, crop, np.asarray(heat), _scale(np.asarray(heat)))
+        ax.set_title(name, fontsize=10)
+    caption(figure, "One label as several hills: the wider one forgives an answer that is near, and asks for less.")
     return figure
 
 
@@ -156,6 +180,54 @@ def _one_joint(axes: Axes, found: np.ndarray, label: np.ndarray, colour: str, *,
         axes.plot(*label, "o", markersize=10, markerfacecolor="none", markeredgecolor=ON_DARK, markeredgewidth=3)
         axes.plot(*label, "o", markersize=10, markerfacecolor="none", markeredgecolor=colour, markeredgewidth=1.6)
     axes.plot(*found, "o", markersize=5.5, markerfacecolor=colour, markeredgecolor=ON_DARK)
+
+
+def found_within(shares: Mapping[str, Sequence[float]], limits: Sequence[float], limit: float) -> CourseFigure:
+    """The share of joints found, against the distance that still counts as found.
+
+    Args:
+        shares: one per limit, by the network's name.
+        limits: distances in pixels of the input.
+        limit: the one that the lesson uses; drawn as a line.
+    """
+    figure, ax = new_figure(size=(6.6, 3.4))
+    for (name, values), colour in zip(shares.items(), (ORANGE, BLUE, MUTED), strict=False):
+        ax.plot(limits, values, color=colour, label=name)
+    ax.axvline(limit, color=MUTED, linewidth=1.2, linestyle="--", label=f"{limit:g} pixels")
+    ax.set(xlabel="largest distance that counts as found, input pixels", ylabel="share of joints found", ylim=(0, 1))
+    ax.set_xlim(0, max(limits))
+    ax.legend(loc="lower right")
+    caption(
+        figure, "How strict is strict enough? At every limit, the height of a curve is the share that it lets pass."
+    )
+    return figure
+
+
+def who_is_in_which_fold(people: Sequence[str], ways: Mapping[str, Sequence[int]]) -> CourseFigure:
+    """Every picture as a mark in its person's row, whose colour and shape are its fold; one panel per division.
+
+    Args:
+        people: the name of the person on each picture.
+        ways: the fold of each picture, from 0 to 2, by the name of the division.
+
+    Raises:
+        ValueError: there is a fourth fold.
+    """
+    marks = ((BLUE, "o"), (ORANGE, "s"), (VERMILION, "^"))
+    if (most := max(max(folds) for folds in ways.values())) >= len(marks):
+        raise ValueError(f"there are marks for folds 0 to {len(marks) - 1}, and one is called {most}")
+    rows = list(dict.fromkeys(people))
+    figure, axes = new_figure(1, len(ways), size=(8.2, 0.9 + 0.42 * len(rows)), sharey=True, squeeze=False)
+    for ax, (name, folds) in zip(axes.flat, ways.items(), strict=True):
+        for fold, (colour, marker) in enumerate(marks):
+            chosen = [at for at, one in enumerate(folds) if one == fold]
+            places = [rows.index(people[at]) for at in chosen]
+            ax.plot(chosen, places, marker, color=colour, markersize=6, label=f"fold {fold}")
+        ax.set(title=name, xlabel="picture", yticks=range(len(rows)), yticklabels=rows, ylim=(len(rows) - 0.5, -0.5))
+    handles, labels = axes.flat[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper right", ncols=3)
+    caption(figure, "A row with two kinds of marks is a person who would be measured after having been learned.")
+    return figure
 
 
 def pictures_needed(runs: Sequence[Mapping[str, Any]], guess: float) -> CourseFigure:
