@@ -23,6 +23,7 @@ from litehrnet.blocks import channel_shuffle
 from litehrnet.course import draw
 from litehrnet.fusion.layout import Layout
 from litehrnet.heatmaps import decode
+from litehrnet.measure.profile import KINDS, Kernel, by_kind, by_operator
 from litehrnet.pooling import adaptive_windows, computed_windows, is_exact, pool_params
 
 from .browser_tools import open_window
@@ -37,6 +38,21 @@ FIGURES: dict[str, dict[str, Any]] = {
     "exactness": {"maxInput": 30, "maxOutput": 15, "marked": [[16, 8], [24, 6]], "label": "pairs in Lite-HRNet"},
     "quarter": {"sigma": 2.0},
     "fuse": {"x0": [1.0, 2.0, 3.0, 4.0], "x1": 10.0},
+}
+
+
+def random_kernels(chance: np.random.Generator, operators: list[str], number: int) -> list[Kernel]:
+    """So many kernels of these operators, each with a time of its own."""
+    names, times = chance.choice(operators, number), chance.uniform(1, 90, number)
+    return [Kernel(f"{k}", str(op), ms, (1,), 0, 0, False) for k, (op, ms) in enumerate(zip(names, times, strict=True))]
+
+
+CHANCE = np.random.default_rng(3)
+ALL_OPERATORS = [op for ops in KINDS.values() for op in ops]
+GRAPHS = {
+    "first": random_kernels(CHANCE, [*ALL_OPERATORS, "Erf"], 400),
+    "second": random_kernels(CHANCE, ALL_OPERATORS[4:], 250),
+    "third": random_kernels(CHANCE, ALL_OPERATORS[:8], 250),
 }
 
 
@@ -59,6 +75,7 @@ def drawn() -> dict[str, dict[str, Any]]:
         draw.seen_inputs(inputs, each[:, 9], "left wrist", decode(each)[0], rates),
         draw.weight_maps([np.repeat(np.repeat(one, 4, 0), 4, 1) for one in crops], weights, channels=(1, 4)),
         draw.followed_channels([layout.numbers for layout in layouts]),
+        draw.time_lines({"first": GRAPHS["first"]}, GRAPHS),
     ]
     plt.close("all")
     return {figure.living["kind"]: {k: v for k, v in figure.living.items() if k != "kind"} for figure in made}
@@ -120,7 +137,8 @@ def drawn_windows(shown: Locator) -> list[tuple[int, int]]:
 
 
 BESIDE = {"quarter"}  # the picture shows a map of the network, the figure one that is made for a joint
-WITH_WORDS_OF_THEIR_OWN = {"windows", "runtimes", "mistakes", "channels"}  # the picture's speak of its left and right
+# The words of these pictures speak of their left and right, or of what is above and below.
+WITH_WORDS_OF_THEIR_OWN = {"windows", "runtimes", "mistakes", "channels", "rewrites"}
 
 
 def test_every_picture_gives_way_on_the_screen_and_comes_back_in_print(page: Page) -> None:
@@ -418,9 +436,65 @@ def test_channels_are_moved_or_followed(page: Page) -> None:
     assert says(page, "channels").startswith(f"Before block {len(orders) - 1}")
 
 
+def told_changes(page: Page) -> dict[str, tuple[int, int]]:
+    """From each operator that the figure names to its numbers before and after."""
+    lines = figure(page, "rewrites").locator(".moved li").all_inner_texts()
+    words = [line.replace("→", " ").split() for line in lines]
+    return {name: (int(before), int(after)) for name, before, after in words}
+
+
+def test_one_rewrite_after_the_other_shows_what_the_profile_counted(page: Page) -> None:
+    """Kernels, milliseconds and operators of each step, forwards by button and by key, and back by touch."""
+    shown = figure(page, "rewrites")
+    stage = shown.locator(".living")
+    before: dict[str, int] = {}
+    longest = max(sum(kernel.microseconds for kernel in ran) for ran in GRAPHS.values())
+    for step, (name, ran) in enumerate(GRAPHS.items()):
+        if step == 1:
+            shown.get_by_role("button", name="Next rewrite").click()
+        elif step == 2:
+            shown.get_by_label("second", exact=True).focus()
+            page.keyboard.press("ArrowRight")
+        assert stage.get_attribute("data-step") == name
+        assert f"{len(ran)} kernels" in says(page, "rewrites")
+        ms = sum(kernel.microseconds for kernel in ran) / 1000
+        assert float(stage.get_attribute("data-ms")) == pytest.approx(ms, abs=0.05 * len(ran) / 1000)
+        rows = shown.locator(".kinds tbody tr").all_inner_texts()
+        table = {kind: (int(number), float(time)) for kind, number, time in (row.split("\t")[:3] for row in rows)}
+        for kind, (number, time) in by_kind(ran).items():
+            assert table[kind] == (number, pytest.approx(time, abs=0.05 * number / 1000 + 0.051))
+        assert sum(number for number, _ in table.values()) == len(ran)
+        now = {op: number for op, (number, _) in by_operator(ran).items()}
+        expected = {op: (before.get(op, 0), now.get(op, 0)) for op in before | now}
+        assert told_changes(page) == {op: two for op, two in expected.items() if step and two[0] != two[1]}
+        gone = sorted(op for op in before if op not in now)
+        told = says(page, "rewrites").partition("Gone altogether: ")[2].rstrip(".")
+        assert sorted(told.split(", ") if told else []) == gone
+        width = shown.locator(".strips path").evaluate_all(
+            "all => Math.max(...all.map((one) => one.getBBox().x + one.getBBox().width))"
+        )
+        assert width == pytest.approx(1000 * 1000 * ms / longest, rel=0.01)
+        before = now
+    assert shown.get_by_role("button", name="Next rewrite").is_disabled()
+    shown.get_by_label("first", exact=True).tap()
+    assert says(page, "rewrites").startswith("The first graph: 400 kernels")
+    assert shown.get_by_role("button", name="Back").is_disabled()
+
+
+def test_one_kind_of_kernel_can_be_seen_alone(page: Page) -> None:
+    """A tap lets the others fade, another brings them back."""
+    shown = figure(page, "rewrites")
+    button = shown.get_by_role("button", name="reorder")
+    for pressed in ("true", "false"):
+        button.tap()
+        assert button.get_attribute("aria-pressed") == pressed
+        faint = shown.locator(".strips path").evaluate_all("all => all.map((one) => one.classList.contains('faint'))")
+        assert faint == [pressed == "true" and kind != "reorder" for kind, _ in FIGURES["rewrites"]["kinds"]]
+
+
 def test_nothing_glides_where_less_motion_is_wanted(page: Page) -> None:
-    """The bars and channels jump to their places for those who asked for that."""
-    for what in (".windows .bars rect", ".channels g"):
+    """Bars, channels and strips jump to their places for those who asked for that."""
+    for what in (".windows .bars rect", ".channels g", ".bar-of-time", ".strips path"):
         one = page.locator(what).first
         assert one.evaluate("one => getComputedStyle(one).transitionDuration") != "0s"
         page.emulate_media(reduced_motion="reduce")

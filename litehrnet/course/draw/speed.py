@@ -101,8 +101,16 @@ def time_by_kind(profiles: Mapping[str, Mapping[str, float]], note: str = "") ->
     return figure
 
 
-def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> CourseFigure:
-    """Every kernel as a strip as wide as its time, in the order in which they run, one line per graph."""
+def time_lines(
+    profiles: Mapping[str, Sequence[Kernel]], steps: Mapping[str, Sequence[Kernel]] | None = None
+) -> CourseFigure:
+    """Every kernel as a strip as wide as its time, in the order in which they run, one line per graph.
+
+    Args:
+        profiles: name of a graph to its kernels.
+        steps: the graphs between which a reader may go back and forth on the site, in order, each made from the one
+            before; without it the figure does not move.
+    """
     figure, axes = new_figure(len(profiles), 1, size=(9.5, 0.9 + 0.95 * len(profiles)), sharex=True, squeeze=False)
     for (name, kernels), panel in zip(profiles.items(), axes[:, 0], strict=True):
         start = 0.0
@@ -120,6 +128,24 @@ def time_lines(profiles: Mapping[str, Sequence[Kernel]]) -> CourseFigure:
         [Rectangle((0, 0), 1, 1, color=colour) for colour in KIND_COLOURS.values()], KIND_COLOURS,
         loc="outside upper left", ncols=7, columnspacing=1.2, handlelength=1.0,
     )  # fmt: skip
+    if steps:
+        kernels = [kernel for ran in steps.values() for kernel in ran]
+        operators = {kernel.op: list(KIND_COLOURS).index(kernel.kind) for kernel in kernels}
+        numbers = {op: number for number, op in enumerate(operators)}
+        enliven(
+            figure,
+            "rewrites",
+            kinds=[[kind, colour] for kind, colour in KIND_COLOURS.items()],
+            operators=[[op, kind] for op, kind in operators.items()],
+            steps=[
+                {
+                    "name": name,
+                    "ops": [numbers[kernel.op] for kernel in ran],
+                    "microseconds": [round(kernel.microseconds, 1) for kernel in ran],
+                }
+                for name, ran in steps.items()
+            ],
+        )
     caption(figure, "A strip is a kernel, as wide as its time. Orange-red strips only move data between layouts.")
     return figure
 
