@@ -8,7 +8,8 @@
 
 Each file is measured by `litehrnet.measure.compare_grid`: in a process of its own, in turn with the baseline, ONNX
 Runtime's plain float32 file, with one thread. int8 is calibrated on eight rendered people and judged, like the rest, on
-sixteen others. A runtime whose package is missing is named in the result, and so is what no computer like this runs.
+sixteen others. A runtime whose package is missing is named in the result, and so are the roads that only a device can
+take.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ ROADS = (
 )
 BASELINE = ROADS[1]
 
-# Roads that no ordinary computer runs, and what was checked in their place.
+# Roads that need a device, and what was checked instead.
 NOT_HERE = {
     "CUDA, TensorRT": "need an NVIDIA GPU. `--device cuda` and `--device tensorrt` are refused where there is none; "
     "no time was measured",
@@ -163,7 +164,7 @@ def candidates(write: Writer, only: Sequence[str]) -> tuple[list[Candidate], lis
     chosen = [BASELINE, *(road for road in ROADS if road != BASELINE and (not only or road[0] in only))]
     found, notes = [], []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        # What another Python writes, it writes meanwhile.
+        # What another Python has to write is written at the same time.
         elsewhere = {road: pool.submit(write, *road[:3]) for road in chosen if road[0] in write.pythons}
         for road in chosen:
             runtime, graph, weights, arithmetic = road
@@ -239,8 +240,9 @@ def calibration(people: CocoPeople, size: tuple[int, int], folder: Path) -> list
 def measure(args: argparse.Namespace, folder: Path, progress: Callable) -> dict[str, object]:
     """Everything, as one JSON-ready object."""
     given = args.checkpoint or data_path("litehrnet18_256x192.safetensors")
+    digest = hashlib.sha256(given.read_bytes()).hexdigest()
     if args.files:  # of these weights at this size
-        folder = args.files / f"{hashlib.sha256(given.read_bytes()).hexdigest()[:16]}-{args.size[0]}x{args.size[1]}"
+        folder = args.files / f"{digest[:16]}-{args.size[0]}x{args.size[1]}"
         folder.mkdir(parents=True, exist_ok=True)
     checkpoint = Path(shutil.copy(given, folder))  # the same weights for every row, whatever happens to the file
     model = litehrnet.set_pooling(litehrnet.from_checkpoint(checkpoint), "computed")
@@ -277,7 +279,7 @@ def measure(args: argparse.Namespace, folder: Path, progress: Callable) -> dict[
             "variant": model.variant.name,
             "size": args.size,
             "weights": checkpoint.name,
-            "sha256": hashlib.sha256(checkpoint.read_bytes()).hexdigest(),
+            "sha256": digest,
         },
         "people": people,
         "sessions": args.sessions,
@@ -384,11 +386,11 @@ def main() -> None:
         action="append",
         type=interpreter,
         metavar="RUNTIME=PYTHON",
-        help="run this runtime in another Python, which has it; can be repeated",
+        help="run this runtime in another Python that has it; can be repeated",
     )
     parser.add_argument("--only", nargs="+", choices=tuple(RUNTIMES), help="measure these runtimes, and the baseline")
     parser.add_argument("--files", type=Path, metavar="FOLDER", help="keep the exported files here, and use those that "
-                        "are here; empty it after a change of the package")  # fmt: skip
+                        "are there; empty it after a change of the package")  # fmt: skip
     parser.add_argument("--sessions", type=int, default=6, help="times that every file is loaded")
     parser.add_argument("--rounds", type=int, default=10, help="times that it is run each time")
     parser.add_argument("--quick", action="store_true", help="few rounds: a test of this program, no result")

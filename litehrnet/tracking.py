@@ -74,12 +74,12 @@ def _weight(cutoff: float | np.ndarray, seconds: float) -> float | np.ndarray:
 
 
 def box_of_joints(places: np.ndarray, scores: np.ndarray, before: Sequence[float]) -> Box:
-    """A person's box, x, y, width, height, around the joints that are there.
+    """A person's box, x, y, width, height, around the joints that are there; the last box if fewer than two are.
 
     Args:
         places: (K, 2).
         scores: (K,).
-        before: the last box; no side of the new one is shorter than a fifth of its longer side, because joints may lie
+        before: the last box. No side of the new one is shorter than a fifth of its longer side, because joints may be
             in a line.
     """
     seen = places[scores >= SEEN]
@@ -196,7 +196,7 @@ class Tracker:
             places = person._filter(places, seconds, fresh[:, None])
         person.places, person.scores = places, scores
         if here:
-            if person.lost and person.missed > 1:
+            if person.lost:
                 self.events.append(f"person {person.number} is found again")
             person.missed = 0
             person.box = _inside(box_of_joints(places, scores, person.box), size) or person.box

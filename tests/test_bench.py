@@ -210,7 +210,7 @@ def test_a_profile_names_every_kernel(exported):
     from litehrnet.complexity import count
 
     macs = sum(kernel.macs for kernel in kernels)
-    # Blocks may be filled up, so ONNX Runtime does at least the network's own arithmetic.
+    # Blocks may be padded, so ONNX Runtime does at least the network's own arithmetic.
     assert count(model, SIZE).macs <= macs <= 2 * count(model, SIZE).macs
     assert any(kernel.depthwise for kernel in kernels)
     assert profiling.reorders(path)["nodes"] == len(kernels)

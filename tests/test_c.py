@@ -154,7 +154,7 @@ def test_batches_threads_and_calls_do_not_change_a_bit(made: Callable) -> None:
         engine = Engine(made()[1], threads)
         assert np.array_equal(engine(images), expected)
         assert np.array_equal(engine(images[1:2]), expected[1:2])
-        engine(reference_input((32, 64)).numpy())  # another size between
+        engine(reference_input((32, 64)).numpy())  # another size in between
         assert np.array_equal(engine(images[::-1]), expected[::-1])
 
 

@@ -156,10 +156,10 @@ def test_half_precision_is_read(source, state, tmp_path: Path) -> None:
 def refusal(model: litehrnet.LiteHRNet, path: Path) -> str:
     """What is said about a file that does not load; the model must stay as it was."""
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as caught:
         litehrnet.load_checkpoint(model, path)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
-    return str(told.value)
+    return str(caught.value)
 
 
 def test_one_table_of_all_that_does_not_fit(state, tmp_path: Path) -> None:
@@ -169,9 +169,9 @@ def test_one_table_of_all_that_does_not_fit(state, tmp_path: Path) -> None:
     wrong["backbone.stem.extra"] = torch.zeros(2, 3)
     wrong["head.final_layer.bias"] = torch.zeros(5)
     torch.save(wrong, path)
-    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
-    assert "nothing was loaded" in told
-    rows = [row.split() for row in told.splitlines()[1:]]
+    message = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    assert "nothing was loaded" in message
+    rows = [row.split() for row in message.splitlines()[1:]]
     assert rows == [
         ["missing", "backbone.stem.conv1.bn.weight", "32"],
         ["unexpected", "backbone.stem.extra", "2x3"],
@@ -182,18 +182,18 @@ def test_one_table_of_all_that_does_not_fit(state, tmp_path: Path) -> None:
 def test_a_long_table_is_cut(tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save(litehrnet.create_model("litehrnet30").state_dict(), path)
-    told = refusal(litehrnet.create_model("litehrnet18"), path)
-    assert "It holds litehrnet30 with 17 joints" in told
-    assert "more" in told
-    assert len(told.splitlines()) < 20
+    message = refusal(litehrnet.create_model("litehrnet18"), path)
+    assert "It holds litehrnet30 with 17 joints" in message
+    assert "more" in message
+    assert len(message.splitlines()) < 20
 
 
 def test_other_joints_get_a_hint(state, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save(state, path)
-    told = refusal(litehrnet.create_model("litehrnet18"), path)
-    assert "litehrnet18 with 16 joints" in told
-    assert "head.final_layer.weight  16x40x1x1 in the file, 17x40x1x1 in the model" in told
+    message = refusal(litehrnet.create_model("litehrnet18"), path)
+    assert "litehrnet18 with 16 joints" in message
+    assert "head.final_layer.weight  16x40x1x1 in the file, 17x40x1x1 in the model" in message
 
 
 class Unsafe:
@@ -276,14 +276,14 @@ def test_broken_files_each_get_their_sentence(state, tmp_path: Path, kind: str) 
     make, part = broken_files()[kind]
     path = tmp_path / "weights.pth"
     make(path, dict(state))
-    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
-    assert part in told
-    assert str(path) in told
-    assert len(told.splitlines()) == 1
+    message = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    assert part in message
+    assert str(path) in message
+    assert len(message.splitlines()) == 1
     with pytest.raises(ValueError) as again:
         litehrnet.from_checkpoint(path)
-    assert str(again.value) == told
-    assert told.isprintable()
+    assert str(again.value) == message
+    assert message.isprintable()
 
 
 def test_missing_files_and_folders(tmp_path: Path) -> None:
@@ -332,19 +332,19 @@ COUNTER, WEIGHT = "backbone.stem.conv1.bn.num_batches_tracked", "backbone.stem.c
 def test_values_that_are_no_weights(state, tmp_path: Path, key: str, change: Callable, sentence: str) -> None:
     path = tmp_path / "weights.pth"
     torch.save({**state, key: change(state[key])}, path)
-    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
-    assert f"{path} holds an entry that cannot be used: {key} " in told
-    assert sentence in told
-    assert len(told.splitlines()) == 1
+    message = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    assert f"{path} holds an entry that cannot be used: {key} " in message
+    assert sentence in message
+    assert len(message.splitlines()) == 1
 
 
 def test_all_bad_entries_are_counted(state, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
     torch.save({key: value.to(torch.int8) for key, value in state.items()}, path)
-    told = refusal(litehrnet.create_model("litehrnet18", 16), path)
+    message = refusal(litehrnet.create_model("litehrnet18", 16), path)
     floats = sum(value.is_floating_point() for value in state.values())
     first = next(key for key, value in state.items() if value.is_floating_point())
-    assert f"holds {floats} entries that cannot be used: {first} is torch.int8" in told
+    assert f"holds {floats} entries that cannot be used: {first} is torch.int8" in message
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
@@ -362,8 +362,8 @@ def test_a_model_in_half_precision_takes_what_fits(source, state, tmp_path: Path
     torch.save(state, path)
     assert same(litehrnet.load_checkpoint(copy.deepcopy(source).half(), path), copy.deepcopy(source).half())
     torch.save({**state, VARIANCE: state[VARIANCE] + 1e5}, path)
-    told = refusal(copy.deepcopy(source).half(), path)
-    assert f"{VARIANCE} reaches 1e+05, and the model's torch.float16 ends at 65504" in told
+    message = refusal(copy.deepcopy(source).half(), path)
+    assert f"{VARIANCE} reaches 1e+05, and the model's torch.float16 ends at 65504" in message
 
 
 def test_values_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
@@ -406,9 +406,9 @@ def test_other_networks_get_one_sentence(source, state, tmp_path: Path) -> None:
             lambda m: litehrnet.load_checkpoint(m, path),
             lambda m: save_weights(m, tmp_path / "m.safetensors"),
         ):
-            with pytest.raises(ValueError, match=f"a LiteHRNet, such as create_model makes, not a {name}") as told:
+            with pytest.raises(ValueError, match=f"a LiteHRNet, such as create_model makes, not a {name}") as caught:
                 act(model)
-            assert ("fuse it afterwards" in str(told.value)) == (name == "FusedLiteHRNet")
+            assert ("fuse it afterwards" in str(caught.value)) == (name == "FusedLiteHRNet")
     with pytest.raises(ValueError, match="not a str"):
         litehrnet.load_checkpoint("litehrnet18", path)
 
@@ -485,10 +485,10 @@ def test_the_content_decides_and_not_the_ending(small, contents, tmp_path: Path,
     if content in ("torch", "older torch", "safetensors"):
         assert same(litehrnet.from_checkpoint(path), small)
     else:
-        with pytest.raises(ValueError) as told:
+        with pytest.raises(ValueError) as caught:
             litehrnet.from_checkpoint(path)
-        assert str(path) in str(told.value)
-        assert str(told.value).isprintable()
+        assert str(path) in str(caught.value)
+        assert str(caught.value).isprintable()
 
 
 @given(
@@ -695,11 +695,11 @@ def test_bundled_weights_for_other_joints() -> None:
 def test_offline_names_the_file_and_the_place(served: Served, tmp_path: Path) -> None:
     served.server.shutdown()
     served.server.server_close()
-    with pytest.raises(ConnectionError) as told:
+    with pytest.raises(ConnectionError) as caught:
         litehrnet.load_pretrained("served")
-    assert served.url in str(told.value)
+    assert served.url in str(caught.value)
     place = tmp_path / "home" / "hub" / "checkpoints" / "weights-00000000_20211230.pth"
-    assert str(place) in str(told.value)
+    assert str(place) in str(caught.value)
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_bytes(served.content)
     assert litehrnet.load_pretrained("served").num_joints == 16

@@ -110,9 +110,9 @@ class TestExport:
             "other.onnx",
         )
         code, out, _ = run("export", checkpoint, *FAST, *options)
-        told = signature("other.onnx")
+        about = signature("other.onnx")
         assert code == 0 and left() == ["other.onnx"] and "opset 17" in out and "float16 weights" in out
-        assert (told.opset, told.dynamic, told.metadata["weights"]) == (17, "size", "float16")
+        assert (about.opset, about.dynamic, about.metadata["weights"]) == (17, "size", "float16")
 
     @pytest.mark.parametrize("to", ["onnx", "c"])
     def test_the_trained_size_is_the_default(self, run: Callable, tmp_path: Path, to: str) -> None:
@@ -315,12 +315,12 @@ class TestPredict:
         boxes = ("--box", "10,20,200,300", "--box", "200,100,100.5,200")
         drawing = ("-o", "out.png", "--least-score", -1e9)
         code, out, err = run("predict", PHOTO, "--model", ours, *boxes, "--json", *drawing)
-        told = json.loads(out)
+        found = json.loads(out)
         assert (code, err, left()) == (0, "out.png\n", ["out.png"])
-        assert told["input_size"] == [64, 32]
-        assert [person["box"] for person in told["people"]] == [[10, 20, 200, 300], [200, 100, 100.5, 200]]
+        assert found["input_size"] == [64, 32]
+        assert [person["box"] for person in found["people"]] == [[10, 20, 200, 300], [200, 100, 100.5, 200]]
         _, table, _ = run("predict", PHOTO, "--model", ours, *boxes)
-        first = told["people"][0]["joints"][0]
+        first = found["people"][0]["joints"][0]
         assert f"  {first['name']:16}{first['x']:8.1f}{first['y']:8.1f}{first['score']:8.3f}" in table.splitlines()
         drawn, photo = read_image("out.png"), read_image(PHOTO)
         assert drawn.shape == photo.shape and (drawn != photo).any()
@@ -428,9 +428,9 @@ class TestWhatIsWritten:
 class TestBenchAndView:
     def test_bench(self, run: Callable, ours: Path, tmp_path: Path) -> None:
         other = shutil.copy(ours, tmp_path / "other.onnx")
-        code, out, _ = run("bench", ours, other, "--rounds", 2, "--size", "32x32", "-o", "told.json")
+        code, out, _ = run("bench", ours, other, "--rounds", 2, "--size", "32x32", "-o", "report.json")
         assert code == 0 and "| model.onnx |" in out and "| other.onnx |" in out and "processor: " in out
-        assert len(json.loads(Path("told.json").read_text())["rows"]) == 2
+        assert len(json.loads(Path("report.json").read_text())["rows"]) == 2
 
     def test_bench_of_a_name_and_a_file(self, run: Callable, ours: Path) -> None:
         options = ("--rounds", 1, "--sessions", 1, "--size", "32x32", "--json")
@@ -473,9 +473,9 @@ class TestProcess:
         return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
     def test_help_names_every_command(self) -> None:
-        told = self.call("--help").stdout
+        shown = self.call("--help").stdout
         assert all(
-            f"  {name}" in told
+            f"  {name}" in shown
             for name in ("export", "check", "compare", "predict", "train", "evaluate", "bench", "view")
         )
 
@@ -748,22 +748,22 @@ class TestJoints:
         return json.loads(out)
 
     def test_unknown_joints_are_numbered(self, run: Callable, hand: Path) -> None:
-        told = self.found(run, "--model", hand)
-        assert [joint["name"] for joint in told["people"][0]["joints"]] == [f"joint {k}" for k in range(21)]
-        assert told["skeleton"] == []
+        found = self.found(run, "--model", hand)
+        assert [joint["name"] for joint in found["people"][0]["joints"]] == [f"joint {k}" for k in range(21)]
+        assert found["skeleton"] == []
 
     def test_seventeen_are_cocos(self, run: Callable, checkpoint: Path) -> None:
-        told = self.found(run, "--model", checkpoint)
-        assert [joint["name"] for joint in told["people"][0]["joints"]] == list(COCO_NAMES)
-        assert told["skeleton"] == [list(bone) for bone in COCO_SKELETON]
+        found = self.found(run, "--model", checkpoint)
+        assert [joint["name"] for joint in found["people"][0]["joints"]] == list(COCO_NAMES)
+        assert found["skeleton"] == [list(bone) for bone in COCO_SKELETON]
 
     def test_a_file_names_them(self, run: Callable, hand: Path) -> None:
         names = [f"finger {k}" for k in range(21)]
         category = {"name": "hand", "keypoints": names, "skeleton": [[1, 2], [20, 21]]}
         Path("hand.json").write_text(json.dumps({"images": [], "categories": [category]}))
-        told = self.found(run, "--model", hand, "--joints", "hand.json")
-        assert [joint["name"] for joint in told["people"][0]["joints"]] == names
-        assert told["skeleton"] == [[0, 1], [19, 20]]
+        found = self.found(run, "--model", hand, "--joints", "hand.json")
+        assert [joint["name"] for joint in found["people"][0]["joints"]] == names
+        assert found["skeleton"] == [[0, 1], [19, 20]]
 
     def test_a_public_set_names_them_in_the_table_and_in_the_picture(self, run: Callable, hand: Path) -> None:
         options = ("--size", "32x32", "--model", hand, "--least-score=-1e9")
@@ -1048,8 +1048,8 @@ class TestSpinner:
         monkeypatch.setattr(sys, "stderr", self.Terminal())
         with spinner("exporting"):
             time.sleep(0.3)
-        told = sys.stderr.getvalue()
-        assert "exporting ... 0 s" in told and told.endswith("\r\x1b[K") and "\n" not in told
+        shown = sys.stderr.getvalue()
+        assert "exporting ... 0 s" in shown and shown.endswith("\r\x1b[K") and "\n" not in shown
 
     def test_goes_when_the_work_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", self.Terminal())
@@ -1084,9 +1084,9 @@ class TestSpinner:
     def test_a_loop_says_which_one_it_is_at(self, monkeypatch: pytest.MonkeyPatch, count: int | None) -> None:
         monkeypatch.setattr(sys, "stderr", self.Terminal())
         assert [time.sleep(0.2) or one for one in terminal.counted("abc", count, "person")] == ["a", "b", "c"]
-        told = sys.stderr.getvalue()
-        assert re.search(r"person 2 of 3 \.\.\. \d s, \d s left" if count else r"person 2 \.\.\. \d s", told)
-        assert told.endswith("\r\x1b[K")
+        shown = sys.stderr.getvalue()
+        assert re.search(r"person 2 of 3 \.\.\. \d s, \d s left" if count else r"person 2 \.\.\. \d s", shown)
+        assert shown.endswith("\r\x1b[K")
 
     def test_an_error_ends_every_line(self, run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
         def fail(people: object, *_: object, **__: object) -> None:

@@ -126,8 +126,8 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch
     monkeypatch.chdir(tmp_path)
     arguments = ["litehrnet18", "--to", "coreml", "--size", "64x32"]
     assert cli.main(["export", *arguments]) == 0
-    told = capsys.readouterr().out
-    assert "coreml, " in told and "was not run: the file's operators were computed" in told
+    out = capsys.readouterr().out
+    assert "coreml, " in out and "was not run: the file's operators were computed" in out
     assert is_package("litehrnet18.mlpackage")
     assert cli.main(["export", *arguments, "--dynamic", "size", "--fused"]) == 0  # over its own earlier file
     assert "any batch from 1 to 32, any size (sides from 32 to 1024 are multiples of 32" in capsys.readouterr().out

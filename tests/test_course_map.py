@@ -46,8 +46,8 @@ def test_every_notebook_is_on_the_map_in_order() -> None:
 
 @pytest.mark.parametrize("path", numbered(NOTEBOOKS), ids=lambda path: path.stem)
 def test_the_map_agrees_with_the_notebook(path: Path) -> None:
-    row, told = rows()[path.name], card(path)
-    assert row["number"] == told.number
-    assert row["sentence"].rstrip(".").lower() in f"{told.title} {told.sentence}".lower()
-    assert row["minutes"] == told.minutes.removesuffix(" minutes")
-    assert row["picture"] and NOTEBOOKS / row["picture"] == told.picture
+    row, notebook = rows()[path.name], card(path)
+    assert row["number"] == notebook.number
+    assert row["sentence"].rstrip(".").lower() in f"{notebook.title} {notebook.sentence}".lower()
+    assert row["minutes"] == notebook.minutes.removesuffix(" minutes")
+    assert row["picture"] and NOTEBOOKS / row["picture"] == notebook.picture

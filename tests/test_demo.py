@@ -115,14 +115,14 @@ def test_all_engines_are_timed_in_the_page(page: object) -> None:
     set_photo(page, as_upload(read_image(data_path("astronaut.jpg"))))
     page.click("#compare")
     page.wait_for_function("document.getElementById('times').textContent.includes('times as')", timeout=60_000)
-    told = re.fullmatch(
+    shown = re.fullmatch(
         r"the C engine [\d.]+ ms\. ONNX Runtime [\d.]+ ms, ([\d.]+) times as long; "
         r"the heatmaps differ by (\de-\d) of their largest value\.",
         page.locator("#times").inner_text(),
     )
-    assert told is not None
-    assert float(told[1]) > 1.2
-    assert float(told[2]) <= 1e-4
+    assert shown is not None
+    assert float(shown[1]) > 1.2
+    assert float(shown[2]) <= 1e-4
 
 
 @pytest.mark.browser
@@ -321,7 +321,7 @@ def test_page_and_command_agree_on_a_whole_photograph(
     got = shown_joints(page)
     sure = expected[:, 2] > 0.2
     assert sure.sum() >= 1
-    # Crops differ by one level in places, which may turn a quarter shift round: half a heatmap pixel in each axis.
+    # Crops differ by one level in places, which may reverse a quarter shift: half a heatmap pixel in each axis.
     heatmap_pixel = 4 * max(photo.shape[0] / SIZE[0], photo.shape[1] / SIZE[1])
     assert np.abs(got[sure, :2] - expected[sure, :2]).max() <= 0.6 * heatmap_pixel
     assert np.abs(got[:, 2] - expected[:, 2]).max() <= 0.02
@@ -694,7 +694,9 @@ def test_several_people_are_listed_drawn_and_saved(page: object) -> None:
         assert np.abs(np.array(person["box"]) - box).max() <= 3
     joints = [np.array([[joint["x"], joint["y"], joint["score"]] for joint in one["joints"]]) for one in people]
     sure = joints[0][:, 2] > 0.3
-    assert np.abs((joints[1] - joints[0])[sure, :2] - (photo.shape[1], 0)).max() < 12  # a few pixels, from the box
+    assert (
+        np.abs((joints[1] - joints[0])[sure, :2] - (photo.shape[1], 0)).max() < 12
+    )  # a few pixels, because the boxes differ
     assert np.abs(shown_joints(page) - joints[1]).max() <= 0.06
     page.locator("#people li button").nth(0).click()
     assert np.abs(shown_joints(page) - joints[0]).max() <= 0.06
@@ -843,8 +845,8 @@ def test_crop_and_decoding_are_the_packages_on_ten_pictures(page: object, folder
 
 def shown_box(page: object) -> list[float]:
     """x, y, width and height of the box that the status speaks of."""
-    told = re.search(r"is (\d+)×(\d+) pixels \(height×width\), its corner at (\d+), (\d+)", page.inner_text("#status"))
-    height, width, x, y = map(float, told.groups())
+    shown = re.search(r"is (\d+)×(\d+) pixels \(height×width\), its corner at (\d+), (\d+)", page.inner_text("#status"))
+    height, width, x, y = map(float, shown.groups())
     return [x, y, width, height]
 
 
@@ -946,9 +948,9 @@ def test_webgpu_gives_the_same_heatmaps(
         assert "that this browser imitates, which is slow" in page.inner_text("#status")
         page.click("#compare")
         page.wait_for_function("document.getElementById('times').textContent.length > 0", timeout=200_000)
-        told = re.search(
+        shown = re.search(
             r"on WebGPU \d+ ms, .*; the heatmaps (?:differ by (\de-\d) of|are the same)", page.inner_text("#times")
         )
-        assert told and float(told[1] or 0) <= 1e-4
+        assert shown and float(shown[1] or 0) <= 1e-4
     server.shutdown()
     server.server_close()

@@ -255,8 +255,8 @@ def test_external_weights_of_an_onnx_file_are_looked_for(tmp_path: Path) -> None
     onnx.save(onnx.load(source), path, save_as_external_data=True, location=data.name, size_threshold=1024)
     np.testing.assert_array_equal(load(path)(images(size=(32, 32))), load(source)(images(size=(32, 32))))
     whole = data.read_bytes()
-    # Nothing in the file tells other weights of the same length; our own files never keep weights outside. A
-    # comparison tells.
+    # Nothing in the file shows that weights of the same length are other ones (our own files never keep weights
+    # outside); a comparison does.
     model = tiny_model()
     proved(check_parity(model, path))
     with torch.no_grad():
@@ -447,7 +447,7 @@ def test_int8_changes_only_what_it_says(quantized: Path, exported: Callable) -> 
     assert sum(np.prod(tensor.dims) for tensor in small) > 0.4 * whole
     scales = {node.input[0]: node.input[1] for node in graph.node if node.op_type == "DequantizeLinear"}
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
-    assert all(sizes[scales[tensor.name]] == tensor.dims[0] for tensor in small)  # one scale a channel
+    assert all(sizes[scales[tensor.name]] == tensor.dims[0] for tensor in small)  # one scale per channel
 
 
 @pytest.mark.numeric
@@ -458,8 +458,8 @@ def test_int8_stays_near_and_says_so(quantized: Path, exported: Callable) -> Non
     noise = np.square(got - expected).mean() / np.square(expected).mean()
     beyond(noise, 1e-6, "another graph")
     within(noise, 0.2, "7 dB at least")
-    told = signature(quantized)
-    assert told.metadata["weights"] == "int8" and told.metadata["variant"] == "litehrnet18"
+    about = signature(quantized)
+    assert about.metadata["weights"] == "int8" and about.metadata["variant"] == "litehrnet18"
     assert quantized.stat().st_size < source.stat().st_size
 
 
@@ -656,9 +656,9 @@ def test_predict_takes_converted_files(
     photo, found = str(litehrnet.files.data_path("astronaut.jpg")), []
     for model in (exported()[1], converted(runtime)):
         assert cli.main(["predict", photo, "--model", str(model), "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert tuple(told["input_size"]) == SIZE
-        found.append([(joint["x"], joint["y"]) for joint in told["people"][0]["joints"]])
+        result = json.loads(capsys.readouterr().out)
+        assert tuple(result["input_size"]) == SIZE
+        found.append([(joint["x"], joint["y"]) for joint in result["people"][0]["joints"]])
     within(np.abs(np.subtract(*found)).max(), 1, "pixels")
 
 

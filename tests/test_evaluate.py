@@ -93,7 +93,7 @@ def test_average_precision_of_perfect_and_of_shifted_poses(people: CocoPeople) -
 
     assert coco(0)["AP"] == coco(0)["AR"] == pytest.approx(1)
     assert coco(100)["AP"] == 0
-    # At OKS 0.62 and an area of 15,000 with sigmas of 0.05, every pose counts at 0.5 and 0.55 and 0.6 of ten bounds.
+    # At OKS 0.62 and an area of 15,000 with sigmas of 0.05, every pose counts at three of ten thresholds.
     shift = float(np.sqrt(-np.log(0.62) * 2 * 15_000 * (2 * 0.05) ** 2))
     assert coco(shift)["AP"] == pytest.approx(0.3)
     assert coco(shift)["AP50"] == pytest.approx(1)
@@ -238,9 +238,9 @@ def test_what_is_used_all_the_same(data: Path, tmp_path: Path) -> None:
 )
 def test_what_is_no_keypoint_file(tmp_path: Path, text: str, sentence: str) -> None:
     (tmp_path / "data.json").write_text(text)
-    with pytest.raises(ValueError, match=sentence) as told:
+    with pytest.raises(ValueError, match=sentence) as caught:
         read_people(tmp_path / "data.json", tmp_path)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     with pytest.raises(NotADirectoryError, match="is not a folder"):
         read_people(tmp_path / "data.json", tmp_path / "nowhere")
 
@@ -270,7 +270,7 @@ def test_names_give_sigmas(data: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ the command
 
 
-def told(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
+def evaluated(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
     code = main([str(word) for word in ("evaluate", *words)])
     out, err = capsys.readouterr()
     return code, out, err
@@ -278,7 +278,7 @@ def told(capsys: pytest.CaptureFixture, *words: object) -> tuple[int, str, str]:
 
 def test_the_command(files: dict[str, Path], data: Path, tmp_path: Path, capsys) -> None:
     options = ("--images", data.parent, "-o", tmp_path / "n.json", "--save-poses", tmp_path / "p.json", "--flip")
-    code, out, err = told(capsys, files["c"], data, *options)
+    code, out, err = evaluated(capsys, files["c"], data, *options)
     assert code == 0
     assert "4 people on 3 pictures at 64x64, with the mirror image" in out
     assert "right foot" in out and "AP50" in out
@@ -286,9 +286,11 @@ def test_the_command(files: dict[str, Path], data: Path, tmp_path: Path, capsys)
     numbers = json.loads((tmp_path / "n.json").read_text())
     assert numbers["people"] == 4 and 0 <= numbers["coco"]["AR"] <= 1
     assert [len(pose["keypoints"]) for pose in json.loads((tmp_path / "p.json").read_text())] == [15] * 4
-    again = told(capsys, files["c"], data, *options, "--json", "--count", 2)
+    again = evaluated(capsys, files["c"], data, *options, "--json", "--count", 2)
     assert again[0] == 0 and json.loads(again[1])["people"] == 2
-    assert told(capsys, files["c"], data, "--images", data.parent, "-o", data)[0] == 1  # it would replace the labels
+    assert (
+        evaluated(capsys, files["c"], data, "--images", data.parent, "-o", data)[0] == 1
+    )  # it would replace the labels
 
 
 def test_other_names_are_noticed(files: dict[str, Path], data: Path, tmp_path: Path, capsys) -> None:
@@ -303,7 +305,7 @@ def test_other_names_are_noticed(files: dict[str, Path], data: Path, tmp_path: P
     ):
         (tmp_path / "names.json").write_text(json.dumps({"names": changed}))
         options = ("--images", data.parent, "--joints", tmp_path / "names.json", "--count", 1)
-        found, _, err = told(capsys, tmp_path / "named.lhr", data, *options)
+        found, _, err = evaluated(capsys, tmp_path / "named.lhr", data, *options)
         assert (found, sentence in err) == (code, True), err
         assert ("joint 0" in err) == bool(sentence)
 
@@ -321,7 +323,7 @@ def test_other_names_are_noticed(files: dict[str, Path], data: Path, tmp_path: P
 )
 def test_wrong_calls_are_one_sentence(files: dict[str, Path], data: Path, capsys, words: tuple, sentence: str) -> None:
     known = {"MODEL": files["c"], "DATA": data, "FOLDER": data.parent}
-    code, out, err = told(capsys, *(known.get(word, word) for word in words))
+    code, out, err = evaluated(capsys, *(known.get(word, word) for word in words))
     last = err.strip().splitlines()[-1]
     assert (code, out) == (1, "")
     assert sentence in last and last.startswith("litehrnet evaluate: ")

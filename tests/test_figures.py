@@ -35,10 +35,10 @@ pytestmark = pytest.mark.usefixtures("closed_figures")
 
 @pytest.mark.parametrize("picture", netron_pictures.PICTURES, ids=lambda picture: picture.name)
 def test_netron_pictures_show_the_graph_that_is_exported_today(picture, tmp_path):
-    told = json.loads((FIGURES / f"{picture.name}.json").read_text())
+    stored = json.loads((FIGURES / f"{picture.name}.json").read_text())
     graph = onnx.load_model(picture.make(tmp_path))
-    assert told["nodes"] == len(graph.graph.node), REDRAW
-    assert told["fingerprint"] == netron_pictures.fingerprint(graph), REDRAW
+    assert stored["nodes"] == len(graph.graph.node), REDRAW
+    assert stored["fingerprint"] == netron_pictures.fingerprint(graph), REDRAW
     pixels = np.asarray(Image.open(FIGURES / f"{picture.name}.png").convert("L"))
     assert 0.01 < (pixels < 128).mean() < 0.5
 
@@ -51,10 +51,10 @@ def test_the_fingerprint_follows_operators_attributes_and_joins_but_not_names(tm
     renamed = pooling("computed", 8, 2)
     renamed.graph.node[0].name = "another"
     renamed.graph.node[0].output[0] = renamed.graph.output[0].name = "elsewhere"
-    told = {netron_pictures.fingerprint(graph) for graph in (first, renamed)}
-    assert len(told) == 1
+    prints = {netron_pictures.fingerprint(graph) for graph in (first, renamed)}
+    assert len(prints) == 1
     for other in (pooling("computed", 8, 4), pooling("exact", 8, 2)):
-        assert netron_pictures.fingerprint(other) not in told
+        assert netron_pictures.fingerprint(other) not in prints
 
     exact = pooling("exact", 8, 2)
     swapped = onnx.ModelProto.FromString(exact.SerializeToString())

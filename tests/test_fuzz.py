@@ -72,13 +72,15 @@ def read_all(kind: str, source: Path, folder: Path, cases: int) -> None:
                 load(path)(image)
             else:
                 from_checkpoint(path)
-            told = "loads"
+            outcome = "loads"
         except ValueError as error:
-            told = str(error)
+            outcome = str(error)
         except Exception as error:
-            told = f"UNEXPECTED {type(error).__name__}: {error}"
+            outcome = f"UNEXPECTED {type(error).__name__}: {error}"
         path.unlink()
-        print(json.dumps({"case": name, "told": told, "left": sorted(p.name for p in folder.iterdir())}), flush=True)
+        print(
+            json.dumps({"case": name, "outcome": outcome, "left": sorted(p.name for p in folder.iterdir())}), flush=True
+        )
 
 
 def outcomes(kind: str, source: Path, folder: Path, cases: int) -> dict[str, str]:
@@ -88,14 +90,14 @@ def outcomes(kind: str, source: Path, folder: Path, cases: int) -> dict[str, str
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith('{"case"')]
     assert done.returncode == 0, f"the process ended with {done.returncode} at {lines[-1]}: {done.stderr[-2000:]}"
     assert all(line["left"] == [] for line in lines if "left" in line)
-    return {line["case"]: line["told"] for line in lines if "told" in line}
+    return {line["case"]: line["outcome"] for line in lines if "outcome" in line}
 
 
-def check_outcomes(told: dict[str, str], cases: int, name: str) -> None:
-    assert len(told) == 14 + cases
-    bad = {case: what for case, what in told.items() if what.startswith("UNEXPECTED")}
+def check_outcomes(outcome_of: dict[str, str], cases: int, name: str) -> None:
+    assert len(outcome_of) == 14 + cases
+    bad = {case: what for case, what in outcome_of.items() if what.startswith("UNEXPECTED")}
     assert bad == {}
-    refused = {case: what for case, what in told.items() if what != "loads"}
+    refused = {case: what for case, what in outcome_of.items() if what != "loads"}
     assert len(refused) >= 10  # what is no model at all
     for case, what in refused.items():
         assert name in what or "heatmaps" in what, f"{case}: the sentence does not name the file: {what}"

@@ -244,6 +244,8 @@ class TestCommand:
             (("--python", "mnn"), 2, "is not RUNTIME=PYTHON"),
             (("--python", "mn=python"), 2, "did you mean mnn?"),
             (("--sizes", "64"), 2, "is not height x width"),
+            (("--plain",), 1, "--plain says how checkpoints are exported, and none is given"),
+            (("--plain", "--runtimes", "onnxruntime", "c"), 1, "and none is given"),
         ],
     )
     def test_wrong_calls(
@@ -251,6 +253,13 @@ class TestCommand:
     ) -> None:
         found, out, err = self.call(capsys, exported()[1], *arguments)
         assert (found, out) == (code, "") and words in err and not list(Path().iterdir())
+
+    @pytest.mark.parametrize("options", [(), ("--runtimes", "torch")])
+    def test_plain_where_nothing_is_exported(
+        self, capsys: pytest.CaptureFixture, exported: Callable, checkpoint: Path, options: tuple
+    ) -> None:
+        code, out, err = self.call(capsys, exported()[1], checkpoint, "--plain", *options)
+        assert (code, out) == (1, "") and "which torch does not need: add --runtimes" in err
 
     def test_twice(self, capsys: pytest.CaptureFixture, exported: Callable) -> None:
         code, _, err = self.call(capsys, exported()[1], exported()[1])

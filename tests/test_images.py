@@ -38,7 +38,7 @@ class TestReadImage:
         image = read_image(path)
         assert image.shape == (height, width, 3) and image.dtype == np.uint8
         off = np.abs(image.astype(int) - gray[..., None]).max()
-        # Bilevel keeps the half only; JPEG and YCbCr round.
+        # Bilevel keeps only whether a pixel is above the middle; JPEG and YCbCr round.
         assert mode == "1" or off <= (40 if mode == "CMYK" else 3)
 
     def test_sixteen_bits_are_not_cut_off(self, tmp_path: Path) -> None:

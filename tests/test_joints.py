@@ -121,9 +121,9 @@ def test_forms_of_other_tools() -> None:
 def test_files_that_describe_no_joints(tmp_path: Path, content: str, sentence: str) -> None:
     path = tmp_path / "joints.json"
     path.write_bytes(content.encode(errors="surrogateescape"))
-    with pytest.raises(ValueError, match=sentence) as told:
+    with pytest.raises(ValueError, match=sentence) as caught:
         JointSet.from_json(path)
-    assert str(path) in str(told.value)
+    assert str(path) in str(caught.value)
 
 
 @pytest.mark.parametrize(

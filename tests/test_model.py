@@ -129,10 +129,10 @@ def refused(images: torch.Tensor) -> str:
     ran = []
     for module in model.backbone.modules():
         module.register_forward_pre_hook(lambda *_: ran.append(1))
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as caught:
         model(images)
     assert not ran
-    return str(told.value)
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -147,9 +147,9 @@ def refused(images: torch.Tensor) -> str:
     ],
 )
 def test_sizes_that_cannot_run_are_refused_with_their_neighbours(size: tuple[int, int], around: str) -> None:
-    told = refused(torch.zeros(1, 3, *size))
-    assert f"{size[0]}x{size[1]}" in told
-    assert told.endswith(f"the nearest {around}")
+    message = refused(torch.zeros(1, 3, *size))
+    assert f"{size[0]}x{size[1]}" in message
+    assert message.endswith(f"the nearest {around}")
 
 
 def test_every_side_is_legal_or_fails_in_the_network() -> None:

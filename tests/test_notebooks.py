@@ -141,8 +141,8 @@ def test_nothing_distracts_from_the_lesson(path: Path) -> None:
         for node in ast.walk(ast.parse(cell.source)):
             where = f"code cell {number}, line {getattr(node, 'lineno', 0)}"
             if isinstance(node, (ast.Import, ast.ImportFrom)):
-                told = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-                assert not told & {"re", "inspect"}, where
+                imported = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+                assert not imported & {"re", "inspect"}, where
                 assert "graph" not in {alias.asname for alias in node.names}, f"{where}: call netron by its name"
             if isinstance(node, ast.Assign):
                 replaced = {target.attr for target in node.targets if isinstance(target, ast.Attribute)}

@@ -112,7 +112,7 @@ def test_the_stored_run_chose_by_the_folds_and_the_lesson_uses_what_it_chose():
         for node in ast.walk(ast.parse(cell.source))
         if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "train"
     ]
-    (told,) = ({word.arg: word.value for word in call.keywords} for call in calls)
-    given = {name: ast.literal_eval(told[name]) for name in ("lr", "loss", "batch", "epochs")}
+    (words,) = ({word.arg: word.value for word in call.keywords} for call in calls)
+    given = {name: ast.literal_eval(words[name]) for name in ("lr", "loss", "batch", "epochs")}
     assert (given["lr"], given["loss"], given["batch"]) == (recipe["lr"], recipe["loss"], run["batch"])
     assert abs(given["epochs"] * 19 - run["crops"]) < 19

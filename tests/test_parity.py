@@ -293,7 +293,7 @@ def test_half_files_of_every_format_say_so(model: nn.Module, tmp_path: Path, fil
     assert (weights_of(path), weights_of(files[name])) == ("float16", "float32")
 
 
-# The first edition's words
+# Differences that rounding explains
 
 
 @pytest.mark.numeric

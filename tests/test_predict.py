@@ -162,10 +162,11 @@ def test_somebody_who_walks_is_followed() -> None:
     assert scene.boxes[-1][0] > 200 and tracker.people[0].box[3] == pytest.approx(144)
 
 
-def test_somebody_who_is_lost_is_noticed_and_found_again() -> None:
-    _, events, seen = walk(Scene(hidden=(5, 6)), 12)
-    assert events == ["5: person 1 is lost", "7: person 1 is found again"]
-    assert [person[0][1] for person in seen] == [number in (5, 6) for number in range(12)]
+@pytest.mark.parametrize("hidden", [(5,), (5, 6), (0, 1, 2)])
+def test_somebody_who_is_lost_is_noticed_and_found_again(hidden: tuple[int, ...]) -> None:
+    _, events, seen = walk(Scene(hidden=hidden), 12)
+    assert events == [f"{hidden[0]}: person 1 is lost", f"{hidden[-1] + 1}: person 1 is found again"]
+    assert [person[0][1] for person in seen] == [number in hidden for number in range(12)]
 
 
 def test_somebody_who_stays_lost() -> None:

@@ -148,9 +148,9 @@ class TestCommand:
         assert code == 0, err
         assert signature("hand.onnx").metadata["joint_set"]["names"] == names
         assert cli.main(["predict", str(data_path("astronaut.jpg")), "--model", "hand.onnx", "--json"]) == 0
-        told = json.loads(capsys.readouterr().out)
-        assert [joint["name"] for joint in told["people"][0]["joints"]] == names
-        assert told["skeleton"] == [[0, 1], [1, 2]]
+        found = json.loads(capsys.readouterr().out)
+        assert [joint["name"] for joint in found["people"][0]["joints"]] == names
+        assert found["skeleton"] == [[0, 1], [1, 2]]
         code, _, err = self.call(capsys, "hand.pth", "--joints", "coco", "--overwrite")
         assert code == 1 and "--joints coco names 17 joints, and the model has 21" in err
 

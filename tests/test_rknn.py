@@ -29,8 +29,8 @@ def run(*arguments: str | Path) -> tuple[int, str]:
 def test_the_simulator_agrees_and_the_file_is_kept(tmp_path: Path, fused: bool) -> None:
     model = fuse(tiny_model(), SIZE, target="openvino") if fused else tiny_model()
     source = export_onnx(model, tmp_path / "net.onnx", SIZE, exporter="torchscript")
-    code, told = run(source)
-    assert code == 0 and "0 peaks moved: ok" in told
+    code, out = run(source)
+    assert code == 0 and "0 peaks moved: ok" in out
     assert (tmp_path / "net.rknn").read_bytes().startswith(b"RKNN")
 
 
@@ -38,13 +38,13 @@ def test_the_simulator_agrees_and_the_file_is_kept(tmp_path: Path, fused: bool) 
 @pytest.mark.skipif(not INSTALLED, reason="rknn-toolkit2 is not installed")
 def test_what_the_toolkit_refuses_leaves_no_file(tmp_path: Path) -> None:
     source = export_onnx(tiny_model(), tmp_path / "net.onnx", SIZE, exporter="torchscript", dynamic="size")
-    code, told = run(source)
-    assert code == 1 and "rknn-toolkit2's" in told and "failed" in told
+    code, out = run(source)
+    assert code == 1 and "rknn-toolkit2's" in out and "failed" in out
     assert [path.name for path in tmp_path.iterdir()] == ["net.onnx"]
 
 
 @pytest.mark.skipif(INSTALLED, reason="rknn-toolkit2 is installed")
 def test_without_the_toolkit_one_sentence_says_what_to_install(tmp_path: Path) -> None:
-    code, told = run(tmp_path / "net.onnx")
-    assert code == 1 and told.startswith("rknn-toolkit2 is not installed; in an environment of its own: pip install")
-    assert len(told.splitlines()) == 1
+    code, out = run(tmp_path / "net.onnx")
+    assert code == 1 and out.startswith("rknn-toolkit2 is not installed; in an environment of its own: pip install")
+    assert len(out.splitlines()) == 1

@@ -32,11 +32,11 @@ def test_the_ranges_named_are_legal_and_nearest(side: int) -> None:
     if is_legal_side(side):
         assert check_size((side, 32)) == (side, 32)
         return
-    with pytest.raises(ValueError) as told:
+    with pytest.raises(ValueError) as caught:
         check_size((side, 32))
-    ranges = [tuple(map(int, pair)) for pair in re.findall(r"(\d+) to (\d+)", str(told.value))]
+    ranges = [tuple(map(int, pair)) for pair in re.findall(r"(\d+) to (\d+)", str(caught.value))]
     named = {value for low, high in ranges for value in range(low, high + 1)}
-    assert named and all(map(is_legal_side, named)) and f"{side}x32" in str(told.value)
+    assert named and all(map(is_legal_side, named)) and f"{side}x32" in str(caught.value)
     for step in (-1, 1):
         value = side
         while value > 0 and not is_legal_side(value):

@@ -67,7 +67,7 @@ def test_what_these_lists_hold_is_granted_and_decoding_is_not(graph: Callable, t
     free = words(wishes_of(graph("free2", dynamic="size"), target))
     assert ("free sides of the input" in free) == (target == "qnn")
     decoding = words(wishes_of(graph("d2", decode=True), target))
-    assert ("GatherElements" in decoding) == (target != "tensorrt")  # which TensorRT knows
+    assert ("GatherElements" in decoding) == (target != "tensorrt")  # which TensorRT supports
 
 
 def resize_graph(**attributes: str) -> onnx.ModelProto:
@@ -83,7 +83,7 @@ ZOOMED = (("x", 4), ("y", 8))
 @pytest.mark.parametrize(
     ("attributes", "granted"),
     [
-        ({"mode": "nearest"}, False),  # half_pixel, which is ONNX's usual one
+        ({"mode": "nearest"}, False),  # half_pixel, ONNX's default
         ({"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "ceil"}, False),
         ({"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, True),
         ({"mode": "linear", "coordinate_transformation_mode": "align_corners"}, True),
@@ -137,8 +137,8 @@ def test_the_command_names_them_and_says_so_by_its_exit_code(tmp_path: Path, cap
     assert cli.main(["check", str(plain), "--for", "rknn"]) == 1
     assert "refused, or left to the CPU:" in capsys.readouterr().out
     assert cli.main(["check", str(fused), "--for", "rknn"]) == 0
-    told = capsys.readouterr().out
-    assert "nothing known that it refuses" in told and "source: RKNN-Toolkit2" in told
+    out = capsys.readouterr().out
+    assert "nothing known that it refuses" in out and "source: RKNN-Toolkit2" in out
     export_c(litehrnet.create_model("litehrnet18"), tmp_path / "x.lhr", SIZE)
     assert cli.main(["check", str(tmp_path / "x.lhr"), "--for", "rknn"]) == 1
     assert "--for reads ONNX files" in capsys.readouterr().err

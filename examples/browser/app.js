@@ -102,8 +102,8 @@ export function runNetwork(input, name = state.engine) {
 const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 1];
 
 // Run all engines in turn on the same input, for a few seconds at most. Returns for each its name, its median
-// milliseconds, the median over the rounds of its time by the first engine's, and the largest difference of its heatmaps
-// from the first engine's, as a fraction of their largest value.
+// milliseconds, the median over the rounds of its time divided by the first engine's, and the largest difference of its
+// heatmaps from the first engine's, as a fraction of their largest value.
 const SECONDS = 12;
 export async function timeAll(input, rounds = 15) {
   const names = state.about.engines.map(({ name }) => name);

@@ -1,7 +1,7 @@
 // What ONNX Runtime's two builds for the browser share.
 
 // part: fetches a file of the page, or says which one is missing. bundle, wasm: the build's two files. providers: what runs
-// the network's operators. Returns what runs it: float32 input, 1 x 3 x H x W, and its size to {heatmaps, joints, h, w}.
+// the network's operators. Returns a function from a float32 input, 1 x 3 x H x W, and its size to {heatmaps, joints, h, w}.
 export async function session(part, bundle, wasm, providers) {
   const [file] = await Promise.all(["./model.onnx", bundle, wasm].map(part));
   const ort = await import(bundle);

@@ -1,7 +1,7 @@
 // Runs before the page's module, also where that one cannot: it says what is wrong, in place of "Loading" for ever.
 (() => {
   try {
-    const theme = localStorage.getItem("theme"); // what was chosen on the course's pages, where this is one of their site
+    const theme = localStorage.getItem("theme"); // as chosen on the course's pages, where this page belongs to their site
     if (theme === "light" || theme === "dark") document.documentElement.style.colorScheme = theme;
   } catch {
     /* pages opened from disk may have no storage */

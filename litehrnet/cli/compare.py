@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from . import parser as types
+
+if TYPE_CHECKING:
+    from ..checkpoints import JointSet
+    from ..measure.grid import Grid
+    from ..people import CocoPeople
+    from .outputs import Output
 
 HELP = "compare speed, size, memory, parity and OKS of files, runtimes, precisions and sizes"
 EXAMPLES = """
@@ -56,15 +64,13 @@ def run(args: argparse.Namespace) -> int:
     Speed is a ratio to the first, memory is the peak, and heatmaps and joints are compared with the reference's. With
     labelled people, OKS is measured too.
     """
-    import json
     import tempfile
 
     from ..checkpoints.joints import find_joints
-    from ..measure.grid import Goal, candidates, compare_grid, save
-    from ..people import problem_table, read_people
+    from ..measure.grid import Goal, candidates, compare_grid
     from .models import model_file
-    from .outputs import Output, check_outputs, writing
-    from .terminal import flush, progress, spinner
+    from .outputs import Output, check_outputs
+    from .terminal import progress, spinner
 
     _check(args)
     outputs = [Output(args.output, "report")] if args.output else []
@@ -72,13 +78,11 @@ def run(args: argparse.Namespace) -> int:
     read = [*args.models, *(file for file in (args.annotations, args.reference, args.joints) if file)]
     check_outputs(outputs, read, args.overwrite)
     models = _named(args.models)
+    checkpoint = _checkpoint(models)
+    if args.plain:
+        _check_plain(checkpoint, args.runtimes)
     joints = find_joints(args.joints) if args.joints else None
-    people = None
-    if args.annotations is not None:
-        with spinner(f"reading {args.annotations}"):
-            people = read_people(args.annotations, args.images, joints)
-        if people.problems:
-            print(problem_table(people.problems), file=sys.stderr)
+    people = None if args.annotations is None else _people(args.annotations, args.images, joints)
     reference = None if args.reference is None else model_file(args.reference)
     with tempfile.TemporaryDirectory() as folder:
         with spinner("reading the files, and writing those that a runtime needs"):
@@ -95,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
             )
         grid = compare_grid(
             chosen,
-            reference or _checkpoint(models),
+            reference or checkpoint,
             people=people,
             joints=joints,
             goal=Goal(args.at_least, args.within),
@@ -104,25 +108,8 @@ def run(args: argparse.Namespace) -> int:
             notes=notes,
             progress=progress("candidate"),
         )
-    if args.json:
-        print(json.dumps(grid.to_dict(), indent=1))
-    else:
-        print("\n".join(f"{name}: {value}" for name, value in grid.machine.items()))
-        print(f"\n{grid.table()}")
-        if any(row.fits is not None for row in grid.rows):
-            best = grid.fitting()
-            print(f"\nfits best: {best.label}" if best else "\nnothing here meets the goal")
-    flush()
-    for note in grid.notes:
-        print(f"note: {note}", file=sys.stderr)
-    with writing(outputs) as temporaries:
-        for output, temporary in zip(outputs, temporaries, strict=True):
-            if output.kind == "report":
-                save(grid, temporary)
-            else:
-                from ..measure.picture import scatter
-
-                scatter(grid, temporary)
+    _print(grid, args.json)
+    _write(grid, outputs)
     for output in outputs:
         print(output.path, file=sys.stderr if args.json else sys.stdout)
     # A combination that does not run is a note; a model or a runtime of which nothing runs is a failure.
@@ -148,6 +135,58 @@ def _check(args: argparse.Namespace) -> None:
         require("matplotlib")
 
 
+def _check_plain(checkpoint: Path | None, runtimes: Sequence[str] | None) -> None:
+    """Refuse --plain where nothing is exported, so that there is no graph to be plain."""
+    if checkpoint is None:
+        raise ValueError("--plain says how checkpoints are exported, and none is given: leave it out")
+    if not set(runtimes or ()) - {"torch"}:
+        raise ValueError(
+            "--plain says how checkpoints are exported, which torch does not need: add --runtimes, or leave it out"
+        )
+
+
+def _people(annotations: Path, images: Path, joints: JointSet | None) -> CocoPeople:
+    """Read the labelled people, and print what is wrong with them."""
+    from ..people import problem_table, read_people
+    from .terminal import spinner
+
+    with spinner(f"reading {annotations}"):
+        people = read_people(annotations, images, joints)
+    if people.problems:
+        print(problem_table(people.problems), file=sys.stderr)
+    return people
+
+
+def _print(grid: Grid, as_json: bool) -> None:
+    """Print the table, which row fits best, and the notes."""
+    import json
+
+    from .terminal import flush
+
+    if as_json:
+        print(json.dumps(grid.to_dict(), indent=1))
+    else:
+        print("\n".join(f"{name}: {value}" for name, value in grid.machine.items()))
+        print(f"\n{grid.table()}")
+        if any(row.fits is not None for row in grid.rows):
+            best = grid.fitting()
+            print(f"\nfits best: {best.label}" if best else "\nnothing here meets the goal")
+    flush()
+    for note in grid.notes:
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _write(grid: Grid, outputs: Sequence[Output]) -> None:
+    """Save the report and draw the picture, if they were asked for."""
+    from ..measure.grid import save
+    from ..measure.picture import scatter
+    from .outputs import writing
+
+    with writing(outputs) as temporaries:
+        for output, temporary in zip(outputs, temporaries, strict=True):
+            (save if output.kind == "report" else scatter)(grid, temporary)
+
+
 def _named(models: list[str]) -> dict[str, Path]:
     """From what each model is called in the table to its file."""
     from .models import model_file
@@ -162,6 +201,7 @@ def _named(models: list[str]) -> dict[str, Path]:
 
 
 def _checkpoint(models: dict[str, Path]) -> Path | None:
+    """The first model that is a checkpoint."""
     from ..runtimes.signature import kind_of
 
     return next((path for path in models.values() if kind_of(path) is None), None)

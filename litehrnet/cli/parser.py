@@ -25,9 +25,13 @@ LARGEST_COUNT = 10**9
 RUNTIMES = ("torch", "onnxruntime", "openvino", "ncnn", "c", "executorch", "litert", "mnn")
 PRECISIONS = ("float32", "float16", "bfloat16")
 DEVICES = ("cpu", "cuda", "tensorrt")
-EXPORTED = "an exported file (.onnx, .xml, .ncnn.param, .lhr, .pte, .tflite, .mnn)"
+EXPORTED_ENDINGS = (".onnx", ".xml", ".param", ".lhr", ".pte", ".tflite", ".mnn")
+CHECKPOINT_ENDINGS = (".pth", ".pt", ".safetensors")
+EXPORTED = f"an exported file ({', '.join(EXPORTED_ENDINGS)})"
 CHECKED = f"{EXPORTED[:-1]}, .mlpackage)"  # which can be compared, but not run
-CHECKPOINT = "a checkpoint (.pth, .pt, .safetensors; official and mmpose names), or the name of bundled weights"
+CHECKPOINT = (
+    f"a checkpoint ({', '.join(CHECKPOINT_ENDINGS)}; official and mmpose names), or the name of bundled weights"
+)
 
 # Options of other tools, and the one here for the same thing; a command has some of these.
 OTHER_NAMES = {
@@ -105,9 +109,9 @@ def kind_by_name(word: str) -> str | None:
     >>> kind_by_name("my.ncnn.param"), kind_by_name("my.pth"), kind_by_name("photo.jpg")
     ('model', 'checkpoint', None)
     """
-    if word.lower().endswith((".onnx", ".xml", ".param", ".lhr", ".pte", ".tflite", ".mnn")):
+    if word.lower().endswith(EXPORTED_ENDINGS):
         return "model"
-    return "checkpoint" if word.lower().endswith((".pth", ".pt", ".safetensors")) else None
+    return "checkpoint" if word.lower().endswith(CHECKPOINT_ENDINGS) else None
 
 
 def did_you_mean(word: str, known: Iterable[str], least: float = 0.6) -> str:

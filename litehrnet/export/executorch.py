@@ -48,7 +48,7 @@ def export_executorch(
 
 
 def lowered(network: nn.Module, size: tuple[int, int]) -> Any:
-    """A network at one size as ExecuTorch's program, with everything in delegates that XNNPACK has.
+    """A network at one size as ExecuTorch's program, with everything that XNNPACK has in delegates.
 
     What is computed from constants alone, such as the blocks of ones of `with_upsampled_by_blocks`, is computed here:
     otherwise ExecuTorch's own kernels would fill them for every image.

@@ -129,8 +129,9 @@ def quantize_litert(
 
 
 def dense_convolutions(path: Path) -> list[str]:
-    """Names of what the convolutions of a file give that become int8: all but the depthwise ones, those that lead to a
-    sigmoid, and the last.
+    """The outputs of those convolutions of a file that become int8, by name.
+
+    These are all but the depthwise ones, those that lead to a sigmoid, and the last.
     """
     every = read_operators(path)
     made = {output: operator for operator in every for output in operator.outputs}
@@ -147,7 +148,7 @@ def dense_convolutions(path: Path) -> list[str]:
 
 
 def _keep_before(operator: Operator, made: dict[str, Operator], kept: set[str], convolutions: int) -> None:
-    """Note the convolutions that lead to an operator, going back over this many of them and what lies between."""
+    """Note the convolutions that lead to an operator, going back over this many of them and whatever is between."""
     if operator.kind == "CONV_2D":
         kept.update(operator.outputs)
         convolutions -= 1
@@ -176,7 +177,7 @@ def _to_float16(quantizer: Any, kind: str) -> None:
 
 
 def _quantised(quantizer: Any, source: Path | None = None, images: Sequence[np.ndarray] = ()) -> bytes:
-    """Run the quantiser; with images, what lies between operators takes its ranges from them."""
+    """Run the quantiser; with images, the values between operators take their ranges from them."""
     ranges = None
     with _quiet():
         if source is not None:

@@ -76,7 +76,8 @@ def trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
     with warnings.catch_warnings():
         # torch.jit is deprecated, but pnnx and coremltools take a module in this form.
         warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
-        # The graph is meant for this one size.
+        # Sizes become constants. ncnn runs at one size; where Core ML leaves sizes free, the comparison with torch
+        # would show a constant that matters.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)
         with eval_mode(model), torch.autocast("cpu", enabled=False):
             return torch.jit.trace(model, zeros_like_input(size), check_trace=False)

@@ -25,6 +25,7 @@ FIX_SIZE = "export for one size, without --dynamic"
 HEATMAPS_ONLY = "export without --decode, and decode on the CPU"
 RESIZED = "export it again with litehrnet export, which writes the other kinds"
 SYMMETRIC = "take the float32 file, and let the compiler's own tools quantise it, symmetrically"
+OUTSIDE = "end the file before this step, and compute it on the CPU"
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,8 @@ _QNN = (
     "ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum Relu Reshape Resize Round Sigmoid Sign Sin Slice Softmax "
     "SpaceToDepth Split Sqrt Squeeze Sub Tanh Tile TopK Transpose Unsqueeze Where"
 )
-_TENSORRT_REFUSES = (
-    "Bernoulli BitShift Compress ConvInteger DFT Det DynamicQuantizeLinear MatMulInteger MaxRoiPool MaxUnpool "
-    "Multinomial QLinearConv QLinearMatMul Unique"
-)
+_TENSORRT_REFUSES = "Bernoulli BitShift Compress DFT Det MaxRoiPool MaxUnpool Multinomial Unique"
+_TENSORRT_REFUSES_INT8 = "ConvInteger DynamicQuantizeLinear MatMulInteger QLinearConv QLinearMatMul"
 
 # Each row names its source. Hailo is missing, because only a guide for its customers lists its layers.
 TARGETS: dict[str, Target] = {
@@ -134,7 +133,10 @@ TARGETS: dict[str, Target] = {
         "zero points)",
         opsets=range(9, 26),
         free=True,
-        refused=dict.fromkeys(_TENSORRT_REFUSES.split(), SYMMETRIC),
+        refused={
+            **dict.fromkeys(_TENSORRT_REFUSES.split(), OUTSIDE),
+            **dict.fromkeys(_TENSORRT_REFUSES_INT8.split(), SYMMETRIC),
+        },
         quantised=frozenset({"INT8", "INT4", "FLOAT8E4M3FN", "FLOAT4E2M1"}),
     ),
 }

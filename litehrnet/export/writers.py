@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from ..checks import check_choice
+from ..checks import check_choice, last_line
 from ..model import eval_mode
 from .onnx import WEIGHTS, Network, check_exportable, export_size
 
@@ -103,6 +103,6 @@ def run_converter(failure: str, command: Sequence[str], folder: Path, *results: 
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     paths = [folder / name for name in results]
     if done.returncode or not all(path.is_file() for path in paths):
-        last = (done.stderr.strip() or done.stdout.strip() or "no message").splitlines()[-1]
+        last = last_line(done.stderr, last_line(done.stdout, "no message"))
         raise RuntimeError(f"{failure} (exit code {done.returncode}): {last}")
     return paths

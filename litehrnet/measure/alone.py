@@ -6,11 +6,12 @@ reads its task as JSON from standard input and prints its result (`main`).
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from .machine import peak_memory
 from .statistics import ratios
 from .timing import SESSIONS, SPIN_SECONDS, time_sessions
 
-__all__ = ["Alone", "Task", "measure_alone", "open_task"]
+__all__ = ["Alone", "Task", "measure_alone", "open_task", "started_by"]
 
 
 @dataclass(frozen=True)
@@ -87,16 +88,15 @@ def measure_alone(
         ValueError: it does not run; the message is that of the process.
     """
     asked = {"task": asdict(task), "baseline": asdict(baseline), "sessions": sessions, "rounds": rounds}
-    try:
+    python = python or sys.executable
+    with started_by(python):
         done = subprocess.run(
-            [str(python or sys.executable), "-c", f"from {__name__} import main; main()"],
+            [str(python), "-c", f"from {__name__} import main; main()"],
             input=json.dumps(asked | {"two_threads": two_threads}),
             capture_output=True,
             text=True,
             check=False,
         )
-    except OSError as error:
-        raise ValueError(f"cannot run {python}: {error.strerror or error}") from error
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
         reason = last_line(done.stderr, "no reason")
@@ -105,6 +105,19 @@ def measure_alone(
     if "error" in found:
         raise ValueError(found["error"])
     return Alone(**found | {"ratio": tuple(found["ratio"])})
+
+
+@contextlib.contextmanager
+def started_by(python: str | Path) -> Iterator[None]:
+    """Around the start of a process: name the interpreter if it cannot be run.
+
+    Raises:
+        ValueError: there is no such interpreter, or it is not a program.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(f"cannot run {python}: {error.strerror or error}") from error
 
 
 def _measure(asked: dict[str, Any]) -> Alone:

@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 
 from ..checks import first_line, last_line
-from .alone import Task, open_task
+from .alone import Task, open_task, started_by
 
 __all__ = ["Elsewhere", "export_elsewhere"]
 
@@ -48,10 +48,13 @@ class Elsewhere:
         self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
         command = [str(python), "-c", f"from {__name__} import main; main()"]
         try:
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said)
-        except OSError as error:
+            with started_by(python):
+                self._process = subprocess.Popen(
+                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._said
+                )
+        except ValueError:
             self._said.close()
-            raise ValueError(f"cannot run {python}: {error.strerror or error}") from error
+            raise
         assert self._process.stdin is not None and self._process.stdout is not None
         self._asked, self._answers = self._process.stdin, self._process.stdout
         try:
@@ -153,10 +156,8 @@ def export_elsewhere(
     """
     command = [str(python), "-m", "litehrnet", "export", str(checkpoint), "-o", str(path)]
     command += ["--size", f"{size[0]}x{size[1]}", *options]
-    try:
+    with started_by(python):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except OSError as error:
-        raise ValueError(f"cannot run {python}: {error.strerror or error}") from error
     if done.returncode:
         raise ValueError(last_line(done.stderr, "the export failed").removeprefix("litehrnet export: "))
     return path

@@ -56,7 +56,7 @@ def open_session(path: Path, threads: int, precision: str, size: tuple[int, int]
 
 
 def _set_threads(threads: int) -> None:
-    """Give the process this many threads; an open file would go on with those that there were, which are gone."""
+    """Give the process this many threads; a file that is open would go on using the old ones, which are gone."""
     library = require("executorch.extension.pybindings.portable_lib", "executorch")
     before = library._threadpool_get_thread_count()
     if before == threads:

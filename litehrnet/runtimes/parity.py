@@ -434,5 +434,5 @@ def default_sizes(signature: Signature) -> list[tuple[int, int]]:
 
 
 def default_batches(signature: Signature) -> list[int]:
-    """The file's own batch, or 1 and 3 (exporters are run at 2) where the file is free."""
+    """The file's own batch, or where it is free 1 and 3, since free batches are exported with 2 images."""
     return [1, 3] if signature.batch is None else [signature.batch]

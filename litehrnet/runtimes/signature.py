@@ -1,8 +1,8 @@
 """What an exported file takes and gives, whatever its format; torch-free.
 
-`signature` reads it without running the file. OpenVINO's and ncnn's files need no package for that; an ONNX file needs
-`onnx`, a Core ML package `coremltools`. A runtime that has opened a file knows the same, and `litehrnet.runtimes.load`
-asks it instead.
+`signature` reads it without running the file. OpenVINO's, ncnn's and the C engine's files need no package for that; an
+ONNX file needs `onnx`, a Core ML package `coremltools`, and a file for phones its own runtime. A runtime that has
+opened a file knows the same, and `litehrnet.runtimes.load` asks it instead.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from .browser_tools import Lab, Visit, open_window
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 120
-# JupyterLab asks elsewhere for news and updates; and it draws only the cells in view, which hides what is counted.
+# JupyterLab fetches news and updates from the network, and draws only the cells in view, which hides what is counted.
 LAB_SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "notebook-extension/tracker": {"windowingMode": "none"},

@@ -144,7 +144,7 @@ def test_netron_shows_every_node(lab: Lab, window: Visit, files: dict[str, Path]
 
 
 def count_nodes(frame: FrameLocator) -> int:
-    """The nodes that Netron has drawn, once their number stands still."""
+    """The nodes that Netron has drawn, once their number no longer changes."""
     number = -1
     nodes = frame.locator("g.graph-node")
     while (now := nodes.count()) != number or now == 0:

@@ -173,7 +173,7 @@ def test_without_script_the_pictures_stay(browser: Browser, address: str) -> Non
 def test_pooling_is_the_packages_for_every_pair(page: Page) -> None:
     """Kernel, stride, both kinds of windows and exactness, up to the sizes of the lesson's largest map."""
     pairs = [(n, m) for n in range(1, 97) for m in range(1, min(n, 40) + 1)]
-    told = page.evaluate(
+    answers = page.evaluate(
         """async (pairs) => {
             const pooling = await import("./assets/living/pooling.js");
             return pairs.map(([n, m]) => [pooling.poolParams(n, m), pooling.isExact(n, m),
@@ -181,7 +181,7 @@ def test_pooling_is_the_packages_for_every_pair(page: Page) -> None:
         }""",
         pairs,
     )
-    for (n, m), (params, exact, adaptive, computed, differing) in zip(pairs, told, strict=True):
+    for (n, m), (params, exact, adaptive, computed, differing) in zip(pairs, answers, strict=True):
         assert tuple(params) == pool_params(n, m)
         assert exact == is_exact(n, m)
         assert [tuple(window) for window in adaptive] == adaptive_windows(n, m)
@@ -255,8 +255,8 @@ def test_the_quarter_step_is_the_packages(page: Page) -> None:
         shown.get_by_label("true y").fill(str(y))
         heatmap = np.exp(-((columns - x / 4) ** 2 + (rows - y / 4) ** 2) / (2 * 2.0**2))
         expected = decode(heatmap[None, None])[0][0, 0]
-        told = shown.locator(".living").get_attribute("data-joint")
-        assert [float(number) for number in told.split(",")] == expected.tolist()
+        joint = shown.locator(".living").get_attribute("data-joint")
+        assert [float(number) for number in joint.split(",")] == expected.tolist()
         error = float(np.hypot(*(expected - (x, y))))
         assert f"{error:.2f} off" in says(page, "quarter").rpartition("With the quarter step")[2]
 
@@ -305,9 +305,9 @@ def test_the_fuse_steps_are_torchs(page: Page, x0: list[float], x1: float) -> No
         if number < len(expected):
             shown.get_by_role("button", name="Next line").click()
     tidy = (first + second).flatten().tolist(), (functional.avg_pool2d(first, 2) + second).item()
-    told = shown.locator("figure.small").evaluate_all("all => all.map((one) => one.innerText)")
-    assert [float(value) for value in told[3].split("\n")[:4]] == [round(value, 2) for value in tidy[0]]
-    assert float(told[4].split("\n")[0]) == pytest.approx(tidy[1], abs=0.005)
+    texts = shown.locator("figure.small").evaluate_all("all => all.map((one) => one.innerText)")
+    assert [float(value) for value in texts[3].split("\n")[:4]] == [round(value, 2) for value in tidy[0]]
+    assert float(texts[4].split("\n")[0]) == pytest.approx(tidy[1], abs=0.005)
     assert shown.get_by_role("button", name="Next line").is_disabled()
 
 
@@ -344,15 +344,15 @@ def crosses(page: Page, kind: str) -> list[list[float]]:
 
 def test_from_pytorch_to_onnx_runtime_to_their_difference(page: Page) -> None:
     """Two maps that look alike, then a difference that nobody sees until it is multiplied."""
-    told = FIGURES["runtimes"]
-    torch_map, onnx_map = (unpacked(one) for one in told["maps"])
-    apart, top = unpacked(told["difference"]), unpacked(told["maps"][0]).max()
+    held = FIGURES["runtimes"]
+    torch_map, onnx_map = (unpacked(one) for one in held["maps"])
+    apart, top = unpacked(held["difference"]), unpacked(held["maps"][0]).max()
     slider = figure(page, "runtimes").get_by_label("show")
     for stop, values in ((0, torch_map), (1, onnx_map), (2, apart), (7, apart * 1e5), (10, apart * 1e8)):
         slider.fill(str(stop))
         assert np.abs(heat(page, "runtimes") - np.clip(values / top, 0, 1)).max() < 0.01
         if stop < 2:
-            assert crosses(page, "runtimes") == told["joints"][stop]
+            assert crosses(page, "runtimes") == held["joints"][stop]
         else:
             seen = int((values > 0.05 * top).sum())
             assert f"{seen} of {apart.size} pixels can be seen" in says(page, "runtimes")
@@ -366,11 +366,11 @@ def test_from_pytorch_to_onnx_runtime_to_their_difference(page: Page) -> None:
 
 def test_mistakes_are_switched_on(page: Page) -> None:
     """The input, its heatmap and its joints change together, by tap and by key; the OKS is the one that was handed."""
-    told = FIGURES["mistakes"]
-    top = max(unpacked(way["map"]).max() for way in told["ways"])
-    right = np.array(told["ways"][0]["joints"])
+    held = FIGURES["mistakes"]
+    top = max(unpacked(way["map"]).max() for way in held["ways"])
+    right = np.array(held["ways"][0]["joints"])
     for k in (1, 2, 0):
-        way = told["ways"][k]
+        way = held["ways"][k]
         figure(page, "mistakes").get_by_label(way["name"]).tap()
         assert np.abs(heat(page, "mistakes") - np.clip(unpacked(way["map"]) / top, 0, 1)).max() < 0.01
         assert crosses(page, "mistakes") == way["joints"]
@@ -385,10 +385,10 @@ def test_mistakes_are_switched_on(page: Page) -> None:
 
 def test_a_pixel_of_the_small_map_lights_what_it_weights(page: Page) -> None:
     """The lit block is the one that nearest upsampling fills from that pixel, for every pixel that is tapped."""
-    told = FIGURES["weights"]
-    values = unpacked(told["weights"])
+    held = FIGURES["weights"]
+    values = unpacked(held["weights"])
     small = torch.arange(48.0).reshape(1, 1, 8, 6)
-    large = functional.interpolate(small, size=told["branch"])[0, 0].numpy()
+    large = functional.interpolate(small, size=held["branch"])[0, 0].numpy()
     shown = figure(page, "weights")
     shown.get_by_label("2", exact=True).check()
     shown.get_by_label("4", exact=True).check()

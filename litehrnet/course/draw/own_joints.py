@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 
 from ...checkpoints.joints import JointSet
 from ...heatmaps import MEAN, STD, crop_person
-from ...measure.accuracy import Accuracy
+from ...measure.accuracy import PCK_SHARE, Accuracy
 from ...people import CocoPeople
 from .heatmaps import _overlay, _scale, _side_colour, pose_on
 from .style import BLUE, MUTED, ON_DARK, ORANGE, VERMILION, CourseFigure, Table, caption, new_figure
@@ -282,10 +282,11 @@ def joints_table(results: Mapping[str, Accuracy]) -> Table:
     rows = []
     for k, joint in enumerate(first.joints):
         each = [result.joints[k] for result in results.values()]
-        told = [text for row in each for text in (f"{row.pck:.0%}", f"{row.median_error:.0f} px")]
-        rows.append([joint.name, str(joint.labelled), *told])
+        cells = [text for row in each for text in (f"{row.pck:.0%}", f"{row.median_error:.0f} px")]
+        rows.append([joint.name, str(joint.labelled), *cells])
+    limit = f"{PCK_SHARE * first.size[0]:g}"
     return Table(
-        columns, rows, "Found: within 12.8 pixels of the input. The median error is in pixels of the input, too."
+        columns, rows, f"Found: within {limit} pixels of the input. The median error is in pixels of the input, too."
     )
 
 

@@ -34,7 +34,7 @@ export function live(stage, { orders }) {
   const says = sentence();
   const draw = () => {
     const numbers = orders[at]; // of the content that began at each position
-    left.show(numbers, numbers); // in the public network a content stands where its number says
+    left.show(numbers, numbers); // in the public network each content is where its number says
     right.show(numbers.map((_, position) => position), numbers);
     const before = at + 1 < orders.length ? `Before block ${at + 1}` : `After block ${at}`;
     const distance = at ? numbers.filter((number, content) => number !== orders[at - 1][content]).length : 0;

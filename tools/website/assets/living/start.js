@@ -1,5 +1,5 @@
-// Figures that live: each takes the place of a picture once it is ready, or, where its module says so (`beside`), stands
-// below it. Without it the picture stays.
+// Figures that live: each takes the place of a picture once it is ready, or is shown below it, where its module says so
+// (`beside`). If it does not start, the picture stays.
 export async function start(figures) {
   await Promise.all(
     [...figures].map(async (figure) => {
