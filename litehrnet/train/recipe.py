@@ -25,7 +25,7 @@ class Recipe:
         ema: the fraction of the average that each step keeps, after the first steps.
         loss: one of `losses.LOSSES`.
         freeze_norm: keep the statistics of the batch norms, which a few pictures would only disturb.
-        precision: what the network computes in: "float32", or on CUDA "bfloat16" or "float16" (mixed precision).
+        precision: what the network computes in: "float32"; or for mixed precision "bfloat16", or "float16" on CUDA.
         seed: seed of the weights, the order and the crops.
         augmentation: how crops vary.
     """

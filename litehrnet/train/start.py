@@ -51,9 +51,14 @@ def start_model(start: str | Path | LiteHRNet | None, joint_set: JointSet, model
             for k, row in rows.items():
                 value[k] = held[row]
     if missing:
-        what = "all joints" if len(missing) == len(joint_set) else ", ".join(joint_set.names[k] for k in missing)
         source = "the start" if isinstance(start, LiteHRNet) else str(start)
-        warnings.warn(f"{source} does not know {what}: that part of the head is new", CheckpointNote, stacklevel=2)
+        unknown = ", ".join(joint_set.names[k] for k in missing)
+        note = (
+            f"{source} knows none of these joints: the whole head is new"
+            if len(missing) == len(joint_set)
+            else f"{source} does not know {unknown}: that part of the head is new"
+        )
+        warnings.warn(note, CheckpointNote, stacklevel=2)
     return set_pooling(new, "computed")
 
 
