@@ -44,7 +44,8 @@ FIGURES: dict[str, dict[str, Any]] = {
 def random_kernels(chance: np.random.Generator, operators: list[str], number: int) -> list[Kernel]:
     """So many kernels of these operators, each with a time of its own."""
     names, times = chance.choice(operators, number), chance.uniform(1, 90, number)
-    return [Kernel(f"{k}", str(op), ms, (1,), 0, 0, False) for k, (op, ms) in enumerate(zip(names, times, strict=True))]
+    each = enumerate(zip(names, times, strict=True))
+    return [Kernel(f"{k}", str(op), microseconds, (1,), 0, 0, False) for k, (op, microseconds) in each]
 
 
 CHANCE = np.random.default_rng(3)
@@ -436,7 +437,7 @@ def test_channels_are_moved_or_followed(page: Page) -> None:
     assert says(page, "channels").startswith(f"Before block {len(orders) - 1}")
 
 
-def told_changes(page: Page) -> dict[str, tuple[int, int]]:
+def changes_shown(page: Page) -> dict[str, tuple[int, int]]:
     """From each operator that the figure names to its numbers before and after."""
     lines = figure(page, "rewrites").locator(".moved li").all_inner_texts()
     words = [line.replace("→", " ").split() for line in lines]
@@ -466,10 +467,10 @@ def test_one_rewrite_after_the_other_shows_what_the_profile_counted(page: Page) 
         assert sum(number for number, _ in table.values()) == len(ran)
         now = {op: number for op, (number, _) in by_operator(ran).items()}
         expected = {op: (before.get(op, 0), now.get(op, 0)) for op in before | now}
-        assert told_changes(page) == {op: two for op, two in expected.items() if step and two[0] != two[1]}
+        assert changes_shown(page) == {op: two for op, two in expected.items() if step and two[0] != two[1]}
         gone = sorted(op for op in before if op not in now)
-        told = says(page, "rewrites").partition("Gone altogether: ")[2].rstrip(".")
-        assert sorted(told.split(", ") if told else []) == gone
+        named = says(page, "rewrites").partition("Gone altogether: ")[2].rstrip(".")
+        assert sorted(named.split(", ") if named else []) == gone
         width = shown.locator(".strips path").evaluate_all(
             "all => Math.max(...all.map((one) => one.getBBox().x + one.getBBox().width))"
         )
