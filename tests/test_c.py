@@ -15,8 +15,10 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +35,7 @@ from litehrnet.files import data_path
 from litehrnet.fusion import fuse
 from litehrnet.heatmaps import crop_person, decode, read_image, to_image, to_input
 from litehrnet.measure.profile import by_kernel, c_parts, c_peak
+from litehrnet.measure.timing import time_in_turn
 from litehrnet.model import LiteHRNet, Variant, with_fuse_step
 from litehrnet.runtimes import RUNTIMES, load
 from litehrnet.runtimes import c as engine_in_c
@@ -156,6 +159,58 @@ def test_batches_threads_and_calls_do_not_change_a_bit(made: Callable) -> None:
         assert np.array_equal(engine(images[1:2]), expected[1:2])
         engine(reference_input((32, 64)).numpy())  # another size in between
         assert np.array_equal(engine(images[::-1]), expected[::-1])
+
+
+@pytest.mark.parametrize("threads", [2, 3, 5])
+def test_threads_that_slept_compute_the_same(made: Callable, threads: int) -> None:
+    """After a rest the threads are asleep. Waking must neither change a bit nor leave a thread tied to some cores."""
+    images = reference_input((64, 96)).numpy()
+    expected, before = Engine(made()[1])(images), {task.name for task in Path("/proc/self/task").glob("*")}
+    engine = Engine(made()[1], threads)
+    for _ in range(10):
+        assert np.array_equal(engine(images), expected)
+        time.sleep(0.01)
+    if hasattr(os, "sched_getaffinity"):
+        started = {task.name for task in Path("/proc/self/task").glob("*")} - before
+        assert len(started) >= threads - 1
+        assert all(os.sched_getaffinity(int(task)) == os.sched_getaffinity(0) for task in started)
+
+
+def core_of(thread: int) -> int:
+    """The core on which a thread of this process runs, or ran last (Linux; field 39 of its `stat`)."""
+    return int(Path(f"/proc/self/task/{thread}/stat").read_text().rpartition(") ")[2].split()[36])
+
+
+def test_a_thread_that_slept_is_not_left_on_the_core_of_its_caller(made: Callable) -> None:
+    """Virtual machines' idle cores look occupied to Linux, so it wakes the second thread beside the first."""
+    if not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2:
+        pytest.skip("needs Linux and two cores")
+    images = reference_input((256, 192)).numpy()
+    before = {task.name for task in Path("/proc/self/task").iterdir()}
+    engine = Engine(made()[1], threads=2)
+    engine(images)
+    (second,) = {task.name for task in Path("/proc/self/task").iterdir()} - before
+    together = 0
+    for _ in range(20):
+        time.sleep(0.02)
+        engine(images)
+        together += core_of(threading.get_native_id()) == core_of(int(second))
+    assert together < 10
+
+
+def test_two_threads_on_one_core_are_hardly_slower_than_one(made: Callable) -> None:
+    """What a thread without a core has not begun, the other does. Before that, this took up to three times as long."""
+    if not hasattr(os, "sched_setaffinity"):
+        pytest.skip("needs Linux")
+    images, cores = reference_input((128, 96)).numpy(), os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})  # of this thread and of those that it starts
+    try:
+        engines = [Engine(made()[1], threads) for threads in (1, 2)]
+        times = time_in_turn([partial(engine, images) for engine in engines], rounds=30, pause=0.01)
+    finally:
+        os.sched_setaffinity(0, cores)
+    one, two = np.median(times, axis=0)
+    assert two < 1.6 * one
 
 
 def test_many_sizes_in_turn(made: Callable) -> None:

@@ -26,6 +26,9 @@
  * for once per module, by `unshuffle_row`, on the way into the fuse step.
  */
 #define _POSIX_C_SOURCE 200809L /* threads, which C11 does not have everywhere */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* on which core a thread is, and where it may be */
+#endif
 #ifdef LHR_TABLE
 #define LHR_API static
 #endif
@@ -94,11 +97,7 @@ typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_ali
 #define SWAPPED 2, 3, 0, 1
 #endif
 #define JOIN(a, b) (vf)((vi)(b) ^ (((vi)(a) ^ (vi)(b)) & HALF)) /* one instruction with AVX-512 */
-#if defined(__clang__) || __GNUC__ >= 12
-#define SWAP(a) __builtin_shufflevector(a, a, SWAPPED)
-#else
-#define SWAP(a) __builtin_shuffle(a, (vi){SWAPPED})
-#endif
+#define SWAP(a) SHUFFLE(vi, a, a, SWAPPED)
 
 /* Vectors of up to eight floats, to move single channels: longer ones would mostly lie across two cache lines. */
 #if V >= 8
@@ -113,10 +112,12 @@ typedef float vf_anywhere __attribute__((vector_size(V * 4), aligned(4), may_ali
 typedef float vw __attribute__((vector_size(W * 4)));
 typedef int32_t iw __attribute__((vector_size(W * 4)));
 typedef float vw_anywhere __attribute__((vector_size(W * 4), aligned(4), may_alias));
+
+/* `integers` is the type of the positions, which only GCC before version 12 has to be told. */
 #if defined(__clang__) || __GNUC__ >= 12
-#define SHUFFLE __builtin_shufflevector
+#define SHUFFLE(integers, a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (iw){__VA_ARGS__})
+#define SHUFFLE(integers, a, b, ...) __builtin_shuffle(a, b, (integers){__VA_ARGS__})
 #endif
 
 INLINE vf all(float value) { return value - (vf){0}; }
@@ -377,14 +378,14 @@ static void unshuffle_row(const struct shuffle *restrict s, const float *restric
             for (int i = 0; i < length; i += 4 * W) {
                 vw from[4];
                 for (int k = 0; k < 4; k++) from[k] = *(const vw_anywhere *)(x + i / 4 + place[k]);
-                vw even = SHUFFLE(from[0], from[2], LOWER), odd = SHUFFLE(from[1], from[3], LOWER);
+                vw even = SHUFFLE(iw, from[0], from[2], LOWER), odd = SHUFFLE(iw, from[1], from[3], LOWER);
                 vw_anywhere *to = (vw_anywhere *)(y + i);
-                to[0] = SHUFFLE(even, odd, LOWER);
-                if (i + W < length) to[1] = SHUFFLE(even, odd, UPPER);
+                to[0] = SHUFFLE(iw, even, odd, LOWER);
+                if (i + W < length) to[1] = SHUFFLE(iw, even, odd, UPPER);
                 if (i + 2 * W >= length) break;
-                even = SHUFFLE(from[0], from[2], UPPER), odd = SHUFFLE(from[1], from[3], UPPER);
-                to[2] = SHUFFLE(even, odd, LOWER);
-                if (i + 3 * W < length) to[3] = SHUFFLE(even, odd, UPPER);
+                even = SHUFFLE(iw, from[0], from[2], UPPER), odd = SHUFFLE(iw, from[1], from[3], UPPER);
+                to[2] = SHUFFLE(iw, even, odd, LOWER);
+                if (i + 3 * W < length) to[3] = SHUFFLE(iw, even, odd, UPPER);
             }
             y += length;
         }
@@ -785,10 +786,10 @@ const char *lhr_joint_name(const lhr_network *net, int joint)
 
 /* --------------------------------------------------------------------------------------------------- 4. the plan */
 
-/* What each thread has of its own: mostly rows. */
+/* A share of the stripes, and what working on it takes: mostly rows. There are as many shares as threads. */
 struct worker {
     struct lhr_context *context;
-    int index, first, last; /* its stripes, first .. last - 1 */
+    int first, last;        /* its stripes, first .. last - 1 */
     float *ring;            /* three rows of any map, for what is computed row by row */
     float *ring2, *input;   /* the stem's: rows after its expansion, rows of the image */
     float *rows;            /* depthwise results of a few rows, on their way into a product */
@@ -797,6 +798,7 @@ struct worker {
     float *hidden;          /* spatial weights */
 #ifndef LHR_NO_THREADS
     pthread_t thread;
+    atomic_uint taken; /* the last round in which a thread took these stripes */
 #endif
 };
 
@@ -830,8 +832,10 @@ struct lhr_context {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     stage *job;
-    atomic_int round, busy, stop;
-    int started;
+    atomic_uint round;              /* counts stages */
+    atomic_int busy, asleep, stop;  /* shares that are not done; whether a thread may be asleep; whether to end */
+    atomic_int core;                /* where the calling thread was when it last woke the others */
+    int started;                    /* threads */
 #endif
 };
 
@@ -904,8 +908,9 @@ static void plan(struct lhr_context *c, float *base)
     c->crop = (uint8_t *)part(c, base, ((size_t)c->height * c->width * 3 + 3) / 4);
 }
 
-/* Threads. A stage takes microseconds, so a thread watches for the next one for a while before it goes to sleep; but it
- * soon offers its core to others, because the thread that it waits for may need that very core. */
+/* Threads. A stage takes microseconds, so a thread that is done watches for the next one for a while before it goes to
+ * sleep. Each thread begins with its own share; then it takes those that no other has begun. So nobody waits for a
+ * thread that wakes up late, or whose core is busy with something else. */
 static void do_stripes(struct worker *w, stage *job)
 {
     if (w->first < w->last) job(w, w->first, w->last);
@@ -916,36 +921,80 @@ static int start_threads(struct lhr_context *c) { return c->threads > 1 ? LHR_NO
 static void stop_threads(struct lhr_context *c) { (void)c; }
 static void run_stage(struct lhr_context *c, stage *job) { do_stripes(&c->worker[0], job); }
 #else
+/* Linux may wake a thread on the core of the one that wakes it although others are idle, and leave both there for
+ * longer than a run takes. A thread that finds itself there moves: for a moment, that core is forbidden to it. */
+#ifdef __linux__
+static int this_core(void) { return sched_getcpu(); }
+
+static void leave_core(const struct lhr_context *c)
+{
+    const int core = atomic_load(&c->core);
+    cpu_set_t allowed, others;
+    if (core < 0 || sched_getcpu() != core || sched_getaffinity(0, sizeof allowed, &allowed)) return;
+    if (CPU_COUNT(&allowed) < c->threads) return; /* some will share a core anyway; let the system decide which */
+    others = allowed;
+    CPU_CLR(core, &others);
+    if (!sched_setaffinity(0, sizeof others, &others)) sched_setaffinity(0, sizeof allowed, &allowed);
+}
+#else
+static int this_core(void) { return 0; }
+static void leave_core(const struct lhr_context *c) { (void)c; }
+#endif
+
+/* Wait a little; after a while, offer the core to others: the thread that is waited for may need this very core. */
 static void spin(int turn)
 {
     if (turn > 200) sched_yield();
 #if defined(__x86_64__) || defined(__i386__)
     else __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    else __asm__ volatile("isb");
 #endif
 }
 
-static void next_round(struct lhr_context *c)
+/* All shares of this round that no other thread has taken, from number `own` on. What belongs to the round, such as
+ * c->job, may be read only after one was taken: until that is done, the round is not over. */
+static void do_shares(struct lhr_context *c, unsigned round, int own)
 {
+    for (int i = 0; i < c->threads; i++) {
+        struct worker *w = &c->worker[(own + i) % c->threads];
+        unsigned before = round - 1;
+        if (!atomic_compare_exchange_strong(&w->taken, &before, round)) continue;
+        do_stripes(w, c->job);
+        atomic_fetch_sub(&c->busy, 1);
+    }
+}
+
+static void wake_all(struct lhr_context *c)
+{
+    atomic_store(&c->core, this_core());
     pthread_mutex_lock(&c->lock);
-    atomic_fetch_add(&c->round, 1);
+    atomic_store(&c->asleep, 0);
     pthread_cond_broadcast(&c->wake);
     pthread_mutex_unlock(&c->lock);
+    sched_yield(); /* to a thread on this core, so that it can leave */
+}
+
+static void sleep_until_next(struct lhr_context *c, unsigned seen)
+{
+    pthread_mutex_lock(&c->lock);
+    atomic_store(&c->asleep, 1); /* before it looks at the round; `run_stage` begins a round before it looks at this */
+    while (atomic_load(&c->round) == seen) pthread_cond_wait(&c->wake, &c->lock);
+    pthread_mutex_unlock(&c->lock);
+    leave_core(c);
 }
 
 static void *work(void *argument)
 {
     struct worker *w = argument;
     struct lhr_context *c = w->context;
-    for (int seen = 0;;) {
+    for (unsigned seen = 0; !atomic_load(&c->stop);) {
         for (int turn = 0; turn < 2000 && atomic_load(&c->round) == seen; turn++) spin(turn);
-        pthread_mutex_lock(&c->lock);
-        while (atomic_load(&c->round) == seen) pthread_cond_wait(&c->wake, &c->lock);
-        pthread_mutex_unlock(&c->lock);
+        if (atomic_load(&c->round) == seen) sleep_until_next(c, seen);
         seen = atomic_load(&c->round);
-        if (atomic_load(&c->stop)) return NULL;
-        do_stripes(w, c->job);
-        atomic_fetch_sub(&c->busy, 1);
+        do_shares(c, seen, (int)(w - c->worker));
     }
+    return NULL;
 }
 
 static int start_threads(struct lhr_context *c)
@@ -963,7 +1012,8 @@ static void stop_threads(struct lhr_context *c)
 {
     if (!c->started) return;
     atomic_store(&c->stop, 1);
-    next_round(c);
+    atomic_fetch_add(&c->round, 2); /* a round without shares: `taken` is behind by two */
+    wake_all(c);
     for (int t = 1; t < c->started; t++) pthread_join(c->worker[t].thread, NULL);
     pthread_cond_destroy(&c->wake);
     pthread_mutex_destroy(&c->lock);
@@ -972,13 +1022,16 @@ static void stop_threads(struct lhr_context *c)
 /* Run a stage on all stripes, and wait until it is done everywhere. */
 static void run_stage(struct lhr_context *c, stage *job)
 {
-    if (c->threads > 1) {
-        c->job = job;
-        atomic_store(&c->busy, c->threads - 1);
-        next_round(c);
+    if (c->threads == 1) {
+        do_stripes(&c->worker[0], job);
+        return;
     }
-    do_stripes(&c->worker[0], job);
-    for (int turn = 0; c->threads > 1 && atomic_load(&c->busy); turn++) spin(turn);
+    c->job = job;
+    atomic_store(&c->busy, c->threads);
+    const unsigned round = atomic_fetch_add(&c->round, 1) + 1;
+    if (atomic_load(&c->asleep)) wake_all(c);
+    do_shares(c, round, 0);
+    for (int turn = 0; atomic_load(&c->busy); turn++) spin(turn);
 }
 #endif
 
@@ -1004,7 +1057,7 @@ int lhr_context_new(lhr_context **context, const lhr_network *net, int height, i
     for (int i = 0; i < 3; i++)
         for (int v = 0; v < 256; v++) c->normalised[i][v] = ((float)v - net->mean[i]) / net->deviation[i];
     for (int t = 0; t < threads; t++) {
-        workers[t].context = c, workers[t].index = t;
+        workers[t].context = c;
         workers[t].first = c->h[3] * t / threads, workers[t].last = c->h[3] * (t + 1) / threads;
     }
     int code = start_threads(c);
@@ -1039,34 +1092,37 @@ static void ring_rows(float *ring, int y, size_t floats, const float *three[3])
     for (int i = 0; i < 3; i++) three[i] = ring_row(ring, y - 1 + i, floats);
 }
 
-/* Row y of a map, or zeros beyond it. */
-static const float *row_of(const struct lhr_context *c, const float *map, int y, int height, int width, int step)
-{
-    return y < 0 || y >= height ? c->zeros : map + (size_t)y * width * step;
-}
-
-/* Depthwise rows first .. first + rows - 1 of a map that is in memory, into `out`. */
+/* Depthwise rows first .. first + rows - 1 of a map that is in memory, into `out`. Beyond the map are zeros. */
 static void depthwise_rows(struct lhr_context *c, const struct depthwise *d, const float *map, int height, int width,
                            int step, int stride, int first, int rows, float *out)
 {
     for (int y = first; y < first + rows; y++) {
         const float *three[3];
-        for (int i = 0; i < 3; i++) three[i] = row_of(c, map, y * stride - 1 + i, height, width, step);
+        for (int i = 0; i < 3; i++) {
+            const int from = y * stride - 1 + i;
+            three[i] = from < 0 || from >= height ? c->zeros : map + (size_t)from * width * step;
+        }
         depthwise_row(d, three, step, width, stride, out, d->lanes, NULL, 0, 0);
         out += (size_t)((width + stride - 1) / stride) * d->lanes;
     }
 }
 
-/* Depthwise, product, ReLU: from the map of branch `from` to rows first .. last - 1 of branch `to`, a few at a time. */
+/* Depthwise and product: from a map of branch `from`'s size to rows first .. last - 1 of branch `to`, a few at a time.
+ * `whole` is where the product would write row 0. */
 static void separable(struct worker *w, const struct depthwise *d, const struct product *p, const float *map, int from,
-                      int step, int to, float *out, int out_step, int first, int last)
+                      int step, int to, const struct target *whole, int first, int last)
 {
     struct lhr_context *c = w->context;
     const int width = c->w[to], together = rows_together(width);
     for (int y = first; y < last; y += together) {
         const int rows = last - y < together ? last - y : together;
+        const size_t at = (size_t)y * width * whole->step;
+        struct source in = {w->rows, d->lanes, p->inputs};
+        struct target out = *whole;
+        out.at += at;
+        if (out.add) out.add += at;
         depthwise_rows(c, d, map, c->h[from], c->w[from], step, to > from ? 2 : 1, y, rows, w->rows);
-        multiply_one(p, w->rows, d->lanes, rows * width, out + (size_t)y * width * out_step, out_step, 1);
+        multiply(p, &in, 1, rows * width, &out);
     }
 }
 
@@ -1132,10 +1188,12 @@ static void transition_stage(struct worker *w, int first, int last)
     const lhr_network *net = c->net;
     const int n = c->k + 1, *lanes = net->lanes;
     const float *from = c->k ? c->x[c->k] : c->stem;
+    struct target same = {.at = c->x[0], .step = lanes[0], .relu = 1};
+    struct target next = {.at = c->x[n], .step = lanes[n], .relu = 1};
     if (c->k == 0)
-        separable(w, &net->adapt_depthwise, &net->adapt, c->stem, 0, 32, 0, c->x[0], lanes[0], 8 * first, 8 * last);
-    separable(w, &net->grow_depthwise[c->k], &net->grow[c->k], from, c->k, c->k ? lanes[c->k] : 32, n, c->x[n],
-              lanes[n], (8 >> n) * first, (8 >> n) * last);
+        separable(w, &net->adapt_depthwise, &net->adapt, from, 0, 32, 0, &same, 8 * first, 8 * last);
+    separable(w, &net->grow_depthwise[c->k], &net->grow[c->k], from, c->k, c->k ? lanes[c->k] : 32, n, &next,
+              (8 >> n) * first, (8 >> n) * last);
 }
 
 /* Weighting block, first half: pool all branches to the smallest map, and compute the weights there. A spatial weight
@@ -1258,15 +1316,9 @@ static void shuffle_last_stage(struct worker *w, int first, int last)
     const struct block *b = &c->module->block[c->k];
     for (int i = 0; i < c->module->branches; i++) {
         const int step = c->net->lanes[i], lane = block_lane(c->net->channels[i], c->k), lanes = b->depthwise[i].lanes;
-        const int bottom = last * (8 >> i), width = c->w[i], together = rows_together(width);
-        for (int y = first * (8 >> i); y < bottom; y += together) {
-            const int rows = bottom - y < together ? bottom - y : together;
-            depthwise_rows(c, &b->depthwise[i], c->z[i], c->h[i], width, lanes, 1, y, rows, w->rows);
-            float *at = c->x[i] + (size_t)y * width * step + lane;
-            struct source in = {w->rows, lanes, b->last[i].inputs};
-            multiply(&b->last[i], &in, 1, rows * width,
-                     &(struct target){.at = at, .step = step, .add = at, .keep = b->passes[i], .relu = 1});
-        }
+        float *at = c->x[i] + lane;
+        struct target out = {.at = at, .step = step, .add = at, .keep = b->passes[i], .relu = 1};
+        separable(w, &b->depthwise[i], &b->last[i], c->z[i], i, lanes, i, &out, first * (8 >> i), last * (8 >> i));
     }
 }
 
@@ -1422,7 +1474,8 @@ static void head_stage(struct worker *w, int first, int last)
     const int i = c->k, width = c->w[i], lanes = net->lanes[i], top = first * (8 >> i), bottom = last * (8 >> i);
     const struct product *p = &net->head[i];
     if (i == 3) {
-        separable(w, &net->head_depthwise[3], p, c->x[3], 3, lanes, 3, c->below[3], p->lanes, top, bottom);
+        struct target out = {.at = c->below[3], .step = p->lanes, .relu = 1};
+        separable(w, &net->head_depthwise[3], p, c->x[3], 3, lanes, 3, &out, top, bottom);
         return;
     }
     const int together = rows_together(width);
