@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 from bounds import beyond, proved, same, within
-from tiny import tiny_model
+from tiny import share_lost, switched_off, tiny_model
 
 import litehrnet
 from litehrnet import cli
-from litehrnet.export import check_parity, export, export_ncnn, export_openvino
+from litehrnet.export import check_parity, export, export_ncnn, export_openvino, int8
 from litehrnet.export.int8 import KEEP_FLOAT, conv_kinds, quantize_int8, select_convs
 from litehrnet.export.ncnn import ncnn_layers
 from litehrnet.fusion import fuse
@@ -495,6 +495,39 @@ def test_sixteen_bit_activations_keep_what_eight_bits_lose(tmp_path: Path) -> No
     assert 3 * noise["int16"] < noise["int8"]
     with pytest.raises(ValueError, match=r"^int16\.onnx has values quantised to more than 8 bits"):
         load(tmp_path / "int16.onnx", "openvino")
+
+
+@pytest.mark.numeric
+@pytest.mark.parametrize("fused", [False, True])
+def test_int8_keeps_what_channels_without_weights_hold(tmp_path: Path, fused: bool) -> None:
+    """A bias is stored in steps of the weights' own, which are next to nothing where the weights are."""
+    size = (32, 32)
+    source = export(switched_off(tiny_model()), tmp_path / "m.onnx", size=size, exporter="torchscript", fused=fused)[0]
+    calibration = [images(size=size, seed=seed) for seed in range(2)]
+    for operators in ("convolutions", "all"):
+        for kind in ("int8", "int16"):
+            path = quantize_int8(source, tmp_path / "small.onnx", calibration, operators, activations=kind)
+            within(share_lost(load(path)(calibration[0]), load(source)(calibration[0])), 0.1, f"{operators}, {kind}")
+
+
+def test_an_int8_file_that_computes_something_else_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its quantiser did: the calibration images show it."""
+    import onnx
+    from onnx import numpy_helper
+
+    def faulty(prepared: Path, target: Path, *_: object) -> None:
+        graph = onnx.load_model(prepared)
+        last = next(node for node in graph.graph.node if node.output[0] == graph.graph.output[0].name)
+        for tensor in graph.graph.initializer:
+            if tensor.name in last.input:
+                tensor.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(tensor), tensor.name))
+        onnx.save_model(graph, target)
+
+    source = export(tiny_model(), tmp_path / "m.onnx", size=(32, 32), exporter="torchscript")[0]
+    monkeypatch.setattr(int8, "_quantise", faulty)
+    with pytest.raises(ValueError, match=r"^int8 loses \d{3}% of what m\.onnx tells .* no file was kept"):
+        quantize_int8(source, tmp_path / "small.onnx", [images(size=(32, 32))])
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 
 def quantised_graph(path: Path, kind: str, domain: str) -> Path:

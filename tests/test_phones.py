@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bounds import same
-from tiny import tiny_model
+from bounds import same, within
+from tiny import share_lost, switched_off, tiny_model
 
 import litehrnet
 from litehrnet.export import check_parity, export
@@ -98,11 +98,34 @@ def test_litert_stores_weights_in_fewer_bits_and_transposes_only_at_its_ends(tmp
     images = [np.random.default_rng(k).standard_normal((1, 3, *SIZE), dtype=np.float32) for k in range(4)]
     small = quantize_litert(whole, tmp_path / "small.tflite", images)
     assert weights_of(small) == "int8" and small.stat().st_size < whole.stat().st_size
-    same(load(small)(images[0]), load(whole)(images[0]), 0.5)
+    within(share_lost(load(small)(images[0]), load(whole)(images[0])), 0.1)
     with pytest.raises(ValueError, match="holds int8 weights"):
         quantize_litert(small, tmp_path / "again.tflite", images)
     with pytest.raises(ValueError, match="there are none"):
         quantize_litert(whole, tmp_path / "none.tflite", [])
+
+
+@pytest.mark.numeric
+@pytest.mark.slow
+def test_litert_quantises_everything_and_keeps_every_bias(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """LiteRT's quantiser cuts off biases of channels that have next to no weights; the fused graph has many."""
+    if not installed("litert"):
+        pytest.skip("the extra `litert` is not installed")
+    from litehrnet.export import litert
+
+    images = [np.random.default_rng(seed).standard_normal((1, 3, *SIZE), dtype=np.float32) for seed in range(4)]
+    models = {"as it is": tiny_model(), "switched off": switched_off(tiny_model())}
+    for name, model in models.items():
+        whole = export(model, tmp_path / "whole.tflite", size=SIZE, fused=True)[0]
+        for operators in ("convolutions", "all"):
+            for kind in ("int8", "int16"):
+                small = litert.quantize_litert(whole, tmp_path / "small.tflite", images, operators, kind)
+                lost = share_lost(load(small)(images[0]), load(whole)(images[0]))
+                within(lost, 0.1, f"{name}, {operators}, {kind}")
+    monkeypatch.setattr(litert, "_biases_that_fit", lambda small, source: small)
+    with pytest.raises(ValueError, match=r"^int8 loses \d+% of what whole\.tflite tells .* no file was kept"):
+        litert.quantize_litert(whole, tmp_path / "cut.tflite", images, "all")
+    assert not (tmp_path / "cut.tflite").exists()
 
 
 @pytest.mark.slow
