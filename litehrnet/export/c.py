@@ -27,7 +27,7 @@ from ..fusion.fold import fold_batch_norms
 from ..heatmaps import MEAN, STD
 from ..model import LiteHRNet
 from ..runtimes.lhr import WEIGHTS, Header, pack
-from .onnx import export_size
+from .onnx import export_size, on_cpu
 from .writers import check_suffix
 
 __all__ = ["branch_order", "export_c"]
@@ -57,7 +57,7 @@ def export_c(
 
     Raises:
         ValueError: not a `LiteHRNet`, an illegal size, unknown weights, a path that does not end in .lhr, or a weight
-            that is not finite or too large for float16; or a mean or deviation that is not three numbers.
+            that is not there, not finite or too large for float16; or a mean or deviation that is not three numbers.
     """
     path = check_suffix(path, ".lhr")
     check_choice("weights", weights, tuple(WEIGHTS))
@@ -87,7 +87,7 @@ def export_c(
         metadata={"version": __version__, "joint_set": joints.to_dict()},
     )
     with torch.no_grad():
-        folded = fold_batch_norms(model)
+        folded = fold_batch_norms(on_cpu(model))
         numbers = np.concatenate([part.ravel() for part in _network(folded)])
     content = pack(header, numbers)
     with written_whole(path) as temporary:

@@ -7,11 +7,12 @@ width.
 
 from __future__ import annotations
 
+import copy
 import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias, TypeVar, cast
 
 from torch import nn
 
@@ -26,9 +27,10 @@ from ..sizes import check_size
 from .ends import DECODE_OPSET, INPUTS, give_joints, take_pixels
 from .torch_exporters import DEFAULT_OPSET, check_opset, run_exporter, write
 
-__all__ = ["DYNAMIC", "WEIGHTS", "Network", "check_exportable", "describe", "export_onnx", "export_size"]
+__all__ = ["DYNAMIC", "WEIGHTS", "Network", "check_exportable", "describe", "export_onnx", "export_size", "on_cpu"]
 
 Network: TypeAlias = LiteHRNet | FusedLiteHRNet
+N = TypeVar("N", bound=nn.Module)
 DYNAMIC = (None, "batch", "size")
 WEIGHTS = ("float32", "float16")  # what the exporters can store; int8 needs calibration images (`int8.quantize_int8`)
 
@@ -85,7 +87,7 @@ def export_onnx(
     _check_together(network, size, dynamic, exporter)
     metadata = describe(network, size, dynamic, weights) | {"input": inputs, "decoded": decode}
     with written_whole(path) as temporary:
-        graph = run_exporter(model, (3, *size), dynamic, exporter, opset, "heatmaps")
+        graph = run_exporter(network, (3, *size), dynamic, exporter, opset, "heatmaps")
         ends = [take_pixels] * (inputs == "uint8") + [give_joints] * decode
         write(graph, temporary, opset, dynamic, {METADATA_KEY: json.dumps(metadata)}, weights == "float16", ends)
     return Path(path)
@@ -135,10 +137,11 @@ def export_size(model: nn.Module, size: Sequence[int] | None) -> tuple[int, int]
 
 
 def check_exportable(model: nn.Module, size: tuple[int, int]) -> Network:
-    """Return a model that can be written; refuse any other, and say why and what to do instead.
+    """Return a model that can be written, on the CPU; refuse any other, and say why and what to do instead.
 
     Raises:
-        ValueError: another network; weights that are not float32, or not finite; a module fused for another size.
+        ValueError: another network; weights that are not float32, not finite or not there (`on_cpu`); a module fused
+            for another size.
     """
     if not isinstance(model, LiteHRNet | FusedLiteHRNet):
         raise ValueError(
@@ -152,7 +155,19 @@ def check_exportable(model: nn.Module, size: tuple[int, int]) -> Network:
             f"this module was fused for {fixed[0]}x{fixed[1]} and cannot be exported at {size[0]}x{size[1]}; "
             f"fuse the original model for {size[0]}x{size[1]}"
         )
-    return model
+    return on_cpu(model)
+
+
+def on_cpu(model: N) -> N:
+    """The model itself if its weights are on the CPU, which writes every file; otherwise a copy of it there.
+
+    Raises:
+        ValueError: the weights are on torch's meta device, which holds shapes only.
+    """
+    devices = {value.device.type for value in (*model.parameters(), *model.buffers())}
+    if "meta" in devices:
+        raise ValueError("the weights are on torch's meta device, which holds no numbers; load them, then export")
+    return model if devices <= {"cpu"} else copy.deepcopy(model).cpu()
 
 
 def _built_in_size(model: Network) -> tuple[int, int] | None:

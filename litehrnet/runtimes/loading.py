@@ -123,8 +123,9 @@ def load(
             OpenVINO and ncnn would choose less by themselves.
         size: (height, width), only for ncnn files from other tools, which do not say it.
         device: "cpu"; "cuda" in ONNX Runtime and torch; or "tensorrt" in ONNX Runtime. A device that cannot run the
-            whole network is refused; nothing falls back to the CPU. None: the CPU, or where a torch module's weights
-            are.
+            whole network is refused; nothing falls back to the CPU. float32 is computed without TensorFloat-32, for
+            which "tensorrt" sets NVIDIA_TF32_OVERRIDE=0 in this process, unless it is set. None: the CPU, or where a
+            torch module's weights are.
 
     Returns:
         A function from images (N, 3, H, W), float32, normalised, to heatmaps (N, joints, h, w), float32.
@@ -162,7 +163,7 @@ def open_session(
     if precision not in row.precisions:
         raise ValueError(f"{runtime} computes in {' or '.join(row.precisions)} here, not in {precision}")
     if device is not None:
-        check_choice("device", device, DEVICES)
+        device = _known_device(device)
         if device not in row.devices:
             raise ValueError(f"{runtime} computes on {' or '.join(row.devices)} here, not on {device}")
     if size is not None and runtime != "ncnn":
@@ -180,6 +181,23 @@ def open_session(
         **({"device": device} if len(row.devices) > 1 and device is not None else {}),
     )
     return runtime, from_normalised(session)
+
+
+def _known_device(device: object) -> str:
+    """The device's name, one of `DEVICES`; a `torch.device` counts as its name.
+
+    Raises:
+        ValueError: it is none of them, or has a number: which of several GPUs is seen, is said from outside.
+    """
+    name = device if isinstance(device, str) or type(device).__name__ != "device" else str(device)
+    number = name.removeprefix("cuda:") if isinstance(name, str) else ""
+    if number.isdecimal():
+        raise ValueError(
+            f"unknown device {name!r}; start Python with CUDA_VISIBLE_DEVICES={number} in the environment, and choose "
+            "'cuda'"
+        )
+    check_choice("device", name, DEVICES)
+    return cast("str", name)
 
 
 def open_for_proof(file: str | Path, runtime: str | None = None, device: str | None = None) -> Session:

@@ -6,7 +6,10 @@ an error, so that a result or a time of "cuda" always comes from the GPU.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,11 @@ __all__ = ["open_session"]
 # ONNX Runtime's names of types to NumPy's, where they differ.
 _TYPES = {"float": "float32", "double": "float64"}
 
-# The provider of each device and its options. TensorFloat-32 would round every factor to 10 bits of fraction.
+# The provider of each device and its options. TensorFloat-32 would round every factor to 10 bits of fraction. The
+# provider of TensorRT has no option for it (microsoft/onnxruntime, issue 26029), only a variable of the environment.
+_NO_TF32 = "NVIDIA_TF32_OVERRIDE"
+_ON_CPU = "assigned to the default CPU EP"  # in ONNX Runtime's message about operators that a device leaves to the CPU
+_SHAPES = "; operators that ask for a shape always stay there, and litehrnet export writes files without them"
 _PROVIDERS: dict[str, tuple[str, dict[str, str]]] = {
     "cpu": ("CPUExecutionProvider", {}),
     "cuda": ("CUDAExecutionProvider", {"use_tf32": "0"}),
@@ -51,11 +58,12 @@ def open_session(
     onnxruntime = require("onnxruntime")
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3  # errors only: its warnings are about graph optimisations
+    options.log_severity_level = 4  # its warnings are about graph optimisations, and its errors are raised as well
     provider, settings = _PROVIDERS[device]
     if device != "cpu":
         _check_installed(device, onnxruntime.get_available_providers())
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+        _prepare(onnxruntime, device)
     # ONNX Runtime's own errors share no class but Exception.
     try:
         with plainly_named(path) as (name,):
@@ -66,16 +74,18 @@ def open_session(
     except Exception as error:
         _explain(path, error)
         if device != "cpu":
+            way = _SHAPES if _ON_CPU in str(error) else ""
             raise ValueError(
                 f"ONNX Runtime does not run {path.name} with {device}, and would fall back to the CPU: "
-                f"{first_line(error)}"
+                f"{first_line(error)}{way}"
             ) from error
         raise ValueError(f"ONNX Runtime cannot load {path.name}: {first_line(error)}") from error
     got = session.get_providers()
     if got[:1] != [provider]:
         raise ValueError(
             f"ONNX Runtime has {provider} but could not start it, and fell back to {', '.join(got) or 'nothing'}; its "
-            f"driver or its libraries are missing (load {path.name} on the CPU with device='cpu')"
+            f"driver or its libraries are missing (pip install 'onnxruntime-gpu[cuda,cudnn]' brings CUDA's; to load "
+            f"{path.name} on the CPU, device='cpu')"
         )
     names = [port.name for port in signature.inputs]
 
@@ -97,8 +107,21 @@ def _check_installed(device: str, available: Sequence[str]) -> None:
         libraries = " (TensorRT's libraries too: pip install tensorrt)" if device == "tensorrt" else ""
         raise ImportError(
             f"this ONNX Runtime has no {provider}, which {device} needs, only {', '.join(available)}; replace it: "
-            f"pip uninstall onnxruntime, then pip install onnxruntime-gpu{libraries}"
+            f"pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'{libraries}"
         )
+
+
+def _prepare(onnxruntime: Any, device: str) -> None:
+    """Load CUDA's libraries where pip has put them, and let TensorRT compute float32 in float32.
+
+    The provider itself looks for libraries only where the system does; `preload_dlls` looks in pip's packages, too. It
+    prints what it does not find; what then does not start is an error of ours.
+    """
+    if hasattr(onnxruntime, "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            onnxruntime.preload_dlls()
+    if device == "tensorrt":
+        os.environ.setdefault(_NO_TF32, "0")  # NVIDIA's libraries read it once, for the whole process
 
 
 def _explain(path: Path, error: Exception) -> None:
