@@ -84,7 +84,7 @@ def open_session(
     if got[:1] != [provider]:
         raise ValueError(
             f"ONNX Runtime has {provider} but could not start it, and fell back to {', '.join(got) or 'nothing'}; its "
-            f"driver or its libraries are missing (pip install 'onnxruntime-gpu[cuda,cudnn]' brings CUDA's; to load "
+            f"driver or its libraries are missing (pip install onnxruntime-gpu[cuda,cudnn] brings CUDA's; to load "
             f"{path.name} on the CPU, device='cpu')"
         )
     names = [port.name for port in signature.inputs]
@@ -107,7 +107,7 @@ def _check_installed(device: str, available: Sequence[str]) -> None:
         libraries = " (TensorRT's libraries too: pip install tensorrt)" if device == "tensorrt" else ""
         raise ImportError(
             f"this ONNX Runtime has no {provider}, which {device} needs, only {', '.join(available)}; replace it: "
-            f"pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'{libraries}"
+            f"pip uninstall onnxruntime, then pip install onnxruntime-gpu[cuda,cudnn]{libraries}"
         )
 
 
