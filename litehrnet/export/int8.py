@@ -199,7 +199,7 @@ def check_kept(source: Path, path: Path, images: Sequence[np.ndarray], runtime: 
     lost = np.square(found - expected).mean() / max(float(expected.var()), float(np.finfo(np.float32).tiny))
     if not lost <= LOST:
         raise ValueError(
-            f"int8 loses {lost:.0%} of what {source.name} tells in the calibration images, so no file was kept: "
+            f"int8 loses {lost:.0%} of what {source.name} finds in the calibration images, so no file was kept: "
             "quantise fewer operators, or give the activations 16 bits"
         )
 

@@ -187,7 +187,7 @@ def _known_device(device: object) -> str:
     """The device's name, one of `DEVICES`; a `torch.device` counts as its name.
 
     Raises:
-        ValueError: it is none of them, or has a number: which of several GPUs is seen, is said from outside.
+        ValueError: it is none of them, or has a number; CUDA_VISIBLE_DEVICES chooses the GPU.
     """
     name = device if isinstance(device, str) or type(device).__name__ != "device" else str(device)
     number = name.removeprefix("cuda:") if isinstance(name, str) else ""
