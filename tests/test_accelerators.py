@@ -18,6 +18,7 @@ from litehrnet import cli
 from litehrnet.files import data_path
 from litehrnet.measure import candidates
 from litehrnet.runtimes import RUNTIMES, load
+from litehrnet.runtimes.pytorch import _without_tf32
 
 AVAILABLE = {
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
@@ -122,10 +123,19 @@ def test_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     if torch.cuda.is_available():
         found = load(model, device="cuda")(x)
         assert next(model.parameters()).device.type == "cpu"
-        same(found, load(model)(x), 1e-2)
+        same(found, load(model)(x), 1e-4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="finds no CUDA device"):
         load(model, device="cuda")
+
+
+def test_float32_on_a_gpu_is_not_tf32() -> None:
+    before = torch.backends.cudnn.allow_tf32
+    with _without_tf32("cuda"):
+        assert not torch.backends.cudnn.allow_tf32 and torch.backends.cudnn.enabled
+    with _without_tf32("cpu"):
+        assert torch.backends.cudnn.allow_tf32 == before
+    assert torch.backends.cudnn.allow_tf32 == before
 
 
 PEOPLE = data_path("heldout/people.json")

@@ -177,6 +177,7 @@ def test_the_command_line_says_what_is_missing(capsys: pytest.CaptureFixture[str
         (["--count", "3"], "give either --out"),
         (["--out", "x", "--count", "0"], "at least 1"),
         (["--out", "x", "--size", "big"], "is not height x width"),
+        (["--coco", "x", "--hard"], "--hard goes with --out"),
     ):
         with pytest.raises(SystemExit):
             render_people.main(arguments)
@@ -189,6 +190,8 @@ def test_a_folder_of_another_series_is_refused(tmp_path: Path) -> None:
     (tmp_path / "meta.json").write_text(json.dumps({"seed": 1, "height": 320, "width": 256, "shard_size": 500}))
     with pytest.raises(ValueError, match=r"seed.*1, 2"):
         render_people.write_shards(tmp_path, 2, 10, 500, (320, 256), 1)
+    with pytest.raises(ValueError, match=r"hard.*False, True"):  # a folder from before there were hard pictures
+        render_people.write_shards(tmp_path, 1, 10, 500, (320, 256), 1, hard=True)
 
 
 @pytest.mark.slow
@@ -224,6 +227,24 @@ def test_heldout_is_what_the_script_makes() -> None:
         rendering = render(model, 3, index)
         stored = np.array(people["annotations"][index]["keypoints"], np.float32).reshape(17, 3)
         within(np.abs(rendering.joints - stored).max(), 0.5, "pixels")
+
+
+@pytest.mark.slow
+def test_hard_pictures_are_darker_and_more_crowded() -> None:
+    for package in ("anny", "numba", "skimage", "sklearn"):
+        pytest.importorskip(package)
+    from rendering.body import BodyModel
+    from rendering.scene import render
+
+    model = BodyModel()
+    plain, hard = ([render(model, 5, index, hard=hard) for index in range(40)] for hard in (False, True))
+    assert np.mean([(r.image.mean() < 60) for r in hard]) > np.mean([(r.image.mean() < 60) for r in plain])
+    assert sum(r.family in ("lie", "floor", "crouch") for r in hard) > sum(
+        r.family in ("lie", "floor", "crouch") for r in plain
+    )
+    # A close-up leaves joints outside the picture.
+    assert sum((r.joints[:, 2] == 0).sum() for r in hard) > sum((r.joints[:, 2] == 0).sum() for r in plain)
+    np.testing.assert_array_equal(hard[7].image, render(model, 5, 7, hard=True).image)
 
 
 @pytest.mark.slow

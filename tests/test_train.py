@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from dataclasses import replace
@@ -209,6 +211,24 @@ def test_targets_decode_to_their_joints(size: tuple[int, int]) -> None:
 def test_joints_outside_or_unlabelled_do_not_count() -> None:
     joints = np.array([[50.0, 50, 2], [-10, 50, 2], [50, 300, 2], [50, 50, 0], [50, 50, 1]])
     assert gaussian_targets(joints, (256, 192), 2.0)[1].tolist() == [1, 0, 0, 0, 1]
+
+
+def test_targets_of_a_tensor_are_those_of_an_array() -> None:
+    joints = np.random.default_rng(0).uniform(-20, 280, (3, 17, 3)).astype(np.float32)
+    arrays = gaussian_targets(joints, (256, 192), 2.0)
+    tensors = gaussian_targets(torch.from_numpy(joints), (256, 192), 2.0)
+    for array, tensor in zip(arrays, tensors, strict=True):
+        assert isinstance(array, np.ndarray) and isinstance(tensor, torch.Tensor)
+        assert array.dtype == np.float32 and tensor.dtype == torch.float32
+        np.testing.assert_array_equal(array, tensor.numpy())
+
+
+def test_shards_may_be_in_folders_of_their_own(shards: Path, tmp_path: Path) -> None:
+    for kind in ("plain", "hard"):
+        shutil.copytree(shards, tmp_path / kind)
+    people = open_people(tmp_path)
+    assert len(people) == 2 * len(open_people(shards))
+    assert len({people.person(index).picture for index in range(len(people))}) == len(people)
 
 
 @pytest.mark.parametrize("kind", LOSSES)
@@ -607,3 +627,37 @@ def test_a_plan_says_that_no_curve_is_drawn_and_milestones_are_short(
     reporter.measured(line)
     told = json.loads(capsys.readouterr().out)
     assert told == {"crops": 40, "loss": 6.283, "oks": None, "lr": 0.0003394, "seconds": 1234.5, "seconds_left": 1234.5}
+
+
+# ------------------------------------------------------------------------------------------------- the bundled weights
+@pytest.mark.slow
+def test_weights_are_made_in_the_time_that_is_given(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without the renderer: the pictures are those of the other tests."""
+    import make_weights
+
+    def render(words: list[str]) -> int:
+        shutil.copytree(shards, words[words.index("--out") + 1])
+        return 0
+
+    monkeypatch.setattr(make_weights.render_people, "main", render)
+    monkeypatch.setattr(make_weights, "TRIAL", 4)
+    monkeypatch.setattr(make_weights, "MEASURING", 0)
+    began = time.perf_counter()
+    words = ["--out", tmp_path / "w", "--batch", 4, "--start", "litehrnet18", "--milestones", 1, "--device", "cpu"]
+    assert make_weights.main([*map(str, words), "--minutes", "0.4"]) == 0
+    taken = time.perf_counter() - began
+    done, result = map(json.loads, capsys.readouterr().out.splitlines())
+    assert done["stage"] == "full" and done["crops"] >= 4
+    assert result == json.loads((tmp_path / "w" / "result.json").read_text())
+    assert result["heldout_oks"] > 0.3 and (tmp_path / "w" / "litehrnet18_256x192.safetensors").is_file()
+    assert taken < 240, "ten times what was given"
+
+
+def test_a_rate_is_that_of_the_second_half_of_a_trial() -> None:
+    import make_weights
+
+    clock = make_weights._Clock()
+    clock.at = [(float(time), seen) for time, seen in ((0, 8), (1, 800), (10, 808), (11, 816), (12, 824), (13, 832))]
+    assert clock.rate() == 8.0

@@ -1,7 +1,7 @@
 """Make weights like the bundled ones, from nothing: render people, train in three sizes, measure.
 
     python training/make_weights.py --out build/weights                           # two cores: some hours
-    python training/make_weights.py --out build/weights --people 10000 --batch 128   # one GPU and 16 cores: minutes
+    python training/make_weights.py --out build/weights --batch 128 --minutes 9      # one GPU and 16 cores
     torchrun --nproc-per-node 2 training/make_weights.py --out build/weights         # several, once it is rendered
 
 Every finished part is kept, so after a stop the same command continues. The pictures come from
@@ -17,17 +17,24 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import render_people
 
 from litehrnet.files import data_path
 from litehrnet.measure import evaluate
-from litehrnet.train import Interrupted, train
+from litehrnet.train import Augmentation, Interrupted, Trained, train
+from litehrnet.train.fit import Plan
 
-TRAIN_SEED, VALIDATION_SEED = 1, 2  # seed 3 makes data/heldout, seed 4 data/own_joints
+TRAIN_SEED, VALIDATION_SEED, HARD_SEED = 1, 2, 5  # seed 3 makes data/heldout, seed 4 data/own_joints
+# Colours, grain and covers vary more than in `litehrnet train`, because all pictures come from one renderer.
+AUGMENTATION = Augmentation(colour=0.4, noise=0.4, blur=0.3, occlude=0.35, close_up=0.3)
+TRIAL = 160  # steps that tell how many crops fit into --minutes
+MEASURING = 4  # seconds that a milestone takes, at most, on a GPU
 
 
 @dataclass(frozen=True)
@@ -62,8 +69,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for the pictures and the runs")
     add("--people", type=int, default=15_500, help="how many to render to train on (default: 15500)")
+    add("--hard", type=int, default=6_000, help="how many of them are hard to find: crowds, darkness (default: 6000)")
     add("--validation", type=int, default=500, help="how many to render to choose the best milestone (default: 500)")
     add("--crops", type=int, default=180_000, help="how many crops to train on, in all stages (default: 180000)")
+    add("--minutes", type=float, help="train on as many crops as fit into this time, rendering included")
     add("--batch", type=int, default=16, help="crops per step (default: 16; on a GPU, use 128)")
     add("--start", default=None, help="weights to start from instead of random ones: trains at the full size only")
     add("--device", default=None, help="cpu or cuda (default: cuda if there is a GPU)")
@@ -73,46 +82,90 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def run(
+    args: argparse.Namespace, stage: Stage, start: Path | str | None, folder: Path, *, crops: int, **options: Any
+) -> Trained:
+    """Train one stage."""
+    return train(
+        args.out / "train",
+        folder,
+        validate=args.out / "validation",
+        start=start,
+        size=stage.size,
+        device=args.device,
+        milestones=args.milestones,
+        sigma=stage.sigma,
+        crops=crops,
+        batch=args.batch,
+        lr=stage.lr * (args.batch / 16) ** 0.5,
+        warmup=min(1_000 * max(1, args.batch // 16), crops // 10),
+        ema=min(0.998, 1 - 1 / max(10.0, crops / args.batch / 20)),
+        freeze_norm=False,
+        augmentation=AUGMENTATION,
+        **options,
+    )
+
+
+class _Clock:
+    """Notes when a run has seen how many crops."""
+
+    def __init__(self) -> None:
+        self.at: list[tuple[float, int]] = []
+
+    def planned(self, plan: Plan) -> None:
+        """Nothing to note."""
+
+    def stepped(self, seen: int, loss: float) -> None:
+        """Note the time."""
+        self.at.append((time.perf_counter(), seen))
+
+    def measured(self, line: dict[str, Any]) -> None:
+        """Nothing to note."""
+
+    def rate(self) -> float:
+        """Crops per second, without the start, when crops that were cut in advance are used up."""
+        (begin, few), (end, many) = self.at[len(self.at) // 2], self.at[-1]
+        return (many - few) / (end - begin)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Render, train and measure; returns the exit code."""
     args = parse(arguments)
     first, began = os.environ.get("RANK", "0") == "0", time.perf_counter()
-    folders = {"train": (TRAIN_SEED, args.people), "validation": (VALIDATION_SEED, args.validation)}
-    for name, (seed, count) in folders.items():
-        if first and "WORLD_SIZE" not in os.environ:
+    folders = (
+        ("train/plain", TRAIN_SEED, args.people - args.hard, False),
+        ("train/hard", HARD_SEED, args.hard, True),
+        ("validation", VALIDATION_SEED, args.validation, False),
+    )
+    for name, seed, count, hard in folders:
+        if first and count and "WORLD_SIZE" not in os.environ:
             words = ["--out", args.out / name, "--seed", seed, "--count", count, "--workers", args.workers]
-            words += ["--size", args.picture_size, "--shard-size", min(500, -(-count // args.workers))]
-            render_people.main([str(word) for word in words])
+            words += ["--size", args.picture_size, "--shard-size", min(500, -(-count // args.workers // 4))]
+            render_people.main([str(word) for word in words] + ["--hard"] * hard)
     rendered = time.perf_counter()
     start: Path | str | None = args.start
     stages = STAGES if start is None else STAGES[-1:]
     whole = sum(stage.share for stage in stages)
-    for stage in stages:
+    for number, stage in enumerate(stages):
         folder = args.out / stage.name
-        crops = max(args.batch, round(args.crops * stage.share / whole))
+        share = stage.share / whole
+        crops = max(args.batch, round(args.crops * share))
+        if args.minutes:
+            share = stage.share / sum(later.share for later in stages[number:])
+            left = (60 * args.minutes - (time.perf_counter() - began)) * share
+            trial = time.perf_counter()
+            with tempfile.TemporaryDirectory() as temporary:
+                clock = _Clock()
+                run(args, stage, start, Path(temporary), crops=10**6, stop_at=TRIAL * args.batch, events=clock)
+            left -= time.perf_counter() - trial + MEASURING * args.milestones
+            crops = max(args.batch, round(left * clock.rate()))
         try:
-            done = train(
-                args.out / "train",
-                folder,
-                validate=args.out / "validation",
-                start=start,
-                size=stage.size,
-                device=args.device,
-                milestones=args.milestones,
-                resume=(folder / "last.pt").is_file(),
-                sigma=stage.sigma,
-                crops=crops,
-                batch=args.batch,
-                lr=stage.lr * (args.batch / 16) ** 0.5,
-                warmup=min(1_000 * max(1, args.batch // 16), crops // 10),
-                ema=min(0.998, 1 - 1 / max(10.0, crops / args.batch / 20)),
-                freeze_norm=False,
-            )
+            done = run(args, stage, start, folder, crops=crops, resume=(folder / "last.pt").is_file())
         except Interrupted as stopped:
             sys.exit(f"{stopped}; the same command continues")
         start = done.best
         if first:
-            print(json.dumps({"stage": stage.name, **done.score}), flush=True)
+            print(json.dumps({"stage": stage.name, "crops": crops, **done.score}), flush=True)
     if first and start is not None:
         shutil.copyfile(start, args.out / "litehrnet18_256x192.safetensors")
         heldout = data_path("heldout")

@@ -55,19 +55,19 @@ def _model() -> BodyModel:
     return BodyModel()
 
 
-def _render(seed: int, index: int, size: tuple[int, int]) -> tuple[bytes, Rendering]:
+def _render(seed: int, index: int, size: tuple[int, int], hard: bool = False) -> tuple[bytes, Rendering]:
     """Picture `index` of series `seed`, as a JPEG file and with its labels."""
     from rendering.scene import render
 
-    rendering = render(_model(), seed, index, *size)
+    rendering = render(_model(), seed, index, *size, hard)
     held = io.BytesIO()
     Image.fromarray(rendering.image).save(held, "JPEG", quality=JPEG_QUALITY)
     return held.getvalue(), rendering
 
 
-def _shard(path: Path, seed: int, first: int, count: int, size: tuple[int, int]) -> int:
+def _shard(path: Path, seed: int, first: int, count: int, size: tuple[int, int], hard: bool) -> int:
     """Render pictures first .. first + count - 1 into one file, which appears only when it is complete."""
-    rendered = [_render(seed, index, size) for index in range(first, first + count)]
+    rendered = [_render(seed, index, size, hard) for index in range(first, first + count)]
     files = [file for file, _ in rendered]
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as stream:
@@ -88,7 +88,9 @@ def _versions() -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
-def write_shards(out: Path, seed: int, count: int, shard_size: int, size: tuple[int, int], workers: int) -> None:
+def write_shards(
+    out: Path, seed: int, count: int, shard_size: int, size: tuple[int, int], workers: int, hard: bool = False
+) -> None:
     """Render `count` pictures into shard_00000.npz, shard_00001.npz, ... and say in meta.json what they are.
 
     A shard holds `jpegs` (uint8, JPEG files end to end), `offsets` (int64, n + 1), `joints` (float32, n x 17 x 3: x, y
@@ -96,13 +98,13 @@ def write_shards(out: Path, seed: int, count: int, shard_size: int, size: tuple[
     `seeds` (int64, n: the picture's number in the series).
 
     Raises:
-        ValueError: where `out` holds pictures of another seed, size or shard size.
+        ValueError: where `out` holds pictures of another seed, size, shard size or kind.
     """
     out.mkdir(parents=True, exist_ok=True)
-    wanted = {"seed": seed, "height": size[0], "width": size[1], "shard_size": shard_size}
+    wanted = {"seed": seed, "height": size[0], "width": size[1], "shard_size": shard_size, "hard": hard}
     meta = out / "meta.json"
     if meta.exists():
-        found = json.loads(meta.read_text())
+        found = {"hard": False} | json.loads(meta.read_text())
         different = {key: (found.get(key), value) for key, value in wanted.items() if found.get(key) != value}
         if different:
             raise ValueError(f"{out} holds other pictures (there, wanted): {different}; choose another folder")
@@ -116,7 +118,9 @@ def write_shards(out: Path, seed: int, count: int, shard_size: int, size: tuple[
         tqdm(total=count, initial=done, unit="img", mininterval=5) as bar,
         ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
     ):
-        for future in as_completed([pool.submit(_shard, path, seed, start, n, size) for path, start, n in missing]):
+        for future in as_completed(
+            [pool.submit(_shard, path, seed, start, n, size, hard) for path, start, n in missing]
+        ):
             bar.update(future.result())
 
 
@@ -198,6 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shard-size", type=int, default=500, help="pictures in one shard (default 500)")
     parser.add_argument("--size", default="320x256", help="height x width of a picture in pixels (default 320x256)")
     parser.add_argument("--coco", type=Path, metavar="OUT_DIR", help="write JPEG files and people.json there instead")
+    parser.add_argument("--hard", action="store_true", help="with --out: people who are hard to find, see scene.render")
     parser.add_argument("--own", action="store_true", help="with --coco: other joints than COCO's, those of OWN")
     parser.add_argument("--contact-sheet", type=Path, metavar="FILE", help="with --coco: one picture of all of them")
     options = parser.parse_args(arguments)
@@ -205,6 +210,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error("give either --out (shards) or --coco (JPEG files)")
     if options.own and options.contact_sheet:
         parser.error("--contact-sheet draws COCO's joints, which --own leaves out")
+    if options.hard and options.coco:
+        parser.error("--hard goes with --out")
     if min(options.count, options.workers, options.shard_size) < 1:
         parser.error("--count, --workers and --shard-size must be at least 1")
     try:
@@ -216,7 +223,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.contact_sheet:
             contact_sheet(renderings, options.contact_sheet)
     else:
-        write_shards(options.out, options.seed, options.count, options.shard_size, (height, width), options.workers)
+        size = (height, width)
+        write_shards(options.out, options.seed, options.count, options.shard_size, size, options.workers, options.hard)
     return 0
 
 

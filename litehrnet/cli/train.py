@@ -206,7 +206,7 @@ class _Reporter:
     def measured(self, line: dict[str, Any]) -> None:
         """Print a milestone, with the seconds that are left."""
         seen, seconds = line["crops"], line["seconds"]
-        left = round(seconds / seen * (self._crops - seen), 1) if seen else None
+        left = round(seconds / seen * max(0, self._crops - seen), 1) if seen else None
         if self._bar is not None:
             self._bar.clear()
         shown = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in line.items()}

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+import torch
 from PIL import Image, ImageFilter
+from torch import Tensor
 
 from ..checkpoints.joints import JointSet
 from ..heatmaps import HEATMAP_STRIDE, MEAN, STD, _warp
 from ..people import People, Person
 
 __all__ = ["Augmentation", "gaussian_targets", "training_crop"]
+
+Array = TypeVar("Array", np.ndarray, Tensor)
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -161,21 +166,25 @@ def _occlude(crop: np.ndarray, rng: np.random.Generator) -> None:
         crop[y : y + h, x : x + w] = crop[v : v + h, u : u + w].copy()
 
 
-def gaussian_targets(joints: np.ndarray, size: tuple[int, int], sigma: float) -> tuple[np.ndarray, np.ndarray]:
+def gaussian_targets(joints: Array, size: tuple[int, int], sigma: float) -> tuple[Array, Array]:
     """The heatmaps that a network should return: one Gaussian of height 1 per joint.
 
     Args:
-        joints: (..., K, 3) x, y, v in crop pixels.
+        joints: (..., K, 3) x, y, v in crop pixels, an array or a tensor.
         size: height and width of the crop.
         sigma: standard deviation in heatmap pixels (the paper's is 2 at 256x192).
 
     Returns:
         Targets (..., K, h, w) float32, and weights (..., K) float32: 1 where the joint is labelled and in the crop.
+        From a tensor, both are tensors on its device.
     """
+    if isinstance(joints, np.ndarray):
+        targets, weights = gaussian_targets(torch.from_numpy(joints), size, sigma)
+        return targets.numpy(), weights.numpy()
     h, w = (side // HEATMAP_STRIDE for side in size)
-    x, y = joints[..., 0] / HEATMAP_STRIDE, joints[..., 1] / HEATMAP_STRIDE
-    across = np.exp(-((np.arange(w) - x[..., None]) ** 2) / (2 * sigma**2))  # (..., K, w)
-    down = np.exp(-((np.arange(h) - y[..., None]) ** 2) / (2 * sigma**2))  # (..., K, h)
+    x, y = joints[..., 0].double() / HEATMAP_STRIDE, joints[..., 1].double() / HEATMAP_STRIDE
+    across = torch.exp(-((torch.arange(w, device=x.device) - x[..., None]) ** 2) / (2 * sigma**2))  # (..., K, w)
+    down = torch.exp(-((torch.arange(h, device=y.device) - y[..., None]) ** 2) / (2 * sigma**2))  # (..., K, h)
     inside = (x > -0.5) & (x < w - 0.5) & (y > -0.5) & (y < h - 0.5)
-    weights = (inside & (joints[..., 2] > 0)).astype(np.float32)
-    return (down[..., None] * across[..., None, :]).astype(np.float32), weights
+    weights = (inside & (joints[..., 2] > 0)).float()
+    return (down[..., None] * across[..., None, :]).float(), weights

@@ -24,6 +24,7 @@ def plot_curve(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     """
     require("matplotlib")
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -38,5 +39,8 @@ def plot_curve(history: Sequence[Mapping[str, Any]], path: Path) -> None:
     right.plot([best["crops"]], [best["oks"]], "o", color="#0072B2", markersize=9, fillstyle="none", label="best")
     right.set(xlabel="crops seen", ylabel="on the validation people", ylim=(0, 1))
     right.legend(fontsize=8)
+    for axes in (left, right):
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     with written_whole(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")

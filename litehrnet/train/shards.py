@@ -78,4 +78,4 @@ def open_people(source: str | Path, images: str | Path | None = None, joints: Jo
         raise ValueError(f"{source} is a folder of shards, which hold their pictures; leave out images=...")
     if joints is not None and joints.names != ShardPeople.joint_set.names:
         raise ValueError(f"the shards in {source} have COCO's 17 joints, not {len(joints)} others")
-    return ShardPeople(sorted(source.glob("shard_*.npz")))
+    return ShardPeople(sorted(source.glob("**/shard_*.npz")))

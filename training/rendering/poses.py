@@ -170,8 +170,8 @@ def _draw(rng: np.random.Generator, families: tuple[str, ...] | None = None) -> 
     return names[rng.choice(len(names), p=chances)]
 
 
-def sample_pose(rng: np.random.Generator) -> tuple[Array, str]:
-    """Draw a pose within the joints' limits, in degrees, and the family it comes from.
+def sample_pose(rng: np.random.Generator, families: tuple[str, ...] | None = None) -> tuple[Array, str]:
+    """Draw a pose within the joints' limits, in degrees, and the family it comes from: one of `families`, or any.
 
     One in twelve is drawn anywhere between the limits; the others start from a key pose, often a mix of two of one family,
     sometimes with the arms of another, plus noise that left and right partly share.
@@ -180,7 +180,7 @@ def sample_pose(rng: np.random.Generator) -> tuple[Array, str]:
         angles = LOW + (HIGH - LOW) * rng.beta(2.0, 2.2, len(ANGLES))
         angles[0], angles[1] = rng.normal(0, 25), rng.normal(0, 12)
         return np.clip(angles, LOW, HIGH), "random"
-    name = _draw(rng)
+    name = _draw(rng, families)
     family = FAMILY[name]
     angles = KEY_POSES[name].copy()
     if rng.random() < 0.4:
