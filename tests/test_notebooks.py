@@ -365,6 +365,21 @@ def test_lines_of_code_are_short(path: Path) -> None:
     assert long == []
 
 
+MARKDOWN = sorted(path for folder in ("", "notebooks", "examples", "data", "benchmarks") for path in
+                  (ROOT / folder).glob("*.md" if folder in {"", "notebooks"} else "**/README.md"))  # fmt: skip
+
+
+@pytest.mark.parametrize("path", [*COURSE, *SOLUTIONS, *MARKDOWN], ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_lines_of_code_in_prose_are_short(path: Path) -> None:
+    """As short as those of the cells: longer ones are cut at the edge of a page."""
+    if path.suffix == ".md":
+        texts = [path.read_text()]
+    else:
+        texts = [cell.source for cell in read(path).cells if cell.cell_type == "markdown"]
+    blocks = [block for text in texts for block in re.findall(r"^```.*?^```", text, re.DOTALL | re.MULTILINE)]
+    assert [line for block in blocks for line in block.splitlines() if len(line) > 96] == []
+
+
 def anchors(path: Path) -> set[str]:
     """What a link into a file of the course may name."""
     page = pages.from_notebook(read(path)) if path.suffix == ".ipynb" else pages.from_markdown(path)

@@ -22,7 +22,7 @@ from bs4 import BeautifulSoup
 from course import DETAILS, LIVE_ONLY, PATHS, RESULT, ROOT, card, longest, numbered, repository
 from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from website import figures, maths, search
+from website import figures, maths, pages, search
 from website.api import public_modules
 
 HEAVY = 600_000  # bytes: no page asks for more before a reader scrolls
@@ -511,6 +511,35 @@ def test_terms_bring_their_line_along(once: Built) -> None:
     assert build(once.root).code == 0
     soup = BeautifulSoup((once.root / "build/site/00_walk.html").read_text(), "html.parser")
     assert soup.find("a", href="glossary.html#word")["data-term"] == "Word: what is said."
+
+
+def test_a_line_divides_code_only_at_its_joints(tmp_path: Path) -> None:
+    """A short name or option stays whole; a long name may end a line after a dot or a bar, never inside a word."""
+    path = tmp_path / "words.md"
+    long = "torch.nn.functional.adaptive_avg_pool2d"
+    path.write_text(f"# Code\n\n`--dynamic size`, `litehrnet export my.pth --weights float16`, `{long}`\n")
+    short, command, name = pages.from_markdown(path).soup("code")
+    assert short["class"] == ["whole"]
+    assert [one.get_text() for one in command(class_="whole")] == command.get_text().split()
+    assert command.get_text() == "litehrnet export my.pth --weights float16"
+    assert "".join("|" if part.name == "wbr" else part for part in name.children if part) == (
+        "torch.|nn.|functional.|adaptive_|avg_|pool2d|"
+    )
+
+
+def test_a_list_of_terms_has_contents(tmp_path: Path) -> None:
+    """The glossary has no headings; its terms are what the list beside the page holds."""
+    path = tmp_path / "terms.md"
+    path.write_text('# Terms\n\n- <a id="a-b"></a>**a & b**: both.\n- <a id="c"></a>**c**: one.\n- no term\n')
+    assert pages.from_markdown(path).contents == [("a-b", "a &amp; b", 2), ("c", "c", 2)]
+
+
+def test_a_folder_says_the_titles_of_its_notebooks(tmp_path: Path) -> None:
+    """Beside the file's name."""
+    write_notebook(tmp_path / "00_walk.ipynb", "# Learn to walk", "print(1)")
+    (tmp_path / "walk.py").write_text("")
+    items = [item.get_text() for item in pages.from_folder(tmp_path, "steps").soup("li")]
+    assert items == ["00_walk.ipynb: Learn to walk", "walk.py"]
 
 
 def test_search_finds_headings_terms_and_the_text_below() -> None:

@@ -164,6 +164,24 @@ def test_search_finds_functions_terms_and_headings(
     assert window.complaints == []
 
 
+@pytest.mark.parametrize("words", ["fuse", "heatmap", "pooling", "onnx", "peak", "train"])
+def test_search_lists_what_explains_before_what_one_looks_up(address: str, window: Visit, words: str) -> None:
+    """Terms and lessons with the word in their heading come first, the package's entries after all of them."""
+    page = window.page
+    page.goto(f"{address}/index.html")
+    page.keyboard.press("/")
+    page.get_by_role("searchbox").fill(words)
+    page.locator("dialog li a").first.wait_for()
+    found = page.evaluate(
+        """(words) => rank(window.COURSE_INDEX, words).map(({link, heading}) => [link, heading.toLowerCase()])""", words
+    )
+    lessons = [k for k, (link, heading) in enumerate(found) if link[:2].isdigit() and f" {words}" in f" {heading}"]
+    package = [k for k, (link, _) in enumerate(found) if link.startswith("api/")]
+    assert found[0][0].startswith(("0", "1", "glossary.html", "cheat_sheet.html"))
+    assert lessons or words == "peak"
+    assert max(lessons, default=0) < min(package)
+
+
 def test_ticks_are_kept(address: str, window: Visit) -> None:
     """A lesson is done by its tick or by going on; every page shows it, and it can be taken back."""
     page = window.page
@@ -253,6 +271,28 @@ def test_on_a_phone_the_lessons_are_behind_a_button(address: str, browser) -> No
     assert side.is_visible()
     visit.page.locator(".burger").click()
     assert not side.is_visible()
+    visit.context.close()
+
+
+@pytest.mark.parametrize("name", ["06_see_the_heatmaps", "07_make_it_fast"])
+def test_print_leaves_no_half_of_a_page_empty(address: str, browser, name: str) -> None:
+    """What print may not divide is at most half as tall as a sheet of A4 between its margins."""
+    millimetre = 96 / 25.4
+    visit = open_window(browser, viewport={"width": round(180 * millimetre), "height": 900})
+    visit.page.goto(f"{address}/{name}.html")
+    visit.page.emulate_media(media="print")
+    tall = visit.page.evaluate(
+        """async () => {
+            const images = [...document.images];
+            images.forEach((image) => (image.loading = "eager"));
+            await Promise.all(images.map((image) => image.decode()));
+            return [...document.querySelectorAll("main *")]
+                .filter((one) => getComputedStyle(one).breakInside === "avoid")
+                .map((one) => one.getBoundingClientRect().height);
+        }"""
+    )
+    assert len(tall) > 30
+    assert max(tall) <= 0.5 * 267 * millimetre
     visit.context.close()
 
 

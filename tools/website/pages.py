@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from bs4 import BeautifulSoup, Tag
 from bs4.element import PreformattedString
-from course import drop_dead_frames
+from course import drop_dead_frames, read
 from jinja2 import pass_context
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import MarkdownWithMath
@@ -24,6 +24,8 @@ from .maths import MathRenderer
 
 TEMPLATES = Path(__file__).parent / "templates"
 _BAR = '<div class="bar"><span></span><button class="copy" type="button">Copy</button></div>'
+WHOLE = 24  # characters of code that a line never divides
+LINES = 22  # of a cell that print may divide between two pages
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
 
@@ -96,15 +98,52 @@ def from_folder(path: Path, name: str) -> Page:
         child for child in sorted(path.iterdir()) if child.name not in HIDDEN and not child.name.startswith(".")
     ]
     items = "\n".join(
-        f'<li><a href="{escape(child.name)}">{escape(child.name)}{"/" * child.is_dir()}</a></li>' for child in children
+        f'<li><a href="{escape(child.name)}">{escape(child.name)}{"/" * child.is_dir()}</a>{_about(child)}</li>'
+        for child in children
     )
     return _finish(f"<h1><code>{escape(name)}/</code></h1>\n<ul>\n{items}\n</ul>", title=name)
+
+
+def _about(path: Path) -> str:
+    """What a folder's page says beside a name: a notebook's title."""
+    if path.suffix != ".ipynb":
+        return ""
+    title = re.search(r"^# (.+)$", read(path).cells[0].source, re.MULTILINE)
+    return f": {escape(title.group(1))}" if title else ""
+
+
+def _divide_code(soup: BeautifulSoup, code: Tag) -> None:
+    """Let a line end where a reader expects it: never inside a short name or option, in a long one at its joints."""
+    words = code.get_text()
+    heading = code.find_parent(["h1", "h2", "h3", "h4"]) is not None
+    if len(words) <= WHOLE and not heading:
+        code["class"] = [*code.get("class", ()), "whole"]
+        return
+    code.clear()
+    for word in re.split(r"(\s+)", words):
+        if word.isspace() or not word:
+            code.append(word)
+        elif len(word) <= WHOLE and not heading:
+            code.append(soup.new_tag("span", attrs={"class": "whole"}, string=word))
+        else:
+            for part in re.split(r"(?<=[._/=(,\[])(?=\w)", word):
+                code.extend([part, soup.new_tag("wbr")])
 
 
 def _finish(body: str, title: str | None = None) -> Page:
     soup = BeautifulSoup(body, "html.parser")
     for table in soup("table"):
         table.wrap(soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0"}))
+        for cell in table("td"):
+            # A sentence beside cells that cannot shrink would become a column of single words on a phone.
+            if len(cell.find_parent("tr").find_all(["td", "th"])) > 2 and len(cell.get_text().split()) > 3:
+                cell["class"] = [*cell.get("class", ()), "words"]
+    for code in soup("code"):
+        if not code.find_parent("pre") and not code.find(True):
+            _divide_code(soup, code)
+    for block in soup(class_="input"):
+        if block.get_text().count("\n") > LINES:
+            block["class"] = [*block["class"], "long"]
     for formula in soup("math", display="block"):
         formula.wrap(soup.new_tag("div", attrs={"class": "scroll formula"}))
     for number, image in enumerate(soup("img"), 1):
@@ -116,7 +155,7 @@ def _finish(body: str, title: str | None = None) -> Page:
     for tag in soup(["h1", "h2", "h3", "h4"], id=True):
         tag["id"] = unquote(tag["id"])  # nbconvert quotes it like a link
     heading = soup.find("h1")
-    contents = [_entry(tag) for tag in soup(["h2", "h3"]) if tag.get("id")]
+    contents = [_entry(tag) for tag in soup(["h2", "h3"]) if tag.get("id")] or _terms_of(soup)
     return Page(title or (_text(heading) if heading else "Untitled"), soup, contents)
 
 
@@ -134,6 +173,12 @@ def terms(glossary: Path) -> dict[str, str]:
     soup = BeautifulSoup(markdown(glossary.read_text()), "html.parser")
     found = ((item.find("a", id=True), item) for item in soup("li"))
     return {anchor["id"]: " ".join(item.get_text().split()) for anchor, item in found if anchor is not None}
+
+
+def _terms_of(soup: BeautifulSoup) -> list[tuple[str, str, int]]:
+    """The contents of a list of terms, which has no headings."""
+    found = ((item.find("a", id=True, recursive=False), item.find("strong")) for item in soup("li"))
+    return [(anchor["id"], escape(_text(term)), 2) for anchor, term in found if anchor is not None and term is not None]
 
 
 def _text(tag: Tag) -> str:

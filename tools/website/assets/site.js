@@ -146,24 +146,33 @@ function explainTerms() {
   addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }
 
-// Every word must begin a word of the entry; words in headings count more, exact headings most.
+// Every word must begin a word of the entry. What a reader learns from comes before what one looks up: first lessons,
+// terms and texts whose heading has all words, then functions of that very name, then text, then the package's other
+// entries. A name that only code has, such as pool_params, is looked for in the package first.
 function rank(entries, query) {
   const fold = (text) => text.toLowerCase();
-  const words = fold(query).split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
+  const whole = fold(query).trim();
+  const words = whole.split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
   if (!words.length) return [];
   const starts = words.map((word) => new RegExp(`(?<![\\p{L}\\p{N}])${word}`, "u"));
+  const name = /[\p{L}\p{N}][_.]\p{L}|\p{Ll}\p{Lu}/u.test(query.trim());
   const found = [];
   for (const entry of entries) {
     const [heading, page, text] = [entry.heading, entry.page, entry.text].map(fold);
-    const whole = fold(query).trim();
+    const inHeading = starts.every((start) => start.test(heading));
     let score = heading === whole ? 50 : heading.startsWith(whole) ? 20 : 0;
     for (const start of starts) {
       const value = (start.test(heading) && 10) || (start.test(page) && 3) || (start.test(text) && 1) || 0;
       score = value && score >= 0 ? score + value : -Infinity;
     }
-    if (score > 0) found.push([score, entry]);
+    if (score <= 0) continue;
+    if (/^(\d\d_|glossary|cheat_sheet)/.test(entry.link)) score += 25 + (entry.heading === entry.page && 8);
+    const ofPackage = entry.link.startsWith("api/");
+    const called = heading === whole || heading.endsWith(`.${whole}`);
+    const group = ofPackage ? (called ? (name ? 0 : 1) : 3) : inHeading ? 0 : 2;
+    found.push([group, score, entry]);
   }
-  return found.sort((a, b) => b[0] - a[0]).map(([, entry]) => entry);
+  return found.sort((a, b) => a[0] - b[0] || b[1] - a[1]).map(([, , entry]) => entry);
 }
 
 function search() {
