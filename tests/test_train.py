@@ -364,7 +364,10 @@ def test_rows_of_the_head_follow_the_names() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert torch.equal(start_model(old, FIVE).head.final_layer.weight, before)
-        assert torch.equal(start_model(tiny_start(5), FIVE).head.final_layer.weight, before)  # nobody knows better
+        # Five joints without names: nothing says that they are others.
+        assert torch.equal(start_model(tiny_start(5), FIVE).head.final_layer.weight, before)
+    with pytest.warns(CheckpointNote, match="^the start knows none of these joints: the whole head is new$"):
+        start_model(old, JointSet(("tail", "wing")))
 
 
 def test_starts_from_files_and_names(tmp_path: Path) -> None:
@@ -393,10 +396,10 @@ def test_what_a_run_leaves(data: Path, tmp_path: Path) -> None:
     assert [line["crops"] for line in lines] == [0, 16, 32]
     assert done.score["oks"] >= done.start["oks"] and lines[0]["loss"] is None
     assert done.score["oks"] == max(line["oks"] for line in lines)
-    told = read_metadata(done.best)
-    assert (told["trained"], told["size"], told["crops"]) == ("yes", "64x32", str(done.score["crops"]))
+    metadata = read_metadata(done.best)
+    assert (metadata["trained"], metadata["size"], metadata["crops"]) == ("yes", "64x32", str(done.score["crops"]))
     assert (read_metadata(done.last)["crops"], read_metadata(done.last)["oks"]) == ("32", f"{lines[-1]['oks']:.4f}")
-    assert json.loads(told["joint_set"])["names"] == list(FIVE.names)
+    assert json.loads(metadata["joint_set"])["names"] == list(FIVE.names)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["crops"] == 32
 
 
@@ -423,9 +426,9 @@ def test_stopped_and_resumed_is_the_same_run(data: Path, tmp_path: Path) -> None
             if seen == 20:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(Interrupted, match="after 24 of 32 crops") as told:
+    with pytest.raises(Interrupted, match="after 24 of 32 crops") as stopped:
         run(data, tmp_path / "cut", events=Stops())
-    assert told.value.number == signal.SIGINT
+    assert stopped.value.number == signal.SIGINT
     with pytest.raises(ValueError, match="already holds a run"):
         run(data, tmp_path / "cut")
     cut = run(data, tmp_path / "cut", resume=True)
@@ -459,13 +462,13 @@ def test_other_people_to_measure_on(data: Path, tmp_path: Path) -> None:
 
     class Problems:
         def planned(self, plan) -> None:
-            self.told = plan.problems
+            self.problems = plan.problems
 
         def measured(self, line: dict) -> None: ...
         def stepped(self, seen: int, loss: float) -> None: ...
 
     run(data, tmp_path / "same", validate=data, epochs=1, events=(events := Problems()))
-    assert [(problem.count, problem.first) for problem in events.told] == [(10, "0.jpg")]
+    assert [(problem.count, problem.first) for problem in events.problems] == [(10, "0.jpg")]
 
 
 def test_shards_train_as_files_do(shards: Path, tmp_path: Path) -> None:
@@ -508,15 +511,15 @@ def test_two_processes_give_the_losses_of_one(data: Path, tmp_path: Path, frozen
 
     started = [start("two", **meeting, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
     try:
-        told = [process.communicate(timeout=240) for process in started]
+        said = [process.communicate(timeout=240) for process in started]
     finally:
         for process in started:
             process.kill()
-    assert [process.returncode for process in started] == [0, 0], told[0][1] + told[1][1]
+    assert [process.returncode for process in started] == [0, 0], said[0][1] + said[1][1]
     alone, errors = start("one").communicate(timeout=240)
-    losses = [np.array([float(line.split()[1]) for line in out.splitlines()]) for out in (alone, told[0][0])]
+    losses = [np.array([float(line.split()[1]) for line in out.splitlines()]) for out in (alone, said[0][0])]
     assert len(losses[0]) == len(losses[1]) == 3, errors
-    assert told[1][0] == ""  # the second process tells nothing
+    assert said[1][0] == ""  # the second process prints nothing
     same(losses[1], losses[0], 1e-3)
 
 
@@ -593,6 +596,43 @@ def test_wrong_calls_are_one_sentence(data: Path, tmp_path: Path, capsys, words:
     assert out == "" and sentence in err.strip().splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("output", "options", "sentence"),
+    [
+        ("a_file", (), "a_file is not a folder; give a folder for the results"),
+        ("a_file/below/run", (), "a_file is not a folder"),
+        ("a_link", (), "a_link is not a folder"),
+        ("a_run", (), "already holds a run; add --resume"),
+        ("a_folder", ("--resume",), "holds no run to resume"),
+        ("not/there", ("--resume",), "holds no run to resume"),
+    ],
+)
+def test_the_folder_is_refused_before_the_data_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys, output: str, options: tuple, sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a_file").touch()
+    Path("a_link").symlink_to("nowhere")
+    for folder in ("a_run", "a_folder"):
+        Path(folder).mkdir()
+    Path("a_run/last.pt").touch()
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["train", "nowhere.json", "--images", ".", "-o", output, *options]) == 1
+    out, err = capsys.readouterr()
+    assert out == "" and sentence in err and len(err.splitlines()) == 1
+    with pytest.raises((ValueError, OSError), match=sentence.replace("--resume", "resume=True")):
+        train("nowhere.json", output, images=".", resume=bool(options))
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir(mode=0o500)
+    for folder in ("kept", "kept/run"):
+        with pytest.raises(PermissionError, match=r"cannot write into .*kept: permission denied"):
+            train("nowhere.json", tmp_path / folder, images=".")
+
+
 def test_bad_data_is_named_before_the_first_step(data: Path, tmp_path: Path, capsys) -> None:
     held = json.loads(data.read_text())
     held["images"][3]["file_name"] = "nowhere.jpg"
@@ -601,10 +641,10 @@ def test_bad_data_is_named_before_the_first_step(data: Path, tmp_path: Path, cap
     start = save_weights(litehrnet.create_model("naive_litehrnet18", 5), tmp_path / "start.safetensors")
     words = ["train", tmp_path / "bad.json", "--images", data.parent, "-o", tmp_path / "run", "--start", start]
     assert main([str(word) for word in [*words, "--size", "32x32", "--stop-at", 1, "--device", "cpu"]]) == 0
-    told = capsys.readouterr().err
-    assert "pictures that are missing (left out)" in told and "nowhere.jpg" in told
-    assert "boxes outside their picture (left out)" in told and "annotation 5" in told
-    assert "training on 6 people in 6 pictures, measuring on 2 in 2" in told
+    err = capsys.readouterr().err
+    assert "pictures that are missing (left out)" in err and "nowhere.jpg" in err
+    assert "boxes outside their picture (left out)" in err and "annotation 5" in err
+    assert "training on 6 people in 6 pictures, measuring on 2 in 2" in err
 
 
 def test_a_plan_says_that_no_curve_is_drawn_and_milestones_are_short(
@@ -625,8 +665,8 @@ def test_a_plan_says_that_no_curve_is_drawn_and_milestones_are_short(
     reporter.planned(plan)
     line = {"crops": 40, "loss": 6.282551527023315, "oks": None, "lr": 0.00033941125496954284, "seconds": 1234.5}
     reporter.measured(line)
-    told = json.loads(capsys.readouterr().out)
-    assert told == {"crops": 40, "loss": 6.283, "oks": None, "lr": 0.0003394, "seconds": 1234.5, "seconds_left": 1234.5}
+    line = json.loads(capsys.readouterr().out)
+    assert line == {"crops": 40, "loss": 6.283, "oks": None, "lr": 0.0003394, "seconds": 1234.5, "seconds_left": 1234.5}
 
 
 # ------------------------------------------------------------------------------------------------- the bundled weights

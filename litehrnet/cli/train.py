@@ -78,14 +78,18 @@ def run(args: argparse.Namespace) -> int:
 
     from ..checkpoints.joints import find_joints
     from ..checks import check_choice
-    from ..model import VARIANTS
-    from ..train.fit import Interrupted, train
+    from ..train.folder import check_folder
     from .signals import Stopped
+
+    if args.validate_images is not None and args.validate is None:
+        raise ValueError("--validate-images holds the pictures of other people to measure on: add --validate FILE")
+    check_folder(args.output, args.resume)
+
+    from ..model import VARIANTS  # torch, which takes seconds
+    from ..train.fit import Interrupted, train
 
     first = os.environ.get("RANK", "0") == "0"
     scratch = args.start == "none" and not Path("none").exists()
-    if args.validate_images is not None and args.validate is None:
-        raise ValueError("--validate-images holds the pictures of other people to measure on: add --validate FILE")
     if args.model is not None:
         check_choice("variant", args.model, VARIANTS)
         if not scratch:

@@ -98,7 +98,7 @@ def _flat(outputs: object) -> Iterator[Tensor]:
 
 @contextlib.contextmanager
 def _without_tf32(device: str) -> Iterator[None]:
-    """On a GPU, torch lets convolutions round float32 to 10 bits (TF32) unless told otherwise: a relative 1e-3."""
+    """Keep float32 whole: on a GPU, torch's convolutions otherwise round it to 10 bits (TF32), a relative 1e-3."""
     if device != "cuda":
         yield
         return

@@ -28,7 +28,11 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How strongly crops vary. Probabilities are in 0..1; scale is a factor, rotation a standard deviation in degrees.
+    """How strongly crops vary.
+
+    `flip`, `rotate`, `close_up`, `blur`, `noise`, `grey` and `occlude` are probabilities. A crop is scaled by a factor
+    from exp(-scale) to exp(scale). `rotation` (in degrees), `shift` (as a share of the crop) and `colour` (of the
+    logarithm of a factor) are standard deviations.
 
     The paper's recipe has flips, a scale of 0.75 to 1.25, a rotation of 30, and half bodies (here: close-ups) at 0.3.
     """

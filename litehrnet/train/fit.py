@@ -27,14 +27,14 @@ from ..people import People, Problem, with_sigmas
 from ..runtimes import PRECISIONS
 from ..sizes import check_size
 from .curve import plot_curve
-from .loop import BEST, STATE, Trainer
+from .folder import BEST, CURVE, LAST, RUN, check_folder
+from .loop import Trainer
 from .recipe import Recipe, suited
 from .shards import open_people
 from .start import start_model
 
 __all__ = ["Events", "Interrupted", "Plan", "Trained", "split", "train"]
 
-LAST, CURVE, RUN = "last.safetensors", "curve.png", "run.json"
 MILESTONES = 20
 STOPS = ("SIGINT", "SIGTERM", "SIGHUP")  # Windows has no SIGHUP
 MOST_MEASURED = 500  # people at every milestone
@@ -208,8 +208,9 @@ def train(
         recipe: other fields of `Recipe`, such as `lr`, `batch`, `seed` or `augmentation`.
 
     Raises:
-        FileNotFoundError, NotADirectoryError, ValueError: the data, the start, the size or another argument is wrong;
-            the folder holds a run, and `resume` is False; or it holds a run with another recipe.
+        FileNotFoundError, NotADirectoryError, PermissionError, ValueError: the data, the start, the size or another
+            argument is wrong; the folder holds a run, and `resume` is False; it holds a run with another recipe; or
+            nothing can be written into it.
         FloatingPointError: the loss is not finite.
         Interrupted: Ctrl-C or SIGTERM; everything is saved, and `resume` goes on.
 
@@ -220,6 +221,7 @@ def train(
     if validate_images is not None and validate is None:
         raise ValueError("validate_images holds the pictures of validate=..., which is not given")
     folder = Path(folder)
+    check_folder(folder, resume)
     people = open_people(data, images, joints)
     joint_set = with_sigmas(joints or people.joint_set)  # type: ignore[attr-defined]
     problems = list(people.problems)  # type: ignore[attr-defined]
@@ -244,7 +246,7 @@ def train(
         made |= {name: value for name, value in recipe.items() if value is not None}
         if made["batch"] > len(training):
             raise ValueError(f"a batch of {made['batch']} is more than the {len(training)} people to train on")
-        _prepare(folder, resume)
+        folder.mkdir(parents=True, exist_ok=True)
         trainer = Trainer(
             Recipe(**made),
             model,
@@ -283,8 +285,8 @@ def _run(trainer: Trainer, validation: People, milestones: int, stop_at: int | N
     def milestone() -> None:
         if trainer.rank == 0:
             line = trainer.milestone(validation, MOST_MEASURED)
-            told = {"crops": str(line["crops"]), "oks": f"{line['oks']:.4f}"}
-            save_weights(trainer.average, trainer.folder / LAST, trained="yes", **told)
+            metadata = {"crops": str(line["crops"]), "oks": f"{line['oks']:.4f}"}
+            save_weights(trainer.average, trainer.folder / LAST, trained="yes", **metadata)
             with contextlib.suppress(ImportError):
                 plot_curve(trainer.history, trainer.folder / CURVE)
             events.measured(line)
@@ -390,17 +392,6 @@ def _precision(precision: str | None, device: str) -> str:
 def _workers(device: str, world: int) -> int:
     """On a GPU, cutting crops takes longer than a step does; on a CPU, both would fight for the same cores."""
     return 0 if device == "cpu" else max(1, min(16, (os.cpu_count() or 2) // world - 1))
-
-
-def _prepare(folder: Path, resume: bool) -> None:
-    state = folder / STATE
-    if resume and not state.is_file():
-        raise ValueError(f"{folder} holds no run to resume: there is no {STATE}")
-    if not resume and state.is_file():
-        raise ValueError(f"{folder} already holds a run; add resume=True to continue it, or give another folder")
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file; give a folder for the results")
-    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _pictures(people: People) -> set[str]:

@@ -22,13 +22,13 @@ from ..measure.accuracy import Network, measure
 from ..model import LiteHRNet, set_shuffle
 from ..people import People
 from .crops import gaussian_targets, training_crop
+from .folder import BEST, LOG, STATE
 from .losses import heatmap_loss
 from .norms import freeze_norms, share_norms
 from .recipe import Recipe
 
-__all__ = ["STATE", "Trainer", "batches", "network_of"]
+__all__ = ["Trainer", "batches", "network_of"]
 
-STATE, BEST, LOG = "last.pt", "best.safetensors", "log.jsonl"
 MEASURED_BATCH = 32  # people at once, on a GPU
 
 
