@@ -70,7 +70,7 @@ LHR_API const char *lhr_joint_name(const lhr_network *network, int joint);
 LHR_API int lhr_vector_width(const lhr_network *network);
 
 /* Everything that running at one size needs. Both sides must be 32 m - 3 .. 32 m; threads >= 1. The calling thread is
- * one of them, so 1 starts none. */
+ * one of them, so 1 starts none. The others go to sleep within a millisecond or so after each run. */
 LHR_API int lhr_context_new(lhr_context **context, const lhr_network *network, int height, int width, int threads);
 LHR_API void lhr_context_free(lhr_context *context); /* NULL is allowed */
 LHR_API size_t lhr_context_bytes(const lhr_context *context);
