@@ -98,8 +98,8 @@ def explain(row: Parity, names: Sequence[str] | None = None) -> str:
         row: a comparison.
         names: one per joint; by default they are numbered.
 
-    >>> explain(Parity((64, 32), 1, 0.5, 0.5, True, False, per_joint=(0.5, 1e-6, 0.2), tolerance=1e-4))
-    'joints 0 and 2 of 3 differ, joint 0 the most; the others agree'
+    >>> explain(Parity((64, 32), 1, 0.5, 0.5, True, False, per_joint=(0.5, 1e-6, 0.2, 0.0), tolerance=1e-4))
+    'joints 0 and 2 of 4 differ, joint 0 the most; the others agree'
     """
     wrong, count = row.different_joints, len(row.per_joint)
     if row.ok:
@@ -110,16 +110,27 @@ def explain(row: Parity, names: Sequence[str] | None = None) -> str:
         return "some values are not finite (NaN or infinity)"
     if not wrong:
         return "the values agree, and some peaks are at other pixels, where torch's values are lower"
-    called = [names[joint] if names is not None and len(names) == count else str(joint) for joint in wrong]
-    most = called[max(range(len(wrong)), key=lambda place: row.per_joint[wrong[place]])]
+    named = names is not None and len(names) == count
+    called = list(names) if names is not None and named else [f"joint {joint}" for joint in range(count)]
+    most = called[max(wrong, key=lambda joint: row.per_joint[joint])]
     if len(wrong) == count:
-        return f"all {count} joints differ, {'joint ' if names is None else ''}{most} the most"
-    listed = called[0] if len(called) == 1 else f"{', '.join(called[:-1])} and {called[-1]}"
-    if names is None:
-        listed, most = f"joint{'s' if len(called) > 1 else ''} {listed}", f"joint {most}"
-    verb = "differ" if len(called) > 1 else "differs"
-    least = f", {most} the most" if len(called) > 1 else ""
-    return f"{listed} of {count} {verb}{least}; the others agree"
+        return f"all {count} joints differ, {most} the most"
+    right = [joint for joint in range(count) if joint not in wrong]
+    if len(right) < len(wrong):
+        return (
+            f"{len(wrong)} of {count} joints differ, {most} the most; "
+            f"only {_listed(called, right, named)} agree{'s' if len(right) == 1 else ''}"
+        )
+    verb = "differs" if len(wrong) == 1 else f"differ, {most} the most"
+    return f"{_listed(called, wrong, named)} of {count} {verb}; the others agree"
+
+
+def _listed(called: Sequence[str], joints: Sequence[int], named: bool) -> str:
+    """Several joints as one enumeration: "a, b and c", or "joints 0, 1 and 2"."""
+    if len(joints) == 1:
+        return called[joints[0]]
+    words = [called[joint] if named else str(joint) for joint in joints]
+    return f"{'' if named else 'joints '}{', '.join(words[:-1])} and {words[-1]}"
 
 
 def check_parity(
