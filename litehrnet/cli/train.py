@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -171,8 +172,8 @@ class _Reporter:
         from .terminal import spinner
 
         self._bar: Any = None
-        self._crops = 0
-        self.measured_on = 0
+        self._crops = self._before = self.measured_on = 0
+        self._began = 0.0
         self._reading = contextlib.ExitStack()
         if first:
             self._reading.enter_context(spinner("reading the people and the weights"))
@@ -194,7 +195,8 @@ class _Reporter:
         if find_spec("matplotlib") is None:
             print("note: no curve will be drawn: matplotlib is not installed; install it with: pip install matplotlib",
                   file=sys.stderr)  # fmt: skip
-        self._crops, self.measured_on = recipe.crops, plan.validation
+        self._crops, self._before, self.measured_on = recipe.crops, plan.seen, plan.validation
+        self._began = time.monotonic()
         if sys.stderr is not None and sys.stderr.isatty():
             with contextlib.suppress(ImportError):
                 from tqdm import tqdm
@@ -208,13 +210,14 @@ class _Reporter:
             self._bar.update(seen - self._bar.n)
 
     def measured(self, line: dict[str, Any]) -> None:
-        """Print a milestone, with the seconds that are left."""
-        seen, seconds = line["crops"], line["seconds"]
-        left = round(seconds / seen * max(0, self._crops - seen), 1) if seen else None
+        """Print a milestone, with the seconds that are left: at the pace of this process, measuring included."""
+        seen = line["crops"]
+        done, rest = seen - self._before, max(0, self._crops - seen)
+        left = round((time.monotonic() - self._began) / done * rest, 1) if done else None
         if self._bar is not None:
             self._bar.clear()
         shown = {key: float(f"{value:.4g}") if isinstance(value, float) else value for key, value in line.items()}
-        print(json.dumps({**shown, "seconds": seconds, "seconds_left": left}), flush=True)
+        print(json.dumps({**shown, "seconds": line["seconds"], "seconds_left": left}), flush=True)
 
     def close(self) -> None:
         """End the bar."""
