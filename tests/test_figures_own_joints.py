@@ -86,6 +86,20 @@ def test_every_run_is_a_mark_and_the_lines_join_the_means():
     assert to_hex(lines["all weights"].get_color()) != to_hex(lines["the head alone"].get_color())
 
 
+def test_a_table_of_runs_gives_the_mean_and_the_extremes():
+    runs = [
+        {"what": "all", "pictures": count, "seed": seed, "oks": seed / 10, "joints": {"tip": count / 100 + seed / 50}}
+        for seed in (1, 2, 3)
+        for count in (24, 10)
+    ]
+    table = draw.counts_table([*runs, {**runs[0], "what": "head", "oks": 0.9}], "all")
+    assert table.columns == ["on the test people", "10 pictures", "24 pictures"]
+    told = [[text for text, _ in row] for row in table.rows]
+    assert told[0] == ["mean OKS", "0.20 (0.10 to 0.30)", "0.20 (0.10 to 0.30)"]
+    assert told[1] == ["tip", "14% (12% to 16%)", "28% (26% to 30%)"]
+    assert "3 runs" in table.sentence
+
+
 def test_every_picture_is_a_mark_in_its_persons_row_and_has_the_look_of_its_fold():
     people, folds = ["ana", "ben", "ana", "cleo"], [2, 0, 1, 0]
     (axes,) = draw.who_is_in_which_fold(people, {"a way": folds}).axes

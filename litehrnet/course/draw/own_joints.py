@@ -19,6 +19,7 @@ from .heatmaps import _overlay, _scale, _side_colour, pose_on
 from .style import BLUE, MUTED, ON_DARK, ORANGE, VERMILION, CourseFigure, Table, caption, new_figure
 
 __all__ = [
+    "counts_table",
     "found_and_labelled",
     "found_within",
     "hills_on",
@@ -251,6 +252,32 @@ def pictures_needed(runs: Sequence[Mapping[str, Any]], guess: float) -> CourseFi
     ax.legend(loc="upper left", ncols=3)
     caption(figure, "Every mark is one run, with its own choice of pictures; the lines join the means.")
     return figure
+
+
+def counts_table(runs: Sequence[Mapping[str, Any]], what: str) -> Table:
+    """Mean OKS and the share of each joint found, by the number of labelled pictures: the mean of the runs, and the
+    lowest and the highest.
+
+    Args:
+        runs: with `what`, `pictures`, `oks` and `joints` (shares by name) each.
+        what: which of them, "head" or "all".
+    """
+    chosen = [run for run in runs if run["what"] == what]
+    counts = sorted({run["pictures"] for run in chosen})
+    values = {"mean OKS": [run["oks"] for run in chosen]}
+    values |= {joint: [run["joints"][joint] for run in chosen] for joint in chosen[0]["joints"]}
+    rows = []
+    for name, numbers in values.items():
+        form = "{:.2f}" if name == "mean OKS" else "{:.0%}"
+        cells = []
+        for count in counts:
+            some = [number for number, run in zip(numbers, chosen, strict=True) if run["pictures"] == count]
+            mean, low, high = (form.format(number) for number in (np.mean(some), min(some), max(some)))
+            cells.append(f"{mean} ({low} to {high})")
+        rows.append([name, *cells])
+    each = len(chosen) // len(counts)
+    columns = ["on the test people", *(f"{count} pictures" for count in counts)]
+    return Table(columns, rows, f"The mean of {each} runs; in parentheses, the lowest and the highest.")
 
 
 def recipe_table(folds: Mapping[str, Sequence[Mapping[str, Any]]], chosen: str) -> Table:
