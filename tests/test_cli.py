@@ -1051,6 +1051,15 @@ class TestSpinner:
         shown = sys.stderr.getvalue()
         assert "exporting ... 0 s" in shown and shown.endswith("\r\x1b[K") and "\n" not in shown
 
+    def test_the_work_can_change_its_name(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sys, "stderr", self.Terminal())
+        with spinner("reading") as tell:
+            time.sleep(0.25)
+            tell("writing")
+            time.sleep(0.25)
+        before, _, after = sys.stderr.getvalue().partition("writing ... 0 s")
+        assert "reading ... 0 s" in before and after and "reading" not in after
+
     def test_goes_when_the_work_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sys, "stderr", self.Terminal())
         with pytest.raises(ValueError, match="broken"), spinner("exporting"):

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +21,7 @@ import litehrnet
 from litehrnet import cli
 from litehrnet.export import check_parity, export, export_ncnn, export_openvino, int8
 from litehrnet.export.int8 import KEEP_FLOAT, conv_kinds, quantize_int8, select_convs
-from litehrnet.export.ncnn import ncnn_layers
+from litehrnet.export.ncnn import ncnn_layers, trace
 from litehrnet.fusion import fuse
 from litehrnet.measure import bench
 from litehrnet.runtimes import load, ncnn, runtime_of, signature
@@ -142,6 +143,23 @@ def test_only_the_two_files_stay_and_the_param_says_size_and_checksum(converted:
     stamp = checksum(path.with_suffix(".bin").read_bytes())
     assert line.split()[-4:] == ["0=32", "1=64", "2=3", f"31={stamp}"]
     assert sorted(file.name for file in converted("openvino").parent.iterdir()) == ["net.bin", "net.xml"]
+
+
+@pytest.mark.parametrize("category", [DeprecationWarning, FutureWarning])
+def test_what_torch_says_of_its_tracer_does_not_reach_the_user(
+    monkeypatch: pytest.MonkeyPatch, category: type[Warning]
+) -> None:
+    """Releases of torch deprecate it in different ways; pnnx takes nothing else."""
+
+    def old(*_: object, **__: object) -> str:
+        warnings.warn("`torch.jit.trace` is deprecated", category, stacklevel=2)
+        warnings.warn("something else", category, stacklevel=2)
+        return "traced"
+
+    monkeypatch.setattr(torch.jit, "trace", old)
+    with pytest.warns(category) as told:
+        assert trace(tiny_model(), (32, 32)) == "traced"
+    assert [str(one.message) for one in told] == ["something else"]
 
 
 def test_what_ncnn_makes_of_the_graph(converted: Callable) -> None:

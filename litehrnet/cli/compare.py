@@ -85,7 +85,7 @@ def run(args: argparse.Namespace) -> int:
     people = None if args.annotations is None else _people(args.annotations, args.images, joints)
     reference = None if args.reference is None else model_file(args.reference)
     with tempfile.TemporaryDirectory() as folder:
-        with spinner("reading the files, and writing those that a runtime needs"):
+        with spinner("reading the files") as tell:
             chosen, notes = candidates(
                 models,
                 args.runtimes,
@@ -96,6 +96,7 @@ def run(args: argparse.Namespace) -> int:
                 fused=not args.plain,
                 device=args.device,
                 pythons=dict(args.python or ()),
+                tell=tell,
             )
         grid = compare_grid(
             chosen,

@@ -147,18 +147,25 @@ def end_lines() -> None:
 
 
 @contextlib.contextmanager
-def spinner(text: str) -> Iterator[None]:
+def spinner(text: str) -> Iterator[Callable[[str], None]]:
     """Say on standard error what is running, if it takes long enough to make people wonder.
 
     On a terminal, the line counts the seconds, and disappears when the work is done. Elsewhere there is a line after
     two seconds, and another one every half minute. Standard output is flushed first.
+
+    Args:
+        text: what is running.
+
+    Yields:
+        A function that takes what is running from now on.
     """
     flush()
     started = time.perf_counter()
-    line = _Line(lambda: f"{text} ... {time.perf_counter() - started:.0f} s", at_once=True)
+    running = [text]
+    line = _Line(lambda: f"{running[-1]} ... {time.perf_counter() - started:.0f} s", at_once=True)
     line.start()
     try:
-        yield
+        yield running.append
     finally:
         line.stop()
 

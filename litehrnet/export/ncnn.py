@@ -75,7 +75,8 @@ def trace(model: nn.Module, size: tuple[int, int]) -> torch.jit.ScriptModule:
     """A network traced on one image of (height, width), in eval mode, for converters that read TorchScript."""
     with warnings.catch_warnings():
         # torch.jit is deprecated, but pnnx and coremltools take a module in this form.
-        warnings.filterwarnings("ignore", message=".*torch.jit.*", category=DeprecationWarning)
+        for category in (DeprecationWarning, FutureWarning):  # the second since torch 2.14
+            warnings.filterwarnings("ignore", message=".*torch.jit.*", category=category)
         # Sizes become constants. ncnn runs at one size; where Core ML leaves sizes free, the comparison with torch
         # would show a constant that matters.
         warnings.filterwarnings("ignore", category=torch.jit.TracerWarning)

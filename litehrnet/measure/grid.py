@@ -197,9 +197,16 @@ class Grid:
         return "\n".join(lines)
 
     def fitting(self) -> GridRow | None:
-        """Of the rows that meet the goal, the one that finds joints best; without labels the fastest."""
+        """Of the rows that meet the goal, the one to take.
+
+        Where the goal says how much OKS may be lost, that is the fastest: to lose less is no aim then, and over few
+        people often chance. Where it asks for speed alone, it is the one that finds joints best; without labels, the
+        fastest.
+        """
         rows = [row for row in self.rows if row.fits]
-        return max(rows, key=lambda row: (row.oks or 0.0, row.fps), default=None)
+        if self.goal.within is not None:
+            return max(rows, key=lambda row: row.ratio, default=None)
+        return max(rows, key=lambda row: (row.oks or 0.0, row.ratio), default=None)
 
 
 def _shown(value: float | None, form: str) -> str:
@@ -220,6 +227,7 @@ def candidates(
     fused: bool = True,
     device: str | None = None,
     pythons: Mapping[str, str] | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[list[Candidate], list[str]]:
     """Every combination that exists, in the order of the arguments, and a sentence about each that does not.
 
@@ -233,6 +241,7 @@ def candidates(
         fused: whether checkpoints are exported as fast graphs.
         device: what to compute on, as for `load`; None: the CPU.
         pythons: from a runtime to the interpreter that has it, where that is not this one.
+        tell: called with what is being written, as a file can take a minute.
 
     Raises:
         ValueError: an unknown runtime or precision, an illegal size, or nothing that can be run.
@@ -261,10 +270,14 @@ def candidates(
             what = f"{name} in {runtime}, {precision}, {size[0]}x{size[1]}"
             called, file = name, path
             if precision not in row.precisions:
-                notes.append(f"{what}: {runtime} computes in {' or '.join(row.precisions)} here")
+                notes.append(
+                    f"{name} in {runtime}, {precision}: {runtime} computes in {' or '.join(row.precisions)} here"
+                )
                 continue
             if device is not None and device not in row.devices:
-                notes.append(f"{what}: {runtime} computes on {' or '.join(row.devices)} here, not on {device}")
+                notes.append(
+                    f"{name} in {runtime}: {runtime} computes on {' or '.join(row.devices)} here, not on {device}"
+                )
                 continue
             if (kind or "torch") not in (row.kinds or ("torch",)) and (exported is None or not row.kinds):
                 notes.append(f"{what}: {runtime} does not read this file")
@@ -274,6 +287,8 @@ def candidates(
                 continue
             if exported is not None and row.kinds:
                 called = f"{name}, {'fused' if fused else 'plain'}"
+                if tell is not None:
+                    tell(f"writing {name} for {runtime}, {size[0]}x{size[1]}")
                 try:
                     file = exported(row.kinds[0], size, python)
                 except (ImportError, ValueError, RuntimeError) as error:
