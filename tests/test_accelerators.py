@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,10 +17,12 @@ from test_runtimes import images, pooled, pooling_graph
 from tiny import tiny_model
 
 from litehrnet import cli
+from litehrnet.export import FORMATS, check_parity, export
 from litehrnet.files import data_path
 from litehrnet.measure import candidates
-from litehrnet.runtimes import RUNTIMES, load
-from litehrnet.runtimes.pytorch import _without_tf32
+from litehrnet.model import VARIANTS, LiteHRNet
+from litehrnet.runtimes import RUNTIMES, load, pytorch
+from litehrnet.runtimes import onnxruntime as ort_runtime
 
 AVAILABLE = {
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
@@ -52,6 +56,8 @@ def pretend(monkeypatch: pytest.MonkeyPatch, available: list[str], says: list[st
     asked = Asked(onnxruntime.InferenceSession, says)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: available)
     monkeypatch.setattr(onnxruntime, "InferenceSession", asked)
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")  # restored afterwards, whatever becomes of it
+    monkeypatch.delenv("NVIDIA_TF32_OVERRIDE")
     return asked
 
 
@@ -60,7 +66,9 @@ def test_a_build_without_the_provider_says_what_to_install(
     path: Path, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
-    with pytest.raises(ImportError, match=f"which {device} needs, only CPUExec.*pip install onnxruntime-gpu") as error:
+    with pytest.raises(
+        ImportError, match=f"which {device} needs, only CPUExec.*pip install onnxruntime-gpu.cuda,cudnn"
+    ) as error:
         load(path, device=device)
     assert ("pip install tensorrt" in str(error.value)) == (device == "tensorrt")
 
@@ -96,6 +104,44 @@ def test_what_a_device_is_asked_for(path: Path, device: str, first: tuple, monke
     x = images(1, 3, 32, 64)
     same(load(path, device=device)(x), pooled(x), 1e-5)
     assert (asked.providers, asked.fallback) == ([first], "1")
+    assert os.environ.get("NVIDIA_TF32_OVERRIDE") == {"cuda": None, "tensorrt": "0"}[device]
+    os.environ["NVIDIA_TF32_OVERRIDE"] = "1"  # the user's own word
+    load(path, device=device)
+    assert os.environ["NVIDIA_TF32_OVERRIDE"] == "1"
+
+
+def test_cuda_s_libraries_are_looked_for_in_pip_s_packages_first(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    """The provider does not find them there by itself, and a process without torch has not loaded them."""
+    done: list[str] = []
+
+    def preload() -> None:
+        assert not asked.providers, "before the session"
+        done.append("preloaded")
+        print("Failed to load libcublasLt.so.12")
+
+    monkeypatch.setattr(onnxruntime, "preload_dlls", preload, raising=False)
+    load(path)
+    assert not done
+    asked = pretend(monkeypatch, AVAILABLE["cuda"], AVAILABLE["cuda"])
+    load(path, device="cuda")
+    assert done == ["preloaded"] and capsys.readouterr().out == ""
+    monkeypatch.delattr(onnxruntime, "preload_dlls")  # as before ONNX Runtime 1.21
+    load(path, device="cuda")
+
+
+def test_operators_that_a_device_leaves_to_the_cpu_are_an_error_without_a_log_line(
+    path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    """The real ONNX Runtime, with a provider that it has and that takes no operator."""
+    others = [name for name in onnxruntime.get_available_providers() if name == "AzureExecutionProvider"]
+    if not others:
+        pytest.skip("this ONNX Runtime has no provider beside the CPU's")
+    monkeypatch.setitem(ort_runtime._PROVIDERS, "cuda", (others[0], {}))
+    with pytest.raises(ValueError, match=r"does not run m\.onnx with cuda, .*default CPU EP.*ask for a shape"):
+        load(path, device="cuda")
+    assert capfd.readouterr().err == ""
 
 
 def test_the_real_onnx_runtime_keeps_no_promise_that_it_cannot(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,22 +166,112 @@ def test_torch(monkeypatch: pytest.MonkeyPatch) -> None:
         load(model, device="tensorrt")
     with pytest.raises(ValueError, match="unknown device 'gpu'"):
         load(model, device="gpu")
+    for device in ("cuda:1", torch.device("cuda:1")):
+        with pytest.raises(ValueError, match=r"'cuda:1'; start Python with CUDA_VISIBLE_DEVICES=1 .* choose 'cuda'$"):
+            load(model, device=device)
+    np.testing.assert_array_equal(load(model, device=torch.device("cpu"))(x), load(model)(x))
     if torch.cuda.is_available():
         found = load(model, device="cuda")(x)
         assert next(model.parameters()).device.type == "cpu"
         same(found, load(model)(x), 1e-4)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(ValueError, match="finds no CUDA device"):
-        load(model, device="cuda")
+        load(model, device=torch.device("cuda"))
 
 
-def test_float32_on_a_gpu_is_not_tf32() -> None:
-    before = torch.backends.cudnn.allow_tf32
-    with _without_tf32("cuda"):
-        assert not torch.backends.cudnn.allow_tf32 and torch.backends.cudnn.enabled
-    with _without_tf32("cpu"):
-        assert torch.backends.cudnn.allow_tf32 == before
-    assert torch.backends.cudnn.allow_tf32 == before
+def test_torch_says_why_a_network_does_not_get_onto_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the driver or the memory lack; a network whose only tensors are buffers is moved as well."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device\nmore")
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.nn.Module, "to", refuse)
+    held = torch.nn.Module()
+    held.register_buffer("mean", torch.zeros(3))
+    for model in (tiny_model(), held):
+        with pytest.raises(ValueError, match=r"^torch cannot put the network on cuda: CUDA error: .* on the device$"):
+            load(model, device="cuda")
+
+
+class Asks(torch.nn.Module):
+    """Heatmaps, and a note of how torch would multiply meanwhile."""
+
+    def __init__(self, setting: Any) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+        self.setting, self.seen = setting, []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(self.setting.fp32_precision)
+        return x[:, :1, ::4, ::4] * self.weight
+
+
+def test_torch_multiplies_float32_with_all_bits_and_restores_what_was_set() -> None:
+    """A user who allows fewer bits for training gets a reference with all of them."""
+    backends = torch.backends
+    model = Asks(backends.mkldnn.conv)
+    run = load(model)
+    try:
+        for wide, own in (("none", "bf16"), ("bf16", "none"), ("none", "none")):
+            backends.fp32_precision, backends.mkldnn.conv.fp32_precision = wide, own
+            before = backends.mkldnn.conv.fp32_precision
+            run(images(1, 3, 64, 32))
+            assert model.seen.pop() in ("ieee", "none") and backends.mkldnn.conv.fp32_precision == before
+        backends.fp32_precision = "bf16"
+        run(images(1, 3, 64, 32))
+        backends.fp32_precision = "none"
+        assert backends.mkldnn.conv.fp32_precision == "none", "what was inherited is inherited again"
+    finally:
+        backends.fp32_precision = backends.mkldnn.conv.fp32_precision = "none"
+
+
+def test_a_gpu_s_convolutions_are_not_rounded_to_tensorfloat_32_either() -> None:
+    """torch's default, which is why `Asks` cannot show it without a GPU."""
+    conv = torch.backends.cudnn.conv
+    before = torch.backends.cudnn.allow_tf32, conv.fp32_precision
+    assert before == (True, "tf32"), "if torch changes its default, this test has no subject"
+    seen, both = [], threading.Barrier(2)
+
+    def meanwhile() -> None:
+        with pytorch._full_float32("cuda"):
+            both.wait()
+            both.wait()  # the other has left
+            seen.append(conv.fp32_precision)
+
+    thread = threading.Thread(target=meanwhile)
+    thread.start()
+    with pytorch._full_float32("cuda"):
+        both.wait()
+        seen.append(conv.fp32_precision)
+        assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32, (
+            "in the old words, too"
+        )
+    both.wait()
+    thread.join()
+    assert seen == ["ieee", "ieee"]
+    assert (torch.backends.cudnn.allow_tf32, conv.fp32_precision) == before
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_weights_that_are_nowhere_are_not_exported(to: str, tmp_path: Path) -> None:
+    path = tmp_path / f"net{FORMATS[to].suffix}"
+    model = LiteHRNet(VARIANTS["litehrnet18"], 17, "computed")
+    with pytest.raises(ValueError, match="meta device, which holds no numbers"):
+        export(model.to("meta"), path, size=(64, 32))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.numeric
+def test_a_network_on_a_gpu_is_exported_and_judged(tmp_path: Path) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("torch finds no GPU")
+    model = tiny_model().to("cuda")
+    for suffix, options in ((".onnx", {"exporter": "torchscript"}), (".lhr", {})):
+        network = LiteHRNet(VARIANTS["litehrnet18"]).eval().to("cuda") if suffix == ".lhr" else model
+        path = export(network, tmp_path / f"net{suffix}", size=(64, 32), **options)[0]
+        assert all(row.ok for row in check_parity(network, path, sizes=[(64, 32)]))
+        assert next(network.parameters()).device.type == "cuda"
 
 
 PEOPLE = data_path("heldout/people.json")
@@ -158,7 +294,7 @@ def test_the_command_line_refuses_in_one_line(
     monkeypatch.chdir(path.parent)
     assert cli.main([*map(str, command), "--device", "cuda"]) == 1
     error = capsys.readouterr().err
-    assert "pip install onnxruntime-gpu" in error and len(error.splitlines()) == 1
+    assert "pip install onnxruntime-gpu[cuda,cudnn]" in error and len(error.splitlines()) == 1
 
 
 def test_compare_says_of_every_combination_why_a_device_does_not_run_it(path: Path) -> None:

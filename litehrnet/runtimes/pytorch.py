@@ -7,17 +7,20 @@ import copy
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..checks import first_line
 from ..model import eval_mode
 from .session import Session
 
 __all__ = ["open_session", "run_module"]
 
 _threads_lock = threading.Lock()  # the number of torch's threads belongs to the process, not to a model
+_FULL = ("ieee", "none")  # torch's words for float32 whose factors are not rounded to fewer bits
 
 
 def open_session(
@@ -38,7 +41,7 @@ def open_session(
             where its weights are.
 
     Raises:
-        ValueError: torch finds no CUDA device.
+        ValueError: torch finds no CUDA device, or cannot put the network on it.
     """
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError("torch finds no CUDA device here (torch.cuda.is_available() is False), so cuda is refused")
@@ -46,29 +49,36 @@ def open_session(
         from ..checkpoints import from_checkpoint
 
         model = from_checkpoint(model)
-    first = next(model.parameters(), None)
-    if device is not None and first is not None and first.device.type != device:
-        model = copy.deepcopy(model).to(device)
+    if device is not None and any(value.device.type != device for value in (*model.parameters(), *model.buffers())):
+        try:
+            model = copy.deepcopy(model).to(device)
+        except RuntimeError as error:  # a driver that does not fit, or no memory left
+            raise ValueError(f"torch cannot put the network on {device}: {first_line(error)}") from error
     module = model
 
     def run(arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         with _threads(threads):
-            return run_module(module, arrays)
+            return run_module(module, arrays, device)
 
     return Session(None, run, getattr(module, "trained_size", None))
 
 
-def run_module(model: nn.Module, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+def run_module(model: nn.Module, arrays: Sequence[np.ndarray], device: str | None = None) -> list[np.ndarray]:
     """The outputs of a module in eval mode and without autocast, as arrays; its modes are restored.
+
+    float32 is computed in float32. By default, torch lets convolutions on a GPU round their factors to TensorFloat-32,
+    10 bits of fraction, and then the result would be no reference for a file.
 
     Args:
         model: called with one tensor per array. A sequence or a dictionary of tensors counts as several outputs.
         arrays: those of floating-point type are converted to the type of the weights.
+        device: where a module without weights computes; others compute where their weights are.
 
     Raises:
         ValueError: an output is not a tensor.
     """
-    first = next(model.parameters(), torch.zeros(()))
+    floats = (value for value in (*model.parameters(), *model.buffers()) if value.is_floating_point())
+    first = next(floats, torch.zeros((), device=device))
     tensors = []
     for array in arrays:
         # torch refuses arrays with negative strides, and warns about read-only ones.
@@ -79,7 +89,7 @@ def run_module(model: nn.Module, arrays: Sequence[np.ndarray]) -> list[np.ndarra
         eval_mode(model) if training else contextlib.nullcontext(),
         torch.inference_mode(),
         torch.autocast(first.device.type, enabled=False),
-        _without_tf32(first.device.type),
+        _full_float32(first.device.type),
     ):
         return [_array(value) for value in _flat(model(*tensors))]
 
@@ -94,17 +104,6 @@ def _flat(outputs: object) -> Iterator[Tensor]:
             yield from _flat(output)
     else:
         raise ValueError(f"the module returned {type(outputs).__name__}, not a tensor or several")
-
-
-@contextlib.contextmanager
-def _without_tf32(device: str) -> Iterator[None]:
-    """Keep float32 whole: on a GPU, torch's convolutions otherwise round it to 10 bits (TF32), a relative 1e-3."""
-    if device != "cuda":
-        yield
-        return
-    cudnn = torch.backends.cudnn
-    with cudnn.flags(cudnn.enabled, cudnn.benchmark, deterministic=cudnn.deterministic, allow_tf32=False):
-        yield
 
 
 def _array(value: Tensor) -> np.ndarray:
@@ -128,3 +127,47 @@ def _threads(wanted: int) -> Iterator[None]:
             yield
         finally:
             torch.set_num_threads(before)
+
+
+class _Rounding:
+    """What torch may round the factors of float32 products to, while somebody needs all their bits.
+
+    The settings belong to the process: whoever comes first changes them, and whoever leaves last restores them.
+    """
+
+    def __init__(self, *settings: Any) -> None:
+        self.settings = settings
+        self.lock = threading.Lock()
+        self.users = 0
+        self.before: list[tuple[Any, str]] = []
+
+    @contextlib.contextmanager
+    def forbidden(self) -> Iterator[None]:
+        with self.lock:
+            if not self.users:
+                self.before = [(each, each.fp32_precision) for each in self.settings]
+                self.before = [(each, value) for each, value in self.before if value not in _FULL]
+                for each, _ in self.before:
+                    each.fp32_precision = _FULL[0]
+            self.users += 1
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.users -= 1
+                for each, value in () if self.users else self.before:
+                    each.fp32_precision = "none"  # what a wider setting says
+                    if each.fp32_precision != value:
+                        each.fp32_precision = value
+
+
+_BACKENDS: Any = torch.backends  # whose types do not declare these
+_ROUNDING = {
+    "cuda": _Rounding(_BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn, _BACKENDS.cuda.matmul),
+    "cpu": _Rounding(_BACKENDS.mkldnn.conv, _BACKENDS.mkldnn.matmul),
+}
+
+
+def _full_float32(device: str) -> contextlib.AbstractContextManager[None]:
+    """Compute float32 products with all bits of their factors, on one kind of device."""
+    return _ROUNDING[device].forbidden() if device in _ROUNDING else contextlib.nullcontext()
