@@ -54,7 +54,8 @@ from litehrnet.sizes import check_size, parse_size
 HERE = Path(__file__).resolve().parent
 CALIBRATION = 8  # of the rendered people
 PACKAGES = {"litert": "ai-edge-litert"}  # where the package has another name than the runtime
-DENSE = "int8, dense convolutions"
+DENSE, EVERY = "int8, dense convolutions", "int8, everything"
+WIDE = ", int16 activations"
 
 # Each road: its runtime, the graph, the weights of the file, and what it is computed in.
 ROADS = (
@@ -65,7 +66,9 @@ ROADS = (
     ("onnxruntime", "fused", "float32", "float32"),
     ("onnxruntime", "fused", "float16", "float32"),
     ("onnxruntime", "fused", DENSE, "float32"),
-    ("onnxruntime", "fused", "int8, everything", "float32"),
+    ("onnxruntime", "fused", DENSE + WIDE, "float32"),
+    ("onnxruntime", "fused", EVERY, "float32"),
+    ("onnxruntime", "fused", EVERY + WIDE, "float32"),
     ("openvino", "plain", "float32", "float32"),
     ("openvino", "plain", "float16", "float32"),
     ("openvino", "fused", "float32", "float32"),
@@ -84,6 +87,7 @@ ROADS = (
     ("litert", "fused", "float32", "float32"),
     ("litert", "fused", "float16", "float32"),
     ("litert", "fused", DENSE, "float32"),
+    ("litert", "fused", EVERY, "float32"),
     ("mnn", "plain", "float32", "float32"),
     ("mnn", "fused", "float32", "float32"),
 )
@@ -129,6 +133,8 @@ class Writer:
             return self.checkpoint
         stored = "float32" if weights == "bfloat16" else weights
         int8, python = stored.startswith("int8"), self.pythons.get(runtime)
+        operators = "all" if stored.startswith(EVERY) else "convolutions"
+        activations = "int16" if stored.endswith(WIDE) else "int8"
         kind = "onnx" if int8 and runtime != "litert" else RUNTIMES[runtime].kinds[0]
         name = "-".join([runtime, graph, *re.findall(r"\w+", stored)])
         path = self.folder / f"{name}{FORMATS[kind].suffix}"
@@ -136,14 +142,16 @@ class Writer:
             return path
         if python is not None:
             options = ["--weights", "int8" if int8 else stored, *(["--fused"] if graph == "fused" else [])]
-            options += ["--calibrate", str(self.folder / "pictures")] if int8 else []
+            if int8:
+                options += ["--calibrate", str(self.folder / "pictures")]
+                options += ["--operators", operators, "--activations", activations]
             return export_elsewhere(python, self.checkpoint, path, self.size, options)
         if int8:
             source = self._source(runtime, graph)
             if runtime == "litert":
-                return quantize_litert(source, path, self.images)
-            everything = {"operators": "all", "method": "percentile"} if stored == "int8, everything" else {}
-            return quantize_int8(source, path, self.images, **everything)
+                return quantize_litert(source, path, self.images, operators, activations)
+            method = "percentile" if stored == EVERY else "minmax"  # the better one for each (tried.md)
+            return quantize_int8(source, path, self.images, operators, method=method, activations=activations)
         exporter = "torchscript" if kind == "onnx" else None
         fused = graph == "fused"
         return export(self.model, path, to=kind, size=self.size, exporter=exporter, weights=stored, fused=fused)[0]
@@ -303,7 +311,8 @@ Each file is run in a process of its own, in turn with ONNX Runtime's plain floa
 median of its rounds' ratios, and its {interval}. *Second thread* is the speed-up that it
 brings, and *peak* the memory above everything imported. *Relative difference* (the greatest over the renderings),
 *shift* (in input pixels, all joints) and *moved* are against PyTorch in float32; OKS is against the annotated joints of
-{counts}. int8 was calibrated on {calibration} other renderings. Precision float16 means float16 weights in the file;
+{counts}. int8 was calibrated on {calibration} other renderings; *int16 activations* are weights in int8 with values of
+16 bits between operators. Precision float16 means float16 weights in the file;
 ncnn may then compute in float16, too; the others compute in float32. bfloat16 means the float32 file, computed in
 bfloat16 where the processor can."""
 

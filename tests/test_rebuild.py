@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -166,6 +167,8 @@ class TestCommand:
         code, out, err = self.call(capsys, exported()[1], *arguments)
         assert code == 0, err
         assert "int8: on the 2 calibration pictures joints move by" in out and "int8 weights" in out
+        lost = re.search(r"(\d+)% of them by more than 2", out)
+        assert lost is not None and ("warning: most joints are lost" in out) == (int(lost[1]) > 50)
         assert weights_of("small.onnx") == "int8" and sorted(p.name for p in Path().iterdir()) == [
             "photos",
             "small.onnx",

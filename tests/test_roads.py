@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -56,6 +57,41 @@ def test_the_page_holds_the_columns_that_the_readme_shows(devices: ModuleType) -
     assert set(update_readme.COLUMNS) <= set(head)
     assert "- **plain, float32 in mnn**: MNN is not installed.\n" in text
     assert "| c | fused | float32 | 12.5 | 1.20 (1.10 to 1.30) | x 1.10 | 4.50 |  | 1e-06 | 0.01 | 0% | 0.700 |" in text
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_an_int8_file_is_made_as_its_row_says(
+    devices: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, elsewhere: bool
+) -> None:
+    """Here or by another Python's command line: everything or the dense convolutions, 8 bits between them or 16."""
+    asked: list[tuple[str, str]] = []
+
+    def quantise(_: object, path: Path, __: object, operators: str, activations: str, **___: object) -> Path:
+        asked.append((operators, activations))
+        return path
+
+    def export_there(_: object, __: object, path: Path, ___: object, options: list[str]) -> Path:
+        given = dict(itertools.pairwise(options))
+        asked.append((given["--operators"], given["--activations"]))
+        assert given["--weights"] == "int8" and Path(given["--calibrate"]).name == "pictures"
+        return path
+
+    monkeypatch.setattr(devices, "quantize_litert", quantise)
+    monkeypatch.setattr(
+        devices, "quantize_int8", lambda source, path, images, operators, method, activations: quantise(
+            source, path, images, operators, activations
+        ),
+    )  # fmt: skip
+    monkeypatch.setattr(devices, "export_elsewhere", export_there)
+    monkeypatch.setattr(devices.Writer, "_source", lambda self, runtime, graph: tmp_path / "float32")
+    roads = [road for road in devices.ROADS if road[2].startswith("int8")]
+    pythons = {road[0]: "python" for road in roads} if elsewhere else {}
+    write = devices.Writer(None, tmp_path / "w.pth", (256, 192), (), pythons, tmp_path)
+    paths = [write(*road[:3]) for road in roads]
+    assert len(set(paths)) == len(roads), "each row has a file of its own"
+    for (_, _, weights, _), (operators, activations) in zip(roads, asked, strict=True):
+        assert (operators == "all", activations == "int16") == ("everything" in weights, "int16" in weights)
+    assert set(asked) == {("convolutions", "int8"), ("convolutions", "int16"), ("all", "int8"), ("all", "int16")}
 
 
 def test_what_cannot_be_written_is_named_and_the_rest_goes_on(

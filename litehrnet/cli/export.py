@@ -40,6 +40,7 @@ NEEDS = {"ncnn": {"pnnx": "pnnx", "ncnn": "ncnn"}, "openvino": {"openvino": "ope
 INT8_ONLY = ("calibrate", "activations", "operators")
 INT8 = ("onnx", "litert")  # formats that can be quantised
 FAR = 2  # input pixels, half a pixel of a heatmap
+MOST = 0.5  # of the joints
 SLOW = "; this takes about a minute (--exporter torchscript writes the same operators in a tenth of that)"
 
 
@@ -319,7 +320,12 @@ def _quantise(args: argparse.Namespace, source: Path, target: Path, images: Sequ
         before, after = (load(path) for path in (source, target))
         shifts = [np.linalg.norm(decode(before(x))[0] - decode(after(x))[0], axis=-1) for x in images]
     shift = np.concatenate(shifts)
-    return (
+    moved = float((shift > FAR).mean())
+    told = (
         f"int8: on the {len(images)} calibration pictures joints move by {shift.mean():.2f} input pixels on average, "
-        f"{(shift > FAR).mean():.0%} of them by more than {FAR}; measure it on other people with litehrnet evaluate"
+        f"{moved:.0%} of them by more than {FAR}; measure it on other people with litehrnet evaluate"
     )
+    if moved <= MOST:
+        return told
+    way = "--activations int16 keeps nearly all" if args.activations != "int16" else "quantise fewer, or take float16"
+    return f"{told}\nwarning: most joints are lost in this file; {way}"
