@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -194,6 +194,14 @@ def test_torch_says_why_a_network_does_not_get_onto_the_device(monkeypatch: pyte
             load(model, device="cuda")
 
 
+@pytest.fixture
+def settings() -> Iterator[Any]:
+    """torch's settings of how float32 is multiplied, and afterwards its defaults."""
+    yield torch.backends
+    torch.backends.fp32_precision = torch.backends.mkldnn.conv.fp32_precision = "none"
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = True, False
+
+
 class Asks(torch.nn.Module):
     """Heatmaps, and a note of how torch would multiply meanwhile."""
 
@@ -207,50 +215,35 @@ class Asks(torch.nn.Module):
         return x[:, :1, ::4, ::4] * self.weight
 
 
-def test_torch_multiplies_float32_with_all_bits_and_restores_what_was_set() -> None:
+def test_torch_multiplies_float32_with_all_bits_and_restores_what_was_set(settings: Any) -> None:
     """A user who allows fewer bits for training gets a reference with all of them."""
-    backends = torch.backends
-    model = Asks(backends.mkldnn.conv)
+    conv = settings.mkldnn.conv
+    model = Asks(conv)
     run = load(model)
-    try:
-        for wide, own in (("none", "bf16"), ("bf16", "none"), ("none", "none")):
-            backends.fp32_precision, backends.mkldnn.conv.fp32_precision = wide, own
-            before = backends.mkldnn.conv.fp32_precision
-            run(images(1, 3, 64, 32))
-            assert model.seen.pop() in ("ieee", "none") and backends.mkldnn.conv.fp32_precision == before
-        backends.fp32_precision = "bf16"
+    for wide, own in (("none", "bf16"), ("bf16", "none"), ("none", "none")):
+        settings.fp32_precision, conv.fp32_precision = wide, own
+        before = conv.fp32_precision
         run(images(1, 3, 64, 32))
-        backends.fp32_precision = "none"
-        assert backends.mkldnn.conv.fp32_precision == "none", "what was inherited is inherited again"
-    finally:
-        backends.fp32_precision = backends.mkldnn.conv.fp32_precision = "none"
+        assert model.seen.pop() in ("ieee", "none") and conv.fp32_precision == before
+    settings.fp32_precision = "bf16"
+    run(images(1, 3, 64, 32))
+    settings.fp32_precision = "none"
+    assert conv.fp32_precision == "none", "what was inherited is inherited again"
 
 
-def test_a_gpu_s_convolutions_are_not_rounded_to_tensorfloat_32_either() -> None:
-    """torch's default, which is why `Asks` cannot show it without a GPU."""
-    conv = torch.backends.cudnn.conv
-    before = torch.backends.cudnn.allow_tf32, conv.fp32_precision
+def test_a_gpu_s_convolutions_are_not_rounded_to_tensorfloat_32_either(settings: Any) -> None:
+    """torch's default, which is why `Asks` cannot show it without a GPU; another thread may leave first."""
+    before = settings.cudnn.allow_tf32, settings.cudnn.conv.fp32_precision
     assert before == (True, "tf32"), "if torch changes its default, this test has no subject"
-    seen, both = [], threading.Barrier(2)
-
-    def meanwhile() -> None:
-        with pytorch._full_float32("cuda"):
-            both.wait()
-            both.wait()  # the other has left
-            seen.append(conv.fp32_precision)
-
-    thread = threading.Thread(target=meanwhile)
-    thread.start()
     with pytorch._full_float32("cuda"):
-        both.wait()
-        seen.append(conv.fp32_precision)
-        assert not torch.backends.cudnn.allow_tf32 and not torch.backends.cuda.matmul.allow_tf32, (
-            "in the old words, too"
-        )
-    both.wait()
-    thread.join()
-    assert seen == ["ieee", "ieee"]
-    assert (torch.backends.cudnn.allow_tf32, conv.fp32_precision) == before
+        with pytorch._full_float32("cuda"):
+            assert not settings.cudnn.allow_tf32 and not settings.cuda.matmul.allow_tf32
+        assert settings.cudnn.conv.fp32_precision == "none" and not settings.cudnn.allow_tf32
+    assert (settings.cudnn.allow_tf32, settings.cudnn.conv.fp32_precision) == before
+    settings.fp32_precision = "tf32"
+    with pytorch._full_float32("cuda"):
+        assert settings.cudnn.conv.fp32_precision in ("ieee", "none")
+        assert settings.cuda.matmul.fp32_precision in ("ieee", "none")
 
 
 @pytest.mark.parametrize("to", FORMATS)

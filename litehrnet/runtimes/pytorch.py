@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -132,39 +133,54 @@ def _threads(wanted: int) -> Iterator[None]:
 class _Rounding:
     """What torch may round the factors of float32 products to, while somebody needs all their bits.
 
-    The settings belong to the process: whoever comes first changes them, and whoever leaves last restores them.
+    The settings belong to the process: whoever comes first changes them, and whoever leaves last restores them. torch
+    has two kinds, and refuses to read the older ones (`allow_tf32`) where only the newer were set.
     """
 
-    def __init__(self, *settings: Any) -> None:
-        self.settings = settings
+    def __init__(self, older: Sequence[Any], newer: Sequence[Any]) -> None:
+        self.older, self.newer = older, newer
         self.lock = threading.Lock()
         self.users = 0
-        self.before: list[tuple[Any, str]] = []
+        self.undo: list[Callable[[], None]] = []
 
     @contextlib.contextmanager
     def forbidden(self) -> Iterator[None]:
         with self.lock:
             if not self.users:
-                self.before = [(each, each.fp32_precision) for each in self.settings]
-                self.before = [(each, value) for each, value in self.before if value not in _FULL]
-                for each, _ in self.before:
-                    each.fp32_precision = _FULL[0]
+                self._forbid()
             self.users += 1
         try:
             yield
         finally:
             with self.lock:
                 self.users -= 1
-                for each, value in () if self.users else self.before:
-                    each.fp32_precision = "none"  # what a wider setting says
-                    if each.fp32_precision != value:
-                        each.fp32_precision = value
+                while self.undo and not self.users:
+                    self.undo.pop()()
+
+    def _forbid(self) -> None:
+        for setting in self.older:
+            with contextlib.suppress(RuntimeError):  # its user took the newer kind
+                if setting.allow_tf32:
+                    setting.allow_tf32 = False
+                    self.undo.append(functools.partial(setattr, setting, "allow_tf32", True))
+        for setting in self.newer:
+            value = setting.fp32_precision
+            if value not in _FULL:
+                self.undo.append(functools.partial(_set_precision, setting, value))
+                setting.fp32_precision = "ieee"
+
+
+def _set_precision(setting: Any, value: str) -> None:
+    """Restore a setting, which may have had its value from a wider one."""
+    setting.fp32_precision = "none"
+    if setting.fp32_precision != value:
+        setting.fp32_precision = value
 
 
 _BACKENDS: Any = torch.backends  # whose types do not declare these
 _ROUNDING = {
-    "cuda": _Rounding(_BACKENDS.cudnn.conv, _BACKENDS.cudnn.rnn, _BACKENDS.cuda.matmul),
-    "cpu": _Rounding(_BACKENDS.mkldnn.conv, _BACKENDS.mkldnn.matmul),
+    "cuda": _Rounding((_BACKENDS.cudnn, _BACKENDS.cuda.matmul), (_BACKENDS.cudnn.conv, _BACKENDS.cuda.matmul)),
+    "cpu": _Rounding((), (_BACKENDS.mkldnn.conv, _BACKENDS.mkldnn.matmul)),
 }
 
 
