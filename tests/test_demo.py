@@ -439,6 +439,15 @@ def test_without_a_server_or_without_script_the_page_says_so(page: object, folde
 
 
 @pytest.mark.browser
+def test_a_bar_says_how_much_of_the_network_has_come(page: object, demo: ModuleType, folder: Path) -> None:
+    """It counts to the size of the file, and goes when the file is there."""
+    bar = page.evaluate("(({max, value, hidden}) => [max, value, hidden])(document.getElementById('loaded'))")
+    files = {(folder / name).stat().st_size for name in ("model.lhr", "model.onnx") if (folder / name).exists()}
+    assert bar[0] == bar[1]
+    assert bar[0] in files
+    assert bar[2]
+
+
 def test_a_photograph_given_while_the_network_loads_is_kept(page: object, demo: ModuleType, folder: Path) -> None:
     with another_page(page, demo, folder, hold="model.lhr") as other:
         other.wait_for_selector("body.started")

@@ -514,7 +514,7 @@ def test_terms_bring_their_line_along(once: Built) -> None:
 
 
 def test_a_line_divides_code_only_at_its_joints(tmp_path: Path) -> None:
-    """A short name or option stays whole; a long name may end a line after a dot or a bar, never inside a word."""
+    """A short name or option stays whole; a long name may end a line after one of its words, never inside."""
     path = tmp_path / "words.md"
     long = "torch.nn.functional.adaptive_avg_pool2d"
     path.write_text(f"# Code\n\n`--dynamic size`, `litehrnet export my.pth --weights float16`, `{long}`\n")
@@ -523,8 +523,17 @@ def test_a_line_divides_code_only_at_its_joints(tmp_path: Path) -> None:
     assert [one.get_text() for one in command(class_="whole")] == command.get_text().split()
     assert command.get_text() == "litehrnet export my.pth --weights float16"
     assert "".join("|" if part.name == "wbr" else part for part in name.children if part) == (
-        "torch.|nn.|functional.|adaptive_|avg_|pool2d|"
+        "torch.|nn.functional.|adaptive_|avg_|pool2d|"
     )
+
+
+def test_a_number_beside_a_picture_keeps_its_heads_name(tmp_path: Path) -> None:
+    """A phone shows such a table as a list, without its first row."""
+    path = tmp_path / "map.md"
+    path.write_text('| | lesson | minutes |\n|---|---|---|\n| <img src="x.svg" alt=""> | walk | 45 |\n')
+    assert pages.from_markdown(path).soup.find("td", attrs={"data-head": "minutes"}).get_text() == "45"
+    path.write_text("| lesson | minutes |\n|---|---|\n| walk | 45 |\n")
+    assert pages.from_markdown(path).soup.find("td", attrs={"data-head": True}) is None
 
 
 def test_a_list_of_terms_has_contents(tmp_path: Path) -> None:

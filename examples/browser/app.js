@@ -44,7 +44,24 @@ async function part(url) {
     throw new Error(`${url} cannot be fetched: is the demo's server still running?`);
   }
   if (!answer.ok) throw new Error(`${url} is missing (HTTP ${answer.status}): run "make demo" again.`);
-  return answer;
+  return /\/model\.(lhr|onnx)$/.test(url) ? watched(answer) : answer;
+}
+
+// The network's file, with a bar that says how much of it has come: on a slow line it takes half a minute.
+function watched(answer) {
+  const all = Number(answer.headers.get("Content-Length"));
+  if (!all || !answer.body || answer.headers.get("Content-Encoding")) return answer;
+  const bar = element("loaded");
+  Object.assign(bar, { max: all, value: 0, hidden: false });
+  const count = new TransformStream({
+    transform(bytes, out) {
+      bar.value += bytes.byteLength;
+      bar.title = `${megabytes(bar.value)} of ${megabytes(all)}`;
+      out.enqueue(bytes);
+    },
+    flush: () => (bar.hidden = true),
+  });
+  return new Response(answer.body.pipeThrough(count), { headers: answer.headers });
 }
 
 export async function loadModel() {
@@ -78,6 +95,7 @@ const loading = {};
 function engineNamed(name) {
   loading[name] ??= ENGINES[name].load(part).catch((error) => {
     delete loading[name]; // the next attempt starts again
+    element("loaded").hidden = true;
     const known = error.message.includes("make demo");
     throw known ? error : new Error(`${labelOf(name)} cannot be loaded (${error.message}): run "make demo" again.`);
   });

@@ -182,6 +182,31 @@ def test_search_lists_what_explains_before_what_one_looks_up(address: str, windo
     assert max(lessons, default=0) < min(package)
 
 
+def test_on_a_phone_a_long_table_keeps_the_names_of_its_columns(address: str, browser) -> None:
+    """However far its rows are scrolled; the first column stays, too, and the table fits on the screen."""
+    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
+    visit.page.goto(f"{address}/08_take_it_to_devices.html")
+    tall = """() => [...document.querySelectorAll(".scroll:has(> table)")]
+        .findIndex((box) => box.scrollHeight > 1.2 * box.clientHeight && box.scrollWidth > box.clientWidth)"""
+    box = visit.page.locator(".scroll:has(> table)").nth(visit.page.evaluate(tall))
+    assert box.bounding_box()["height"] < SIZES["phone"]["height"]
+    box.evaluate("one => one.scrollTo(60, 300)")
+    names = """one => {
+        const [outer, head] = [one, one.querySelector("thead th")].map((each) => each.getBoundingClientRect());
+        return [head.top - outer.top, head.left - outer.left];
+    }"""
+    assert max(abs(part) for part in box.evaluate(names)) < 2
+    visit.context.close()
+
+
+def test_the_term_that_a_link_leads_to_is_marked(address: str, window: Visit) -> None:
+    """Among seventy others."""
+    window.page.goto(f"{address}/glossary.html#heatmap")
+    ground = "one => getComputedStyle(one.closest('li')).backgroundColor"
+    marked = window.page.locator("#heatmap").evaluate(ground)
+    assert marked != window.page.locator("#peak").evaluate(ground)
+
+
 def test_ticks_are_kept(address: str, window: Visit) -> None:
     """A lesson is done by its tick or by going on; every page shows it, and it can be taken back."""
     page = window.page

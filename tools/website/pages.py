@@ -126,7 +126,7 @@ def _divide_code(soup: BeautifulSoup, code: Tag) -> None:
         elif len(word) <= WHOLE and not heading:
             code.append(soup.new_tag("span", attrs={"class": "whole"}, string=word))
         else:
-            for part in re.split(r"(?<=[._/=(,\[])(?=\w)", word):
+            for part in re.split(r"(?<=\w\w\w[._/])(?=\w)|(?<=[=(,\[])(?=\w)", word):
                 code.extend([part, soup.new_tag("wbr")])
 
 
@@ -138,6 +138,12 @@ def _finish(body: str, title: str | None = None) -> Page:
             # A sentence beside cells that cannot shrink would become a column of single words on a phone.
             if len(cell.find_parent("tr").find_all(["td", "th"])) > 2 and len(cell.get_text().split()) > 3:
                 cell["class"] = [*cell.get("class", ()), "words"]
+        if table.find("img"):  # on a phone its rows are a list without a head, where a bare number says nothing
+            names = [head.get_text() for head in table("th")]
+            for row in table("tr"):
+                for name, cell in zip(names, row("td"), strict=False):
+                    if cell.get_text().strip().isdigit():
+                        cell["data-head"] = name
     for code in soup("code"):
         if not code.find_parent("pre") and not code.find(True):
             _divide_code(soup, code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -357,10 +358,12 @@ def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> CourseFigure:
     axes.plot(x, np.minimum(peaks.gmacs, x * peaks.cached_copy), color=INK, linewidth=1.4, zorder=2)
     axes.plot(x, np.minimum(peaks.gmacs, x * peaks.copy), color=INK, linewidth=1.0, linestyle="--", zorder=2)
     axes.text(55, peaks.gmacs * 1.12, f"matrix product: {peaks.gmacs:.0f} GMAC/s", ha="right", fontsize=9, color=INK)
-    axes.text(
-        0.022, 0.022 * peaks.cached_copy * 1.5, f"copy in cache: {peaks.cached_copy:.0f} GB/s", fontsize=9, color=INK
-    )
-    axes.text(0.1, 0.1 * peaks.copy * 0.42, f"copy in memory: {peaks.copy:.0f} GB/s", fontsize=9, color=INK)
+    for name, speed, side, gap in (("cache", peaks.cached_copy, "bottom", 1.1), ("memory", peaks.copy, "top", 0.9)):
+        # Along its line, on the side that is away from the other one.
+        axes.text(
+            0.024, 0.024 * speed * gap, f"copy in {name}: {speed:.0f} GB/s", va=side, fontsize=9, color=INK,
+            rotation=math.degrees(math.atan(speed)), rotation_mode="anchor", transform_rotates_text=True,
+        )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(0.02, 60), ylim=(0.02, peaks.gmacs * 2.2))
     axes.set(xlabel="MACs per byte moved", ylabel="GMAC/s")
     plain_log(axes.xaxis, axes.yaxis)

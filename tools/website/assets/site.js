@@ -175,6 +175,12 @@ function rank(entries, query) {
   return found.sort((a, b) => a[0] - b[0] || b[1] - a[1]).map(([, , entry]) => entry);
 }
 
+// The first words of a text.
+function shortened(text, most) {
+  if (text.length <= most) return text;
+  return `${text.slice(0, most).replace(/\s+\S*$/, "")} …`;
+}
+
 function search() {
   const dialog = document.querySelector("dialog.search");
   const field = dialog.querySelector("input");
@@ -186,7 +192,7 @@ function search() {
     list.replaceChildren(
       ...found.slice(0, 25).map(({ link, page, heading, text }) => {
         const anchor = Object.assign(document.createElement("a"), { href: root.dataset.root + link });
-        const small = Object.assign(document.createElement("small"), { textContent: text.slice(0, 120) });
+        const small = Object.assign(document.createElement("small"), { textContent: shortened(text, 120) });
         const from = heading === page ? "" : ` · ${page}`;
         anchor.append(Object.assign(document.createElement("b"), { textContent: heading }), from, small);
         anchor.addEventListener("click", () => dialog.close());
