@@ -61,6 +61,14 @@ def test_a_file_computes_what_torch_computes(road: str, fused: bool, tmp_path: P
     assert not all(row.ok for row in check_parity(other, path))
 
 
+@pytest.mark.slow
+def test_adaptive_pooling_is_right_where_every_size_is_known(road: str, tmp_path: Path) -> None:
+    """As the lesson on devices says; ExecuTorch leaves it to its own kernels (below)."""
+    model = tiny_model("adaptive")
+    path = export(model, tmp_path / f"net{PACKAGES[road][0]}", size=SIZE)[0]
+    assert all(row.ok for row in check_parity(model, path))
+
+
 @pytest.mark.parametrize("name", PACKAGES)
 def test_a_missing_package_is_one_sentence_with_the_command(name: str, tmp_path: Path) -> None:
     if installed(name):
@@ -136,11 +144,13 @@ def test_executorch_delegates_the_fused_graph_whole_and_the_plain_one_in_pieces(
 
     counts = {}
     model = litehrnet.set_pooling(tiny_model(), "computed")
-    for name, network in {"plain": model, "fused": fuse(model, SIZE, target="executorch")}.items():
+    networks = {"adaptive": tiny_model("adaptive"), "plain": model, "fused": fuse(model, SIZE, target="executorch")}
+    for name, network in networks.items():
         nodes = lowered(network, SIZE).exported_program().graph.nodes
         called = [str(node.target) for node in nodes if node.op == "call_function"]
         counts[name] = (called.count("executorch_call_delegate"), sum("upsample_nearest" in each for each in called))
+        assert sum("adaptive_avg_pool2d" in each for each in called) == 6 * (name == "adaptive")
         others = {each for each in called if each not in ("executorch_call_delegate", "<built-in function getitem>")}
-        assert name == "plain" or not others, "nothing is left for ExecuTorch's own kernels, not even a constant"
+        assert name != "fused" or not others, "nothing is left for ExecuTorch's own kernels, not even a constant"
     assert counts["fused"] == (1, 0)
     assert counts["plain"][0] > 1 and counts["plain"][1] > 0
