@@ -1,6 +1,6 @@
 """Choose the recipe of lesson 10 without its test pictures, then measure how much a number of pictures is worth.
 
-python benchmarks/own_joints.py              # writes benchmarks/own_joints/DATE.json in about a quarter of an hour
+python benchmarks/own_joints.py              # writes benchmarks/own_joints/DATE.json in about twenty minutes
 python benchmarks/own_joints.py --to FOLDER  # elsewhere
 
 1. Every recipe is tried in three folds of the 24 labelled people: trained on 16 of them, measured on the other 8.
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from litehrnet.checkpoints import CheckpointNote
+from litehrnet.checkpoints import CheckpointNote, from_checkpoint
 from litehrnet.course.own_joints import crops_of, guess_without_looking, subset_file, train_head
 from litehrnet.files import data_path, written_whole
 from litehrnet.measure import machine
@@ -33,7 +33,7 @@ from litehrnet.train.loop import network_of
 from litehrnet.train.start import start_model
 
 SIZE = (256, 192)
-FOLDS, SEEDS, COUNTS = 3, (1,), (10, 24)
+FOLDS, SEEDS, COUNTS = 3, (1, 2, 3), (10, 24)
 CROPS, BATCH, TIMES = 240, 4, 3
 HEADS = {"head alone, mse": "mse", "head alone, softmax": "softmax"}
 RECIPES = {
@@ -91,14 +91,7 @@ def trained(people: Path, recipe: dict, seed: int) -> LiteHRNet:
             seed=seed,
             milestones=1,
         )
-        return last_weights(run.folder, known)
-
-
-def last_weights(folder: Path, people: CocoPeople) -> LiteHRNet:
-    """The averaged weights at the end of a run."""
-    model = with_head(people, None, 1)
-    model.load_state_dict(torch.load(folder / "last.pt", weights_only=True)["ema"])
-    return model.eval()
+        return from_checkpoint(run.last)
 
 
 class Stored:

@@ -326,6 +326,20 @@ def test_exercises_have_three_cells(path: Path) -> None:
     assert sum(source.count("raise NotImplementedError") for source in sources) == len(found)
 
 
+@held(*COURSE, TEMPLATE)
+def test_every_exercise_ends_in_something_to_look_at(path: Path) -> None:
+    """Below the check, and before the next exercise, the reader's own function draws or prints something."""
+    cells = read(path).cells
+    heads = [n for n, cell in enumerate(cells) if re.search(r"^#{2,3} Exercise \d+: ", cell.source, re.MULTILINE)]
+    end = next(n for n, cell in enumerate(cells) if re.search(r"^## Further reading", cell.source, re.MULTILINE))
+    for first, last in pairwise([*heads, end]):
+        sources = [cell.source for cell in cells[first:last] if cell.cell_type == "code"]
+        (function,) = (found.group(1) for s in sources if (found := re.match(r"def (\w+).+\n +raise NotImpl", s)))
+        used = [{node.id for node in ast.walk(ast.parse(s)) if isinstance(node, ast.Name)} for s in sources]
+        shown = [names for s, names in zip(sources, used, strict=True) if function in names and s.count("\n") > 0]
+        assert shown, f"{function} is checked, and then nothing comes of it"
+
+
 @held(*COURSE)
 def test_every_exercise_is_solved(path: Path) -> None:
     """The solutions have the same headings, and below each the same check."""

@@ -101,6 +101,7 @@ def test_the_stored_run_chose_by_the_folds_and_the_lesson_uses_what_it_chose():
     assert {len(folds) for folds in run["folds"].values()} == {3}
     assert run["chosen"] == max(means, key=means.get)
     runs = [(one["what"], one["pictures"], one["seed"]) for one in run["counts"]]
+    assert len({seed for _, _, seed in runs}) >= 3  # or no spread would be seen
     assert (
         len(runs) == len(set(runs)) == len({r[0] for r in runs}) * len({r[1] for r in runs}) * len({r[2] for r in runs})
     )
