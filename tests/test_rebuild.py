@@ -157,7 +157,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("activations", ["int8", "int16"])
     def test_int8_with_pictures_of_ones_own(
-        self, capsys: pytest.CaptureFixture, exported: Callable, activations: str
+        self, capsys: pytest.CaptureFixture, exported: Callable, activations: str, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         Path("photos").mkdir()
         for number in range(2):
@@ -175,6 +175,10 @@ class TestCommand:
         ]
         types = {t.data_type for t in onnx.load("small.onnx").graph.initializer}
         assert (TensorProto.UINT16 in types) == (activations == "int16")
+        if activations == "int8":
+            monkeypatch.setattr("litehrnet.cli.check._diagnose", lambda *_: None)  # it takes its time
+            assert cli.main(["check", "small.onnx", "--checkpoint", "litehrnet18"]) == 1
+            assert "note: the file is in int8, which rounds more than this tolerance" in capsys.readouterr().out
         with pytest.raises(ValueError, match="int8 weights; give the float32 file"):
             network_of("small.onnx")
 

@@ -131,7 +131,7 @@ def _grants(file: Path, compiler: str) -> bool:
 def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
     """Print one line for each size and batch, and return whether all are right."""
     from ..runtimes import load
-    from ..runtimes.parity import check_parity, default_batches, default_sizes, explain
+    from ..runtimes.parity import check_parity, default_batches, default_sizes, explain, weights_of
     from ..sizes import check_memory
     from .models import given_joints, joints_of, load_model
     from .terminal import spinner
@@ -175,6 +175,10 @@ def _compare(args: argparse.Namespace, file: Path, about: Signature) -> bool:
             )
     if about.kind == "coreml":
         print(NOT_RUN)
+    if not all_ok and weights_of(file) == "int8":
+        print(
+            "note: the file is in int8, which rounds more than this tolerance; litehrnet evaluate measures its joints"
+        )
     if not all_ok:
         _diagnose(model, file, differs or fails, args.tolerance)
     return all_ok
