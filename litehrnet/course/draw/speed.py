@@ -358,11 +358,11 @@ def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> CourseFigure:
     axes.plot(x, np.minimum(peaks.gmacs, x * peaks.cached_copy), color=INK, linewidth=1.4, zorder=2)
     axes.plot(x, np.minimum(peaks.gmacs, x * peaks.copy), color=INK, linewidth=1.0, linestyle="--", zorder=2)
     axes.text(55, peaks.gmacs * 1.12, f"matrix product: {peaks.gmacs:.0f} GMAC/s", ha="right", fontsize=9, color=INK)
-    for name, speed, side, gap in (("cache", peaks.cached_copy, "bottom", 1.15), ("memory", peaks.copy, "top", 0.85)):
+    for name, rate, side, gap in (("cache", peaks.cached_copy, "bottom", 1.15), ("memory", peaks.copy, "top", 0.85)):
         # Along its line, on the side that is away from the other one.
         axes.text(
-            0.024, 0.024 * speed * gap, f"copy in {name}: {speed:.0f} GB/s", va=side, fontsize=9, color=INK,
-            rotation=math.degrees(math.atan(speed * gap)), rotation_mode="anchor", transform_rotates_text=True,
+            0.024, 0.024 * rate * gap, f"copy in {name}: {rate:.0f} GB/s", va=side, fontsize=9, color=INK,
+            rotation=math.degrees(math.atan(rate * gap)), rotation_mode="anchor", transform_rotates_text=True,
         )  # fmt: skip
     axes.set(xscale="log", yscale="log", xlim=(0.02, 60), ylim=(0.02, peaks.gmacs * 2.2))
     axes.set(xlabel="MACs per byte moved", ylabel="GMAC/s")
