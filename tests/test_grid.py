@@ -170,9 +170,11 @@ def test_of_what_fits_the_goal_says_which_is_best() -> None:
         row("as good", 50, 0.70, fits=True, ratio=1.3),
         row("wrong", 200, 0.1, fits=False, ratio=4.0),
     ]
-    for goal, best in ((Goal(30, 0.01), 1), (Goal(within=0.01), 1), (Goal(fps=30), 2)):
+    point = 1 / 100  # of OKS
+    both = Goal(30, point)
+    for goal, best in ((both, 1), (Goal(within=point), 1), (Goal(fps=30), 2)):
         assert Grid({}, rows, 6, 8, "exact", goal).fitting() is rows[best]
-    assert Grid({}, rows[3:], 6, 8, "exact", Goal(30, 0.01)).fitting() is None
+    assert Grid({}, rows[3:], 6, 8, "exact", both).fitting() is None
 
 
 @pytest.mark.parametrize("ending", [".png", ".svg"])

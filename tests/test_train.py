@@ -511,10 +511,15 @@ def test_two_processes_give_the_losses_of_one(data: Path, tmp_path: Path, frozen
 
     started = [start("two", **meeting, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
     try:
-        said = [process.communicate(timeout=240) for process in started]
+        until = time.monotonic() + 240
+        while any(process.poll() is None for process in started) and time.monotonic() < until:
+            if any(process.poll() for process in started):  # the other would wait for the one that failed
+                break
+            time.sleep(0.1)
     finally:
         for process in started:
             process.kill()
+    said = [process.communicate() for process in started]
     assert [process.returncode for process in started] == [0, 0], said[0][1] + said[1][1]
     alone, errors = start("one").communicate(timeout=240)
     losses = [np.array([float(line.split()[1]) for line in out.splitlines()]) for out in (alone, said[0][0])]
