@@ -267,6 +267,7 @@ def train(
         histories = [trainer.history]
         if world > 1:
             distributed.broadcast_object_list(histories)  # only the first process measures
+            distributed.barrier()  # none leaves while another still waits to hear from it
         (history,) = histories
     finally:
         if world > 1 and distributed.is_initialized():
