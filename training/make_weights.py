@@ -29,6 +29,7 @@ from litehrnet.files import data_path
 from litehrnet.measure import evaluate
 from litehrnet.train import Augmentation, Interrupted, Trained, train
 from litehrnet.train.fit import Plan
+from litehrnet.train.folder import STATE
 
 TRAIN_SEED, VALIDATION_SEED, HARD_SEED = 1, 2, 5  # seed 3 makes data/heldout, seed 4 data/own_joints
 # Colours, grain and covers vary more than in `litehrnet train`, because all pictures come from one renderer.
@@ -160,7 +161,7 @@ def main(arguments: list[str] | None = None) -> int:
             left -= time.perf_counter() - trial + MEASURING * args.milestones
             crops = max(args.batch, round(left * clock.rate()))
         try:
-            done = run(args, stage, start, folder, crops=crops, resume=(folder / "last.pt").is_file())
+            done = run(args, stage, start, folder, crops=crops, resume=(folder / STATE).is_file())
         except Interrupted as stopped:
             sys.exit(f"{stopped}; the same command continues")
         start = done.best
