@@ -53,9 +53,10 @@
 /* ---------------------------------------------------------------------------------------------------- 1. vectors */
 
 /* V floats make a vector. The product keeps a tile of sums in registers: ROWS(wide) pixels by `wide` vectors. AVX-512
- * and 64-bit ARM have 32 registers, which hold 8 x 3 sums, 3 weights and a pixel; 16 registers hold 4 x 3 sums. A
- * narrower tile has more rows: a multiply-add takes about four cycles and two can start in each, so with fewer than
- * eight independent sums they would wait for each other. */
+ * and 64-bit ARM have 32 registers, which hold 8 x 3 sums, 3 weights and a pixel; 16 registers hold 4 x 3 sums. SSE and
+ * WebAssembly multiply and add in two steps, so each product needs a register on its way to its sum: 3 x 3 sums there,
+ * or a tile's sums would move to memory and back. A narrower tile has more rows: a multiply-add takes about four cycles
+ * and two can start in each, so with fewer than eight independent sums they would wait for each other. */
 #if defined(__AVX512F__)
 #define V 16
 #elif defined(__AVX__)
@@ -66,9 +67,12 @@
 #define WIDEST 3
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define MOST_ROWS 16
-#else
+#elif V > 4 || defined(__ARM_NEON)
 #define MOST_ROWS 8
+#else
+#define MOST_ROWS 6
 #endif
+#define SHARED (V > 4) /* whether two pixels may share a vector, see struct product: with an even number of rows */
 #define ROWS(wide) ((wide) == 3 ? MOST_ROWS / 2 : (wide) == 2 ? MOST_ROWS * 3 / 4 : MOST_ROWS)
 
 typedef float vf __attribute__((vector_size(V * 4)));
@@ -232,7 +236,8 @@ static void multiply(const struct product *p, const struct source *in, int sourc
     for (int lane = 0, wide; lane < p->lanes; w += (size_t)p->inputs * wide * V, lane += wide * V) {
         wide = tile_width((p->lanes - lane) / V);
         const float *bias = p->bias + lane;
-        const int shared = p->shared && lane + wide * V == p->lanes, most = ROWS(wide), rows = pixels < most ? 1 : most;
+        const int shared = SHARED && p->shared && lane + wide * V == p->lanes;
+        const int most = ROWS(wide), rows = pixels < most ? 1 : most;
         for (int next = 0; next < pixels; next += rows) {
             const int m = next + rows > pixels ? pixels - rows : next;
 #define TILE(rows, wide, shared) tile(rows, wide, shared, in, sources, m, w, bias, out, lane)
@@ -506,7 +511,7 @@ static struct product read_product(struct reader *r, int inputs, int outputs, in
 {
     struct product p = {.inputs = inputs, .outputs = outputs, .lanes = whole_vectors(first + outputs)};
     const int half = p.lanes - V / 2; /* from this lane on the last vector may repeat its first half */
-    p.shared = V > 4 && first + outputs <= half && total <= half;
+    p.shared = SHARED && first + outputs <= half && total <= half;
     float *weight = room(r, (size_t)inputs * p.lanes), *bias = room(r, p.lanes);
     p.weight = weight, p.bias = bias;
     if (!take(r, (size_t)inputs * outputs + outputs)) return p;
