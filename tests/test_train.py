@@ -706,7 +706,7 @@ def test_weights_are_made_in_the_time_that_is_given(
     import make_weights
 
     def render(words: list[str]) -> int:
-        shutil.copytree(shards, words[words.index("--out") + 1])
+        shutil.copytree(shards, words[words.index("--out") + 1], dirs_exist_ok=True)
         return 0
 
     monkeypatch.setattr(make_weights.render_people, "main", render)
@@ -721,6 +721,9 @@ def test_weights_are_made_in_the_time_that_is_given(
     assert result == json.loads((tmp_path / "w" / "result.json").read_text())
     assert result["heldout_oks"] > 0.3 and (tmp_path / "w" / "litehrnet18_256x192.safetensors").is_file()
     assert taken < 240, "ten times what was given"
+    monkeypatch.setattr(make_weights, "_Clock", None)  # no second trial
+    assert make_weights.main([*map(str, words), "--minutes", "0.4"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[0]) == done, "the same command continues, to the same end"
 
 
 def test_a_rate_is_that_of_the_second_half_of_a_trial() -> None:

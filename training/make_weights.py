@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import render_people
+import torch
 
 from litehrnet.files import data_path
 from litehrnet.measure import evaluate
@@ -151,7 +152,10 @@ def main(arguments: list[str] | None = None) -> int:
         folder = args.out / stage.name
         share = stage.share / whole
         crops = max(args.batch, round(args.crops * share))
-        if args.minutes:
+        begun = folder / STATE
+        if args.minutes and begun.is_file():  # it keeps its length, whatever time is left now
+            crops = torch.load(begun, map_location="cpu", weights_only=True)["recipe"]["crops"]
+        elif args.minutes:
             share = stage.share / sum(later.share for later in stages[number:])
             left = (60 * args.minutes - (time.perf_counter() - began)) * share
             trial = time.perf_counter()
@@ -161,7 +165,7 @@ def main(arguments: list[str] | None = None) -> int:
             left -= time.perf_counter() - trial + MEASURING * args.milestones
             crops = max(args.batch, round(left * clock.rate()))
         try:
-            done = run(args, stage, start, folder, crops=crops, resume=(folder / STATE).is_file())
+            done = run(args, stage, start, folder, crops=crops, resume=begun.is_file())
         except Interrupted as stopped:
             sys.exit(f"{stopped}; the same command continues")
         start = done.best

@@ -236,8 +236,7 @@ class Trainer:
         if self.world > 1:
             distributed.all_reduce(shared)
             shared[0] /= self.world
-        dtype = getattr(torch, self.recipe.precision)
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32):
+        with self._autocast():
             heatmaps = self._parallel(images)
         loss = heatmap_loss(heatmaps.float(), targets, weights, self.recipe.loss, shared[0])
         self.optimizer.zero_grad()
@@ -259,6 +258,10 @@ class Trainer:
         self.seconds += time.perf_counter() - began
         return value, bool(shared[1] > 0)
 
+    def _autocast(self, cache_enabled: bool | None = None) -> torch.autocast:
+        dtype = getattr(torch, self.recipe.precision)
+        return torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=cache_enabled)
+
     def _recorded(self) -> nn.Module:
         """The network with its passes recorded once, as CUDA graphs that every step replays.
 
@@ -268,8 +271,7 @@ class Trainer:
         if self.recipe.freeze_norm:
             freeze_norms(self.model)
         example = torch.zeros(self.recipe.batch, 3, *self.recipe.size, device=self.device)
-        dtype = getattr(torch, self.recipe.precision)
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
+        with self._autocast(cache_enabled=False):
             recorded = torch.cuda.make_graphed_callables(
                 nn.Sequential(self.model), (example.to(memory_format=torch.channels_last),)
             )
