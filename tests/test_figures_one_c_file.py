@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from readable import check_readable, shown
 
 matplotlib.use("Agg")
@@ -60,6 +61,27 @@ def test_shapes_that_need_too_many_registers_are_framed_and_no_others():
     needed = [rows * columns + columns + 1 for rows, columns in SPEEDS]
     for registers in (16, 28, 32, 64):
         assert framed(registers) == sum(number > registers for number in needed)
+
+
+def luminance(colour) -> float:
+    """Of an opaque sRGB colour, as WCAG 2.2 defines it."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("peak", [40.0, 90.0, 400.0])
+def test_a_tile_s_share_can_be_read_on_its_colour(peak):
+    axes = draw.tile_speeds(SPEEDS, peak, 32).axes[0]
+    filled = [patch for patch in axes.patches if patch.get_fill()]
+    assert len(filled) == len(axes.texts) == len(SPEEDS)
+    for patch, text in zip(filled, axes.texts, strict=True):
+        darker, lighter = sorted(luminance(colour) for colour in (patch.get_facecolor(), text.get_color()))
+        assert (lighter + 0.05) / (darker + 0.05) > 3.9, text.get_text()  # the best for a grey is 4.5
+
+
+def test_a_share_of_more_than_the_peak_is_explained():
+    assert "higher clock" in draw.tile_speeds(SPEEDS, 0.8 * max(SPEEDS.values()), 32).sentence
+    assert "100 %" not in draw.tile_speeds(SPEEDS, max(SPEEDS.values()), 32).sentence
 
 
 def test_memory_at_once_and_the_two_kinds_of_plan_are_said():

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -24,6 +25,8 @@ from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from website import figures, maths, pages, search
 from website.api import public_modules
+
+from litehrnet.course.draw import new_figure
 
 HEAVY = 600_000  # bytes: no page asks for more before a reader scrolls
 # The smallest picture there is: one white pixel.
@@ -440,6 +443,19 @@ def test_a_drawing_follows_the_theme_and_says_how_wide_its_text_needs_it() -> No
     assert picture.least == round(400 * 11 / 12)  # 9 points are 12 CSS pixels at full width
     with pytest.raises(ValueError, match="no viewBox"):
         figures.from_svg("<svg></svg>", "bare")
+
+
+def test_no_line_of_a_drawing_is_of_one_light_grey_in_both_themes() -> None:
+    """Nor the frame that matplotlib puts around a legend, which would be white on a dark page."""
+    figure, axes = new_figure()
+    axes.plot([1, 2], label="a line")
+    axes.axhline(1, color="#EEEEEE")
+    axes.legend(frameon=True)
+    drawn = figure.svg()
+    fixed = {match.lower() for match in re.findall(r"stroke: (#[0-9a-fA-F]{6})", drawn)}
+    left = set(re.findall(r"stroke: (#[0-9a-f]{6})", figures.themed(drawn)))
+    assert {"#eeeeee", "#cccccc", "#0072b2"} <= fixed
+    assert left == {"#0072b2"}
 
 
 def test_a_card_shows_a_part_of_a_drawing_without_its_words() -> None:

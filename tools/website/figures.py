@@ -25,6 +25,8 @@ THEME = {
     "#000000": ("ink", "#222222", "#e4e8ee"),
     "#767676": ("muted", "#6b6b6b", "#a0a9b5"),
     "#dddddd": ("grid", "#dddddd", "#3a424d"),
+    "#eeeeee": ("faint", "#eeeeee", "#2a3038"),  # of stored figures' grids
+    "#cccccc": ("frame", "#cccccc", "#4a525d"),  # matplotlib's, around a legend
     "#ffffff": ("page", "#ffffff", "#14171c"),
     "#555555": ("dark-part", "#555555", "#8d949e"),
     "#f4f4f4": ("nothing", "#f4f4f4", "#1d2229"),

@@ -28,6 +28,7 @@ from .style import (
     Table,
     arrow,
     caption,
+    ink_on,
     new_figure,
 )
 
@@ -211,7 +212,7 @@ def tile_speeds(speeds: Mapping[tuple[int, int], float], peak: float, registers:
     for y, i in enumerate(rows):
         for x, j in enumerate(vectors):
             axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=shades[y, x], linewidth=0))
-            shade = ON_DARK if shares[y, x] > 0.6 else ON_COLOUR
+            shade = ink_on(shades[y, x])
             axes.text(x, y, f"{shares[y, x]:.0%}", ha="center", va="center", fontsize=10, color=shade)
             if i * j + j + 1 > registers:
                 axes.add_patch(
@@ -224,11 +225,13 @@ def tile_speeds(speeds: Mapping[tuple[int, int], float], peak: float, registers:
     axes.tick_params(length=0)
     for side in ("left", "bottom"):
         axes.spines[side].set_visible(False)
-    caption(
-        figure,
+    sentence = (
         f"Share of the peak, {peak:.0f} GFLOP/s, that each shape of tile reaches. Framed in "
-        f"orange-red: shapes that need more than the {registers} registers that there are.",
+        f"orange-red: shapes that need more than the {registers} registers that there are."
     )
+    if shares.max() > 1.005:
+        sentence += " More than 100 %: the processor ran at a higher clock than when the peak was measured."
+    caption(figure, sentence)
     return figure
 
 
@@ -258,7 +261,10 @@ def live_memory(
     highest = float(np.sum(list(live.values()), axis=0).max())
     if engine:
         lower.axhline(engine / 1e6, color=INK, linewidth=1.2, linestyle="--")
-        lower.text(steps, engine / 1e6, "the C file, all in all", ha="right", va="bottom", fontsize=9, color=INK)
+        lower.annotate(
+            "all that the C file takes", (steps, engine / 1e6), xytext=(0, 3), textcoords="offset points",
+            ha="right", va="bottom", fontsize=9, color=INK,
+        )  # fmt: skip
     ceiling = 1.25 * max(highest, (engine or 0) / 1e6)
     lower.set(ylim=(0, ceiling), ylabel="MB", xlabel="step of the graph", title="Needed at the same time")
     _side_legend(figure, colours)
@@ -301,8 +307,8 @@ def _by_side(sides: Sequence[int]) -> dict[int, str]:
 def _side_legend(figure: CourseFigure, colours: Mapping[int, str]) -> None:
     """The colour of each height of a map, above the axes."""
     names = [f"{side} rows" if side > 1 else "one pixel" for side in colours]
-    figure.legend([Patch(color=colour) for colour in colours.values()], names, loc="outside upper left", ncols=5,
-                  columnspacing=1.0, handlelength=1.0, frameon=False)  # fmt: skip
+    figure.legend([Patch(color=colour) for colour in colours.values()], names, loc="outside upper left",
+                  ncols=len(names), columnspacing=1.0, handlelength=1.0, frameon=False)  # fmt: skip
 
 
 def part_times(parts: Mapping[str, Mapping[str, float]]) -> CourseFigure:

@@ -187,7 +187,7 @@ def speed_bars(rows: Sequence[Row]) -> CourseFigure:
     axes.legend(list(shown.values()), list(shown), ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.2)
     caption(
         figure,
-        "Right of the line at 1, the public graph, is faster. A thin black line is the 95 % interval of a ratio.",
+        "Right of the line at 1, the public graph, is faster. A thin line is the 95 % interval of a ratio.",
     )
     return figure
 
@@ -348,7 +348,7 @@ def roofline(kernels: Sequence[Kernel], peaks: Peaks) -> CourseFigure:
             speed,
             s=area,
             color=colour,
-            alpha=0.45,
+            alpha=0.7,  # on a dark page, fainter dots are hard to see
             linewidths=0,
             label=together,
             zorder=3,

@@ -17,9 +17,10 @@ from typing import Any, ClassVar, overload
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
@@ -44,6 +45,7 @@ __all__ = [
     "caption",
     "enliven",
     "figure_style",
+    "ink_on",
     "new_figure",
     "packed",
     "packed_photo",
@@ -94,11 +96,36 @@ _RC: Any = {  # matplotlib's types know each key by name
     "ytick.color": INK,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
+    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]),
     "legend.frameon": False,
     "legend.fontsize": 9,
     "grid.color": GRID,
     "image.interpolation": "nearest",
 }
+
+
+def ink_on(area: str | Sequence[float]) -> str:
+    """The colour of text on a filled area, `ON_COLOUR` or `ON_DARK`: the one with more contrast (WCAG 2, 1.4.3).
+
+    Args:
+        area: any colour of matplotlib's, opaque.
+
+    >>> ink_on("#9ecae1") == ON_COLOUR, ink_on(BLUE) == ON_DARK
+    (True, True)
+    """
+    return max(ON_COLOUR, ON_DARK, key=lambda ink: _contrast(ink, area))
+
+
+def _contrast(one: str | Sequence[float], other: str | Sequence[float]) -> float:
+    """The ratio of two colours' luminances, from 1 to 21."""
+    darker, lighter = sorted(_luminance(colour) for colour in (one, other))
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def _luminance(colour: str | Sequence[float]) -> float:
+    channels = np.array(to_rgb(tuple(colour) if not isinstance(colour, str) else colour))  # (3,), sRGB
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 PHOTO_DPI = 80  # photographs make large PNGs, and a notebook stores them all

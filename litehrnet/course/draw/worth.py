@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..published import PUBLISHED, Published
-from .style import BLUE, GREEN, INK, MUTED, ORANGE, caption, new_figure
+from .style import BLUE, GREEN, GRID, INK, MUTED, ORANGE, caption, new_figure
 
 __all__ = ["accuracy_and_cost"]
 
@@ -56,7 +56,7 @@ def accuracy_and_cost(
     right.set(xlabel="measured, ms for one image", xlim=(0, 1.4 * longest))
     right.legend(loc="lower right")
     for axes in (left, right):
-        axes.grid(color="#eeeeee")
+        axes.grid(color=GRID)
         axes.set_axisbelow(True)
     caption(
         figure,
