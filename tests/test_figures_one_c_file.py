@@ -80,7 +80,7 @@ def test_a_tile_s_share_can_be_read_on_its_colour(peak):
 
 
 def test_a_share_of_more_than_the_peak_is_explained():
-    assert "higher clock" in draw.tile_speeds(SPEEDS, 0.8 * max(SPEEDS.values()), 32).sentence
+    assert "More than 100 %" in draw.tile_speeds(SPEEDS, 0.8 * max(SPEEDS.values()), 32).sentence
     assert "100 %" not in draw.tile_speeds(SPEEDS, max(SPEEDS.values()), 32).sentence
 
 

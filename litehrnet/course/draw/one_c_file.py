@@ -230,7 +230,7 @@ def tile_speeds(speeds: Mapping[tuple[int, int], float], peak: float, registers:
         f"orange-red: shapes that need more than the {registers} registers that there are."
     )
     if shares.max() > 1.005:
-        sentence += " More than 100 %: the processor ran at a higher clock than when the peak was measured."
+        sentence += " More than 100 %: the processor was faster then than when the peak was measured."
     caption(figure, sentence)
     return figure
 
