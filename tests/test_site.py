@@ -543,6 +543,56 @@ def test_a_line_divides_code_only_at_its_joints(tmp_path: Path) -> None:
     )
 
 
+def test_a_line_divides_neither_a_number_and_its_unit_nor_a_date(tmp_path: Path) -> None:
+    """In prose; code is left as it is, and so is what only begins like a unit."""
+    path = tmp_path / "numbers.md"
+    path.write_text("# 5 % off\n\nOn 2026-11-27 it took 10.5 ms, 95 % of `3 ms`, or 12 msgs of 1,024 MB.\n\n    7 ms\n")
+    soup = pages.from_markdown(path).soup
+    assert [one.get_text() for one in soup.select("span.whole")] == ["2026-11-27", "10.5 ms", "95 %", "1,024 MB"]
+    assert soup.p.get_text() == "On 2026-11-27 it took 10.5 ms, 95 % of 3 ms, or 12 msgs of 1,024 MB."
+
+
+@pytest.mark.parametrize(
+    ("text", "wraps"),
+    [
+        ("They differ by at most 1e-04 of the largest value\n", True),
+        ("fresh:\n    differ by at most 1e-02\n", True),
+        ("Conv      289 kernels\nAdd        69 kernels\n", False),
+    ],
+)
+def test_on_a_phone_printed_words_wrap_and_printed_columns_scroll(text: str, wraps: bool) -> None:
+    """Columns would stand askew; how a line is indented does not make one."""
+    cell = new_code_cell("...", outputs=[nbformat.v4.new_output("stream", text=text)])
+    printed = pages.from_notebook(new_notebook(cells=[cell])).soup.select_one(".output > pre")
+    assert ("words" in printed.get("class", [])) == wraps
+    assert printed.get_text() == text
+
+
+def test_only_a_long_table_scrolls_below_its_head(tmp_path: Path) -> None:
+    """Rows that a phone hides in a box are not looked for."""
+    path = tmp_path / "table.md"
+    for rows, kinds in ((pages.ROWS, ["scroll"]), (pages.ROWS + 1, ["scroll", "long"])):
+        path.write_text("| a | b |\n|---|---|\n" + "| 1 | 2 |\n" * rows)
+        assert pages.from_markdown(path).soup.find("table").parent["class"] == kinds
+
+
+def test_a_command_can_be_copied_without_naming_its_language(tmp_path: Path) -> None:
+    """Every block of code has the bar with the button, and one size of letters."""
+    path = tmp_path / "commands.md"
+    path.write_text("```\nmake\n```\n\n```bash\nmake\n```\n")
+    blocks = pages.from_markdown(path).soup.select(".highlight:has(> pre)")
+    assert [block.select_one(".bar .copy").get_text() for block in blocks] == ["Copy", "Copy"]
+
+
+def test_formulas_side_by_side_are_two_where_there_is_no_room(tmp_path: Path) -> None:
+    r"""A \qquad parts them, unless it is inside of one."""
+    path = tmp_path / "formulas.md"
+    path.write_text(r"$$s = \frac{n}{m} \qquad \qquad k = n$$" + "\n\n" + r"$$\text{if \qquad not}$$" + "\n")
+    both = pages.from_markdown(path).soup.select(".formulas > .formula > math")
+    assert [one.get_text() for one in both] == ["s=nm", "k=n"]
+    assert len(pages.from_markdown(path).soup("math")) == 3
+
+
 def test_a_number_beside_a_picture_keeps_its_heads_name(tmp_path: Path) -> None:
     """A phone shows such a table as a list, without its first row."""
     path = tmp_path / "map.md"

@@ -477,6 +477,10 @@ def test_one_rewrite_after_the_other_shows_what_the_profile_counted(page: Page) 
         assert width == pytest.approx(1000 * 1000 * ms / longest, rel=0.01)
         before = now
     assert shown.get_by_role("button", name="Next rewrite").is_disabled()
+    shown.get_by_role("button", name="Back").click()
+    shown.get_by_role("button", name="Next rewrite").focus()
+    page.keyboard.press("Enter")  # to the end again: the keyboard goes on from the button that is left
+    assert shown.get_by_role("button", name="Back").evaluate("one => one === document.activeElement")
     shown.get_by_label("first", exact=True).tap()
     assert says(page, "rewrites").startswith("The first graph: 400 kernels")
     assert shown.get_by_role("button", name="Back").is_disabled()

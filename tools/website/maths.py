@@ -5,6 +5,7 @@ Browsers draw MathML by themselves, but need a font with a MATH table for bracke
 
 from __future__ import annotations
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,8 +27,9 @@ class MathRenderer(IPythonRenderer):
     """nbconvert's own Markdown, with every formula turned into MathML."""
 
     def block_math(self, body: str) -> str:
-        """$$ ... $$"""
-        return to_mathml(body, "block")
+        r"""$$ ... $$; formulas with a \qquad between them stand beside each other where there is room."""
+        formulas = [to_mathml(part, "block") for part in apart(body)]
+        return formulas[0] if len(formulas) == 1 else f'<div class="formulas">{"".join(formulas)}</div>'
 
     def inline_math(self, body: str) -> str:
         """$ ... $"""
@@ -36,6 +38,22 @@ class MathRenderer(IPythonRenderer):
     def latex_environment(self, name: str, body: str) -> str:
         r"""\\begin{name} ... \\end{name}"""
         return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")
+
+
+def apart(latex: str) -> list[str]:
+    r"""The formulas between which there is a \qquad that is in no braces and in no environment.
+
+    >>> apart(r"s = n \qquad k = \text{if \qquad not}")
+    ['s = n', 'k = \\text{if \\qquad not}']
+    """
+    parts, depth = [""], 0
+    for token in re.split(r"(\\(?:[A-Za-z]+|.)|[{}])", latex):
+        if token == r"\qquad" and depth == 0:
+            parts.append("")
+            continue
+        depth += (token in ("{", r"\begin", r"\left")) - (token in ("}", r"\end", r"\right"))
+        parts[-1] += token
+    return [part.strip() for part in parts if part.strip()] or [latex]
 
 
 def to_mathml(latex: str, display: str) -> str:

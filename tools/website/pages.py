@@ -26,6 +26,10 @@ TEMPLATES = Path(__file__).parent / "templates"
 _BAR = '<div class="bar"><span></span><button class="copy" type="button">Copy</button></div>'
 WHOLE = 24  # characters of code that a line never divides
 LINES = 22  # of a cell that print may divide between two pages
+ROWS = 16  # of a table that a phone shows whole; a longer one scrolls below its first row
+# What a line never divides: a number and its unit, a date.
+TOGETHER = re.compile(r"\d[\d.,]* (?:%|ms|s|MB|GB|KB|px|min|h)(?!\w)|\b\d{4}-\d\d-\d\d\b")
+COLUMNS = re.compile(r"\S  +\S")  # in a printed text, whose lines then cannot wrap
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
 
@@ -130,10 +134,27 @@ def _divide_code(soup: BeautifulSoup, code: Tag) -> None:
                 code.extend([part, soup.new_tag("wbr")])
 
 
+def _keep_together(soup: BeautifulSoup) -> None:
+    """Let no line end between a number and its unit, or inside a date, in what is read as prose."""
+    for text in soup(string=TOGETHER):
+        if text.find_parent(["pre", "code", "math", "svg", "script", "style", "h1", "h2", "h3", "h4"]):
+            continue
+        parts, end = [], 0
+        for match in TOGETHER.finditer(text):
+            whole = soup.new_tag("span", attrs={"class": "whole"}, string=match.group())
+            parts += [text[end : match.start()], whole]
+            end = match.end()
+        text.replace_with(*(part for part in (*parts, text[end:]) if part))
+
+
 def _finish(body: str, title: str | None = None) -> Page:
     soup = BeautifulSoup(body, "html.parser")
     for table in soup("table"):
-        table.wrap(soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0"}))
+        kind = "scroll long" if len(table("tr")) - 1 > ROWS else "scroll"
+        table.wrap(soup.new_tag("div", attrs={"class": kind, "tabindex": "0"}))
+        for cell in table("th", scope="row"):
+            if len(cell.get_text()) > WHOLE // 2:
+                cell["class"] = [*cell.get("class", ()), "words"]
         for cell in table("td"):
             # A sentence beside cells that cannot shrink would become a column of single words on a phone.
             if len(cell.find_parent("tr").find_all(["td", "th"])) > 2 and len(cell.get_text().split()) > 3:
@@ -147,6 +168,11 @@ def _finish(body: str, title: str | None = None) -> Page:
     for code in soup("code"):
         if not code.find_parent("pre") and not code.find(True):
             _divide_code(soup, code)
+    for printed in soup.select(".output > pre"):
+        if not COLUMNS.search(printed.get_text()):
+            printed["class"] = [*printed.get("class", ()), "words"]
+    for block in soup.select(".prose > pre"):  # a block of code whose language has no name
+        block.wrap(soup.new_tag("div", attrs={"class": "highlight"}))
     for block in soup(class_="input"):
         if block.get_text().count("\n") > LINES:
             block["class"] = [*block["class"], "long"]
@@ -158,6 +184,7 @@ def _finish(body: str, title: str | None = None) -> Page:
     for block in soup(class_="highlight"):
         if block.find("pre") and not block.find_parent(class_="input"):
             block.insert(0, BeautifulSoup(_BAR, "html.parser"))
+    _keep_together(soup)
     for tag in soup(["h1", "h2", "h3", "h4"], id=True):
         tag["id"] = unquote(tag["id"])  # nbconvert quotes it like a link
     heading = soup.find("h1")

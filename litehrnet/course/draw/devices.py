@@ -135,6 +135,16 @@ def _name(row: Mapping[str, Any]) -> str:
     return f"{row['runtime']}, {row['graph']}, {row['precision']}"
 
 
+def _lines(name: str, width: int = 28) -> str:
+    """A name in as many lines as its parts need, for a figure of which a phone shows 290 pixels."""
+    lines = [""]
+    for part in name.split(", "):
+        if lines[-1] and len(lines[-1]) + len(part) > width:
+            lines.append("")
+        lines[-1] += f"{part}, "
+    return "\n".join(line.removesuffix(" ") for line in lines).removesuffix(",")
+
+
 def _note(report: Mapping[str, Any]) -> str:
     machine, network = report["machine"], report["network"]
     size = "x".join(map(str, network["size"]))
@@ -147,18 +157,19 @@ def runtime_bars(report: Mapping[str, Any]) -> CourseFigure:
     Args:
         report: as `stored_devices` returns it.
     """
-    rows = report["rows"]
-    figure, axes = new_figure(size=(9.5, 1.3 + 0.33 * len(rows)))
+    rows, names = report["rows"], [_lines(_name(row)) for row in report["rows"]]
+    heights = np.array([1 + 0.4 * name.count("\n") for name in names])
+    places = np.cumsum(heights) - heights / 2
+    figure, axes = new_figure(size=(9.5, 1.0 + 0.33 * heights.sum()))
     longest = max(row["ms_1"] for row in rows)
-    for y, row in enumerate(rows):
+    for y, row in zip(places, rows, strict=True):
         colour = RUNTIME_COLOURS[row["runtime"]]
         axes.barh(y, row["ms_1"], color=colour, alpha=0.95 if row["graph"] == "fused" else 0.5, height=0.7)
         axes.text(row["ms_1"] + 0.01 * longest, y, f"{row['ms_1']:.1f} ms", va="center", fontsize=9, color=INK)
     axes.set(
-        yticks=range(len(rows)), yticklabels=[_name(row) for row in rows], xlim=(0, 1.12 * longest),
+        yticks=places, yticklabels=names, xlim=(0, 1.12 * longest), ylim=(heights.sum(), 0),
         xlabel="milliseconds for one image, one thread",
     )  # fmt: skip
-    axes.invert_yaxis()
     caption(figure, f"Pale: the plain graph. Full: the fused one. {_note(report)}.")
     return figure
 

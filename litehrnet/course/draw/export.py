@@ -263,7 +263,7 @@ def joined_along_height() -> CourseFigure:
     def memory(names: str, x: float) -> None:
         axes.text(x, 0.98, "in memory:", fontsize=9, color=MUTED)
         for number, name in enumerate(names):
-            box(axes, (x + 0.6 * number, 0.42), (0.6, 0.4), name, cells[name], fontsize=10)
+            box(axes, (x + 0.6 * number, 0.42), (0.57, 0.4), name, cells[name], fontsize=10)
 
     axes.text(0.1, 3.35, "joined along the channels", fontsize=10, fontweight="bold")
     for number, name in enumerate("abcxyz"):

@@ -282,10 +282,10 @@ def peak_values(heatmap: np.ndarray, name: str) -> CourseFigure:
     for i in rows:
         for j in columns:
             colour = ON_COLOUR if norm(heatmap[i, j]) > 0.6 else ON_DARK
-            ax.text(j, i + 0.34, f"{heatmap[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
-    ax.plot(x, y - 0.16, "o", color=ON_DARK, markeredgecolor=ON_COLOUR, markersize=8)
+            ax.text(j, i + 0.39, f"{heatmap[i, j]:.2f}", ha="center", va="center", fontsize=9, color=colour)
+    ax.plot(x, y, "o", color=ON_DARK, markeredgecolor=ON_COLOUR, markersize=8)
     if (end_x, end_y) != (x, y):
-        arrow(ax, (x, y - 0.16), (end_x, end_y - 0.16), colour=VERMILION, linewidth=3, mutation_scale=20)
+        arrow(ax, (x, y), (end_x, end_y), colour=VERMILION, linewidth=3, mutation_scale=20)
     ax.set(title=f"{name}: the peak at x = {x}, y = {y}", xlabel="x, heatmap pixels", ylabel="y, heatmap pixels")
     ax.set(xticks=list(columns), yticks=list(rows))
     enliven(figure, "quarter", sigma=2.0)

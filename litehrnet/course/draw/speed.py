@@ -162,6 +162,8 @@ def speed_bars(rows: Sequence[Row]) -> CourseFigure:
         variant = row.name.split(": ")[0] if ": " in row.name else ""
         threads = f", {row.threads} threads" if row.threads > 1 else ""
         groups.setdefault(f"{variant} {row.size[0]}x{row.size[1]}\n{row.runtime}{threads}".strip(), []).append(row)
+    compared = {group[0].name.split(": ")[-1] for group in groups.values()}
+    first = f"the {compared.pop()}" if len(compared) == 1 else "the first graph of the group"
     bars = sum(len(group) - 1 for group in groups.values())
     figure, axes = new_figure(size=(9.5, 1.3 + 0.21 * bars + 0.16 * len(groups)))
     y, ticks = 0.0, []
@@ -183,11 +185,11 @@ def speed_bars(rows: Sequence[Row]) -> CourseFigure:
     axes.axvline(1, color=INK, linewidth=0.8, zorder=1)
     axes.grid(axis="x", zorder=0)
     axes.invert_yaxis()
-    axes.set(xlabel="times as fast as the first graph of the group", xlim=(0, max(row.high for row in rows) + 0.25))
+    axes.set(xlabel=f"times as fast as {first}", xlim=(0, max(row.high for row in rows) + 0.25))
     axes.legend(list(shown.values()), list(shown), ncols=4, loc="lower left", bbox_to_anchor=(0, 1.0), handlelength=1.2)
     caption(
         figure,
-        "Right of the line at 1, the public graph, is faster. A thin line is the 95 % interval of a ratio.",
+        f"Right of the line at 1, {first}, is faster. A thin line is the 95 % interval of a ratio.",
     )
     return figure
 

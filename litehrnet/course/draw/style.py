@@ -285,6 +285,9 @@ def new_figure(
             options.setdefault("dpi", PHOTO_DPI)
         figure, axes = plt.subplots(rows, columns, figsize=size, FigureClass=CourseFigure, **options)
         figure.of_pixels = photographs
+        if photographs:  # beside a photograph, too, the page shows through
+            for one in figure.axes:
+                one.patch.set_visible(False)
         return figure, axes
 
 

@@ -1,5 +1,5 @@
 // Lesson 07: two networks, block after block: one moves its channels, the other only follows which is which.
-import { controls, html, sentence, svg } from "./parts.js";
+import { controls, html, sentence, svg, switchOff } from "./parts.js";
 
 const UNIT = 34;
 
@@ -40,8 +40,7 @@ export function live(stage, { orders }) {
     const distance = at ? numbers.filter((number, content) => number !== orders[at - 1][content]).length : 0;
     says.textContent = `${before}: the public network has moved ${distance} of ${n} channels, the fused one none: only its list has changed.`;
     if (!at) says.textContent = `${before}: both have the same order. The block works on the underlined channels.`;
-    back.disabled = at === 0;
-    next.disabled = at === orders.length - 1;
+    switchOff(back, next, at === 0, at === orders.length - 1);
   };
   const move = (by) => () => {
     at += by;

@@ -1,5 +1,5 @@
 // Lesson 01: two tiny branches, typed in; the tidy fuse step and the real one, line by line.
-import { controls, html, sentence } from "./parts.js";
+import { controls, html, sentence, switchOff } from "./parts.js";
 
 const enlarge = (one) => [one, one, one, one];
 const shrink = (map) => map.reduce((sum, value) => sum + value, 0) / map.length;
@@ -56,8 +56,7 @@ export function live(stage, { x0, x1 }) {
     const end = `Real: y0 = ${box.map(number).join(", ")} and y1 = ${y1 === null ? "" : number(y1)}. Tidy: ${wanted.y0.map(number).join(", ")} and ${number(wanted.y1)}.`;
     says.textContent = `Line ${state.at + 1} of ${lines.length}. ${last ? end : changed}`;
     Object.assign(stage.dataset, { y0: box.join(), y1: y1 ?? "" });
-    back.disabled = state.at === 0;
-    next.disabled = last;
+    switchOff(back, next, state.at === 0, last);
   };
   const move = (by) => () => {
     state.at += by;

@@ -40,6 +40,15 @@ export function slider(label, { min, max, value, step = 1, show = String }, chan
 // A row of controls; it is not printed.
 export const controls = (...children) => html("div", { className: "living-controls" }, ...children);
 
+// Switch off the button that leads nowhere; whoever has just pressed it by key goes on from the other one.
+export function switchOff(back, next, first, last) {
+  const held = document.activeElement;
+  Object.assign(back, { disabled: first });
+  Object.assign(next, { disabled: last });
+  if (held === next && last && !first) back.focus();
+  if (held === back && first && !last) next.focus();
+}
+
 // The sentence below a living figure; it is read aloud when it changes.
 export function sentence() {
   const line = html("p", { className: "living-says" });

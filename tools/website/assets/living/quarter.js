@@ -16,7 +16,7 @@ export function live(stage, { sigma }) {
   const cells = svg("g");
   for (let i = 0; i < SIDE * SIDE; i++) {
     const [x, y] = [(i % SIDE) * UNIT, Math.floor(i / SIDE) * UNIT];
-    cells.append(svg("rect", { x, y, width: UNIT, height: UNIT }), svg("text", { x: x + UNIT / 2, y: y + UNIT - 6 }));
+    cells.append(svg("rect", { x, y, width: UNIT, height: UNIT }), svg("text", { x: x + UNIT / 2, y: y + UNIT - 3 }));
   }
   const at = (pixels) => (pixels / STRIDE + 0.5) * UNIT;
   const truth = svg("circle", { r: 9, class: "truth" });

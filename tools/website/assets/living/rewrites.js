@@ -1,5 +1,5 @@
 // Lesson 07: one rewrite after the other. What ONNX Runtime then runs, kernel after kernel, and which operators have gone.
-import { controls, html, sentence, svg } from "./parts.js";
+import { controls, html, sentence, svg, switchOff } from "./parts.js";
 import { choice } from "./pixels.js";
 
 const WIDTH = 1000; // units of the strip, for the slowest of the graphs
@@ -106,8 +106,7 @@ export function live(stage, { kinds, operators, steps }) {
     says.textContent = `${name}: ${kernels.toLocaleString("en")} kernels (${compared}), ${total(step).toFixed(1)} ms in kernels.${last}`;
     drawing.setAttribute("aria-label", says.textContent);
     Object.assign(stage.dataset, { step: step.name, kernels, ms: total(step).toFixed(3) });
-    back.disabled = at === 0;
-    next.disabled = at === steps.length - 1;
+    switchOff(back, next, at === 0, at === steps.length - 1);
     row.querySelectorAll("input")[at].checked = true;
   }
   const go = (to) => {
