@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import itertools
 import json
 import shutil
 import sys
@@ -193,6 +195,20 @@ def test_the_picture(tmp_path: Path, ending: str, judged: bool) -> None:
         assert "<svg" in path.read_text()
     with pytest.raises(ValueError, match="must end in"):
         scatter(Grid({}, rows, 6, 8, "a"), tmp_path / "grid.jpg")
+
+
+def test_numbers_of_rows_that_are_equally_fast_do_not_touch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    axes = pytest.importorskip("matplotlib.axes")
+    placed = {}
+
+    def annotate(self: object, number: str, at: tuple[float, float], xytext: tuple[int, int], **look: object) -> None:
+        placed[number] = xytext
+
+    monkeypatch.setattr(axes.Axes, "annotate", annotate)
+    speeds = (43, 260, 12, 77, 39)
+    scatter(Grid({}, [row(f"{fps}", fps, 0.58) for fps in speeds], 6, 8, "43", Goal()), tmp_path / "grid.png")
+    in_order = [placed[str(1 + speeds.index(fps))] for fps in sorted(speeds)]
+    assert all(one != other for one, other in itertools.pairwise(in_order))
 
 
 def test_joints_of_another_number_are_a_note(exported: Callable, tmp_path: Path) -> None:

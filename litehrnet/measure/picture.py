@@ -41,10 +41,11 @@ def scatter(grid: Grid, path: str | Path) -> None:
     judged = all(row.oks is not None for row in grid.rows)
     heights = [_height(row, judged) for row in grid.rows]
     colours = dict(zip(dict.fromkeys(row.runtime for row in grid.rows), itertools.cycle(_COLOURS), strict=False))
+    ranks = {index: rank for rank, index in enumerate(sorted(range(len(grid.rows)), key=lambda i: grid.rows[i].fps))}
     for number, (row, y) in enumerate(zip(grid.rows, heights, strict=True), 1):
         look = {"color": colours[row.runtime], "marker": _MARKERS[row.precision]}
         axes.scatter([row.fps], [y], s=70, edgecolors="white", zorder=3, label=f"{number}: {row.label}", **look)
-        place = (0, 8 if number % 2 else -14)  # neighbours above and below
+        place = (0, -14 if ranks[number - 1] % 2 else 8)  # neighbours above and below
         axes.annotate(str(number), (row.fps, y), textcoords="offset points", xytext=place, ha="center", fontsize=9)
     known = [y for y in heights if math.isfinite(y)] or [0.0]
     middle, least = (max(known) + min(known)) / 2, _LEAST_SPAN[judged]
