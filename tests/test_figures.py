@@ -66,10 +66,21 @@ def test_the_fingerprint_follows_operators_attributes_and_joins_but_not_names(tm
 def test_netron_draws_a_graph_without_a_window(browser_path, tmp_path):
     path = export_pooling(8, 2, "computed", tmp_path / "pool.onnx")
     netron_pictures.draw(path, tmp_path / "pool.png", browser_path)
+    drawn = Image.open(tmp_path / "pool.png").size
     netron_pictures.shrink(tmp_path / "pool.png", 200)
-    image = Image.open(tmp_path / "pool.png").convert("RGB")
+    shrunk = Image.open(tmp_path / "pool.png")
+    image = shrunk.convert("RGB")
     assert image.width <= 200
     assert len(image.getcolors()) > 10
+    meant = drawn[0] / netron_pictures.DOTS_PER_INCH  # inches, which shrinking does not change
+    assert shrunk.width / shrunk.info["dpi"][0] == pytest.approx(meant, rel=0.01)
+
+
+@pytest.mark.parametrize("picture", netron_pictures.PICTURES, ids=lambda picture: picture.name)
+def test_netron_pictures_say_how_large_they_are_meant_to_be(picture):
+    """A page that knows no better shows a picture's dots as pixels: words of 20, and a screen full of nothing."""
+    with Image.open(FIGURES / f"{picture.name}.png") as image:
+        assert 100 <= image.info["dpi"][0] <= netron_pictures.DOTS_PER_INCH + 1
 
 
 def test_every_picture_that_a_notebook_names_is_there_and_every_stored_picture_is_used():

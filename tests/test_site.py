@@ -20,13 +20,13 @@ import outputs
 import pytest
 import run_notebooks
 from bs4 import BeautifulSoup
-from course import DETAILS, LIVE_ONLY, PATHS, RESULT, ROOT, card, longest, numbered, repository
+from course import DETAILS, LIVE_ONLY, PATHS, RESULT, ROOT, card, longest, numbered, read, repository
 from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from website import figures, maths, pages, search
 from website.api import public_modules
 
-from litehrnet.course.draw import new_figure
+from litehrnet.course.draw import new_figure, style
 
 HEAVY = 600_000  # bytes: no page asks for more before a reader scrolls
 # The smallest picture there is: one white pixel.
@@ -458,12 +458,47 @@ def test_no_line_of_a_drawing_is_of_one_light_grey_in_both_themes() -> None:
     assert left == {"#0072b2"}
 
 
+def test_coloured_words_of_a_drawing_can_be_read_in_both_themes() -> None:
+    """A contrast of at least 4.5 with the page; areas of the same colour stay as they are."""
+    grounds = figures.THEME["#ffffff"][1:]
+    for _, *shown in figures.WORDS.values():
+        for colour, page in zip(shown, grounds, strict=True):
+            assert style._contrast(colour, page) >= 4.5, colour
+    svg = figures.themed('<svg><text style="fill: #e69f00">to</text><path style="fill: #e69f00"/></svg>')
+    assert '<text style="fill: var(--amber-words)">' in svg
+    assert '<path style="fill: #e69f00"/>' in svg
+
+
+def test_pale_greys_of_stored_drawings_follow_the_theme() -> None:
+    """A grid that stays pale on a dark page is its brightest part. (#fefefe is written on areas of a fixed colour.)"""
+    drawings = [path.read_text() for path in (ROOT / "notebooks" / "figures").glob("*.svg")]
+    for path in numbered(ROOT / "notebooks"):
+        results = [output for cell in read(path).cells for output in cell.get("outputs", ())]
+        drawings += [output.data["image/svg+xml"] for output in results if "image/svg+xml" in output.get("data", {})]
+    found = {colour.lower() for drawing in drawings for colour in re.findall(r"#[0-9a-fA-F]{6}\b", drawing)}
+    pale = {c for c in found if len({c[1:3], c[3:5], c[5:7]}) == 1 and int(c[1:3], 16) >= 0xC0}
+    assert pale - {"#fefefe"} <= figures.THEME.keys()
+
+
 def test_a_card_shows_a_part_of_a_drawing_without_its_words() -> None:
     """Nobody could read them there."""
     picture = figures.thumbnail(DRAWING.encode(), "card", (0.5, 0.0, 1.0, 1.0))
     assert b"a word" not in picture.content
     assert b'viewBox="150.0 0.0 150.0 150.0"' in picture.content
     assert (picture.width, picture.height) == (320, 320)
+
+
+def test_a_card_shows_nothing_of_the_ground_behind_words() -> None:
+    """The white box that keeps a word legible on a hatched bar goes with its word; boxes of a diagram stay."""
+    ground = '<path d="M 1 1 L 9 9 z" style="fill: #ffffff"/>'
+    box = '<path d="M 2 2 L 8 8 z" style="fill: #ffffff; stroke: #222222"/>'
+    words = [f'<g id="text_{n}"><g id="patch_{n}">{path}</g><g><text>a word</text></g></g>'
+             for n, path in enumerate((ground, box))]  # fmt: skip
+    drawing = f'<svg viewBox="0 0 10 10">{"".join(words)}</svg>'
+    content = figures.thumbnail(drawing.encode(), "card", (0.0, 0.0, 1.0, 1.0)).content
+    assert b"M 1 1" not in content
+    assert b"M 2 2" in content
+    assert b"a word" not in content
 
 
 def test_a_figure_takes_its_sentence_along() -> None:
@@ -533,13 +568,17 @@ def test_a_line_divides_code_only_at_its_joints(tmp_path: Path) -> None:
     """A short name or option stays whole; a long name may end a line after one of its words, never inside."""
     path = tmp_path / "words.md"
     long = "torch.nn.functional.adaptive_avg_pool2d"
-    path.write_text(f"# Code\n\n`--dynamic size`, `litehrnet export my.pth --weights float16`, `{long}`\n")
-    short, command, name = pages.from_markdown(path).soup("code")
+    index = "backbone.stage2[0].layers[3][0]"
+    path.write_text(f"# Code\n\n`--dynamic size`, `litehrnet export my.pth --weights float16`, `{long}`, `{index}`\n")
+    short, command, name, part = pages.from_markdown(path).soup("code")
     assert short["class"] == ["whole"]
     assert [one.get_text() for one in command(class_="whole")] == command.get_text().split()
     assert command.get_text() == "litehrnet export my.pth --weights float16"
     assert "".join("|" if part.name == "wbr" else part for part in name.children if part) == (
-        "torch.|nn.functional.|adaptive_|avg_|pool2d|"
+        "torch.|nn.functional.|adaptive_|avg_|pool2d"
+    )
+    assert "".join("|" if one.name == "wbr" else one for one in part.children if one) == (
+        "backbone.|stage2[0].|layers[3][0]"
     )
 
 
@@ -557,6 +596,7 @@ def test_a_line_divides_neither_a_number_and_its_unit_nor_a_date(tmp_path: Path)
     [
         ("They differ by at most 1e-04 of the largest value\n", True),
         ("fresh:\n    differ by at most 1e-02\n", True),
+        ("joints: (1, 17, 2)  scores: (1, 17)\nthe first three are the nose and both eyes\n", True),
         ("Conv      289 kernels\nAdd        69 kernels\n", False),
     ],
 )

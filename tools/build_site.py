@@ -28,6 +28,7 @@ from website import api, figures, links, maths, pages, search
 TITLE = "Lite-HRNet, step by step"
 HERE = Path(__file__).parent / "website"
 SMALL = 320  # CSS pixels: a picture of the prose that asks for no more is shown small, and gets a small file
+CARDS = PurePosixPath("assets", "cards")
 # What the first page lists besides the notebooks: file, title, sentence. Missing files are left out. The first three
 # are linked at the top of every page.
 MORE = (
@@ -95,6 +96,7 @@ class Site:
         self.copies: set[Path] = set()
         self.placed: set[PurePosixPath] = set()  # pictures in the page's colours; no copy may take their place
         self.found: list[search.Entry] = []
+        self.thumbnails: dict[str, figures.Picture] = {}
 
     def build(self) -> int:
         """Write all pages; returns how many."""
@@ -181,12 +183,19 @@ class Site:
         """Give the pictures of the prose files of their own: in the page's colours, small, and with their size."""
         made: dict[tuple[Path, int | None], figures.Picture] = {}
         sources = {links.relative_link(where, self.map.copy_of(path)): path for path in copies}
+        openings = {one.picture: one for one in self.cards if isinstance(one.picture, Path)}
         for number, image in enumerate(image for image in soup("img") if not image.find_parent(class_="drawn")):
             path = sources.get(image.get("src"))
             if path is None or path.suffix not in {".svg", ".png", ".jpg"}:
                 continue
             wish = int(image["width"]) if str(image.get("width", "")).isdigit() else None
             shown = wish if wish and wish <= SMALL else None
+            if shown is not None and path in openings:  # as on its card, without words that nobody could read
+                picture = self._thumbnail(openings[path])
+                image["src"] = links.relative_link(where, CARDS / picture.name)
+                image["width"], image["height"] = str(shown), str(round(shown * picture.height / picture.width))
+                copies.discard(path)
+                continue
             picture = made.setdefault((path, shown), figures.from_file(path, shown=shown))
             target = self.map.copy_of(path).with_name(picture.name)
             figures.write([picture], self.out / target.parent)
@@ -201,6 +210,15 @@ class Site:
                 del image["loading"]
             self._frame(soup, image, picture)
         copies -= {path for path, _ in made}
+
+    def _thumbnail(self, one: Card) -> figures.Picture:
+        """What a lesson's card shows of its opening picture; the file is written when it is first asked for."""
+        if one.number not in self.thumbnails:
+            content = one.picture.read_bytes() if isinstance(one.picture, Path) else one.picture
+            made = figures.thumbnail(content, one.number, DETAILS.get(one.number, (0.0, 0.0, 1.0, 1.0)), shown=SMALL)
+            figures.write([made], self.out / CARDS)
+            self.thumbnails[one.number] = made
+        return self.thumbnails[one.number]
 
     @staticmethod
     def _frame(soup: BeautifulSoup, image: Tag, picture: figures.Picture) -> None:
@@ -246,10 +264,8 @@ class Site:
         for one in self.cards:
             picture = None
             if one.picture is not None:
-                content = one.picture.read_bytes() if isinstance(one.picture, Path) else one.picture
-                made = figures.thumbnail(content, one.number, DETAILS.get(one.number, (0.0, 0.0, 1.0, 1.0)))
-                figures.write([made], self.out / "assets" / "cards")
-                picture = {"src": f"assets/cards/{made.name}", "width": made.width, "height": made.height}
+                made = self._thumbnail(one)
+                picture = {"src": str(CARDS / made.name), "width": made.width, "height": made.height}
             title, sentence = (_inline(text) for text in (one.title, one.sentence))
             link = f"{one.path.stem}.html"
             shown.append({"number": one.number, "minutes": one.minutes, "title": title, "sentence": sentence,

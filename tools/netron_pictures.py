@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import onnx
     from playwright.sync_api import Route
 
+DOTS_PER_INCH = 160  # of what Netron exports, so that its smallest words, 20 dots, are 9 points
 FIGURES = ROOT / "notebooks" / "figures"
 BLOCK = "/backbone/stage0/stage0.0/layers/layers.0/"
 FUSED_BLOCK = "/stages.0/stages.0.1/blocks.0/"
@@ -137,15 +138,16 @@ def draw(path: Path, target: Path, browser: str) -> None:
 
 
 def shrink(path: Path, width: int) -> None:
-    """Limit a picture's width and colours, so that the repository stays small."""
+    """Limit a picture's width and colours, so that the repository stays small; note how large it is meant to be."""
     from PIL import Image
 
     image = Image.open(path).convert("RGBA")
+    resolution = DOTS_PER_INCH * min(width / image.width, 1.0)
     ground = Image.new("RGBA", image.size, "white")
     image = Image.alpha_composite(ground, image).convert("RGB")
     if image.width > width:
         image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
-    image.quantize(64).save(path, optimize=True)
+    image.quantize(64).save(path, optimize=True, dpi=(resolution, resolution))
 
 
 def main(folder: Path, width: int = 1400) -> None:

@@ -32,7 +32,16 @@ THEME = {
     "#f4f4f4": ("nothing", "#f4f4f4", "#1d2229"),
 }
 
+# What is a good colour for an area is too pale, or too dark, for words of 11 pixels: contrast of at least 4.5.
+WORDS = {
+    "#0072b2": ("blue-words", "#0072b2", "#56b4e9"),
+    "#009e73": ("green-words", "#007a59", "#2fc79a"),
+    "#e69f00": ("amber-words", "#8a6000", "#e69f00"),
+    "#d55e00": ("vermilion-words", "#b34f00", "#f28c4e"),
+}
+
 _STYLE_FONT = re.compile(r"font(?:-size)?:\s*(?:[a-z]+ )*?([\d.]+)px")
+_BEHIND_WORDS = re.compile(r'(<g id="text_\d+">\s*)<g id="patch_\d+">\s*<path d="[^"]*" style="fill: #ffffff"/>\s*</g>')
 _SIZE = re.compile(r'<svg\b[^>]*?\bviewBox="0 0 ([\d.]+) ([\d.]+)"')
 
 
@@ -63,9 +72,12 @@ def themed(svg: str) -> str:
     body = re.sub(r"<!--.*?-->|<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r"\s*\n\s*", "\n", body)
     body = re.sub(r'(<g id="patch_1">\s*<path d="[^"]*" style="fill: )#ffffff', r"\1none", body, count=1)
+    for colour, (name, _, _) in WORDS.items():
+        body = re.sub(rf"(<text\b[^>]*?\bfill: ){colour}", rf"\1var(--{name})", body, flags=re.IGNORECASE)
     for colour, (name, _, _) in THEME.items():
         body = re.sub(colour, f"var(--{name})", body, flags=re.IGNORECASE)
-    light, dark = ("".join(f"--{name}:{pair[k]};" for name, *pair in THEME.values()) for k in (0, 1))
+    pairs = [*THEME.values(), *WORDS.values()]
+    light, dark = ("".join(f"--{name}:{pair[k]};" for name, *pair in pairs) for k in (0, 1))
     style = (
         f"<style>svg{{color-scheme:light dark;fill:var(--ink);{light}}}"
         f"@media (prefers-color-scheme:dark){{svg{{{dark}}}}}</style>"
@@ -132,6 +144,7 @@ def thumbnail(picture: bytes, name: str, part: tuple[float, float, float, float]
     left, top, right, bottom = part
     if b"<svg" in picture[:1000]:
         svg = re.sub(r"<text\b.*?</text>", "", picture.decode(), flags=re.DOTALL)
+        svg = _BEHIND_WORDS.sub(r"\1", svg)
         whole = from_svg(svg, name)
         width, height = (float(number) for number in _SIZE.search(svg).groups())
         box = f"{left * width:.1f} {top * height:.1f} {(right - left) * width:.1f} {(bottom - top) * height:.1f}"

@@ -29,7 +29,7 @@ LINES = 22  # of a cell that print may divide between two pages
 ROWS = 16  # of a table that a phone shows whole; a longer one scrolls below its first row
 # What a line never divides: a number and its unit, a date.
 TOGETHER = re.compile(r"\d[\d.,]* (?:%|ms|s|MB|GB|KB|px|min|h)(?!\w)|\b\d{4}-\d\d-\d\d\b")
-COLUMNS = re.compile(r"\S  +\S")  # in a printed text, whose lines then cannot wrap
+COLUMNS = re.compile(r"\S  +\S")  # in two lines of a printed text or more, which then cannot wrap
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
 
@@ -130,8 +130,10 @@ def _divide_code(soup: BeautifulSoup, code: Tag) -> None:
         elif len(word) <= WHOLE and not heading:
             code.append(soup.new_tag("span", attrs={"class": "whole"}, string=word))
         else:
-            for part in re.split(r"(?<=\w\w\w[._/])(?=\w)|(?<=[=(,\[])(?=\w)", word):
-                code.extend([part, soup.new_tag("wbr")])
+            first, *parts = re.split(r"(?<=\w\w\w[._/])(?=\w)|(?<=[=(,])(?=\w)|(?<=[])]\.)(?=\w)", word)
+            code.append(first)
+            for part in parts:
+                code.extend([soup.new_tag("wbr"), part])
 
 
 def _keep_together(soup: BeautifulSoup) -> None:
@@ -169,7 +171,7 @@ def _finish(body: str, title: str | None = None) -> Page:
         if not code.find_parent("pre") and not code.find(True):
             _divide_code(soup, code)
     for printed in soup.select(".output > pre"):
-        if not COLUMNS.search(printed.get_text()):
+        if sum(bool(COLUMNS.search(line)) for line in printed.get_text().splitlines()) < 2:
             printed["class"] = [*printed.get("class", ()), "words"]
     for block in soup.select(".prose > pre"):  # a block of code whose language has no name
         block.wrap(soup.new_tag("div", attrs={"class": "highlight"}))

@@ -206,7 +206,7 @@ def conventions(ours: float, readme: Mapping[str, float], public: float) -> Cour
         note = " ".join(f"+ {number:.2f}M" for number in tiny.values())
         rows.append((f"+ {', '.join(tiny)}", left, sum(tiny.values()), PART_COLOURS["transitions"], note))
         left += sum(tiny.values())
-    rows.append(("the README's counter", 0.0, left, MUTED, f"{left:.2f}M = {total / 2**20:.2f} × $2^{{20}}$"))
+    rows.append(("the README's counter", 0.0, left, MUTED, f"{left:.2f}M = {total / 2**20:.2f} × 2²⁰"))
     rows.append(("convolutions, as often as\nthe public code runs them", 0.0, public / 1e6, PART_COLOURS["pointwise"],
                  f"{public / 1e6:.2f}M"))  # fmt: skip
     figure, axes = new_figure(size=(9.2, 4.0))

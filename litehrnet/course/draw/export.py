@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 from ..stored import stored_run
 from .heatmaps import _overlay, _scale
@@ -132,6 +133,8 @@ def two_maps(expected: np.ndarray, got: np.ndarray) -> CourseFigure:
         image = panel.imshow(values, cmap="RdBu_r", vmin=-limit, vmax=limit)
         panel.set_title(f"{name}: {values.shape[0]}x{values.shape[1]}", loc="left", fontsize=10)
         panel.set(xlabel="column (pixels)", ylabel="row (pixels)")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_locator(MaxNLocator(integer=True))
     figure.colorbar(image, ax=axes, shrink=0.8, label="value")
     if expected.shape == got.shape:
         sentence = "The same shape, but not the same values: no check of shapes would notice."
@@ -232,20 +235,21 @@ def traced_example(lines: Sequence[tuple[str, str | None]], example: str) -> Cou
         lines: for every line of code, the node that it leaves, or None if the example leaves nothing of it.
         example: what was traced, such as "64 pixels".
     """
-    figure, axes = new_figure(size=(6.4, 0.6 + 0.42 * len(lines)))
-    axes.set(xlim=(0, 6.4), ylim=(-0.15, 0.42 * len(lines) + 0.35))
+    height = 0.42 * len(lines)
+    figure, axes = new_figure(size=(3.9, 0.8 + height))
+    axes.set(xlim=(0, 3.9), ylim=(-0.15, height + 0.5))
     axes.axis("off")
-    top = 0.42 * len(lines)
-    axes.text(0.05, top + 0.05, f"the code, run once on {example}", fontsize=9.5, fontweight="bold")
-    axes.text(4.4, top + 0.05, "the file", fontsize=9.5, fontweight="bold")
+    axes.text(0.05, height + 0.05, f"the code, run once\non {example}", fontsize=9.5, fontweight="bold")
+    axes.text(2.65, height + 0.05, "the file", fontsize=9.5, fontweight="bold")
     for number, (line, node) in enumerate(lines):
-        y = top - 0.42 * (number + 1) + 0.1
-        code = axes.text(0.05, y + 0.15, line, fontsize=9, family="monospace", va="center", color=MUTED)
+        y = height - 0.42 * (number + 1) + 0.1
+        kept = line.replace(" ", "\N{NO-BREAK SPACE}")  # an SVG's text loses the spaces that it begins with
+        code = axes.text(0.05, y + 0.15, kept, fontsize=9, family="monospace", va="center", color=MUTED)
         if node is None:
             continue
         code.set_color(INK)
-        box(axes, (4.4, y), (1.9, 0.3), node, PLAIN_COLOURS["onnx"], fontsize=8.5)
-        arrow(axes, (3.3, y + 0.15), (4.35, y + 0.15))
+        box(axes, (2.65, y), (1.2, 0.3), node, PLAIN_COLOURS["onnx"], fontsize=8.5)
+        arrow(axes, (2.05, y + 0.15), (2.6, y + 0.15))
     caption(figure, "Only what the example did is in the file. A grey line left nothing: the file cannot decide again.")
     return figure
 

@@ -133,7 +133,7 @@ def poses(
 
 
 def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_crop: np.ndarray) -> CourseFigure:
-    """The photograph with the box and the padded box, beside the crop that they give.
+    """The picture with the box and the padded box, beside the crop that they give.
 
     Args:
         image, box: as `crop_person` takes them.
@@ -148,7 +148,7 @@ def person_crop(image: np.ndarray, box: Sequence[float], crop: np.ndarray, to_cr
     left.set(
         xlim=(min(corners[:, 0].min(), 0) - 8, max(corners[:, 0].max(), image.shape[1]) + 8),
         ylim=(max(corners[:, 1].max(), image.shape[0]) + 8, min(corners[:, 1].min(), 0) - 8),
-        title="photograph, box, and what is cut", xlabel="x, pixels", ylabel="y, pixels",
+        title="picture, box, and what is cut", xlabel="x, pixels", ylabel="y, pixels",
     )  # fmt: skip
     right.imshow(crop)
     right.set(title=f"crop, {height}x{width}", xlabel="x, input pixels", ylabel="y, input pixels")

@@ -75,7 +75,10 @@ function markWideFigures() {
     box.addEventListener("scroll", () => mark(box), { passive: true });
     watch.observe(box);
     const picture = box.querySelector("img");
-    if (picture) watch.observe(picture);
+    if (!picture) continue;
+    watch.observe(picture);
+    const tall = picture.getAttribute("height") > 1.2 * picture.getAttribute("width"); // a graph: it begins in the middle
+    if (tall) box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
   }
 }
 
