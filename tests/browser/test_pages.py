@@ -270,6 +270,17 @@ def test_wide_figures_say_that_there_is_more(address: str, browser) -> None:
         visit.context.close()
 
 
+def test_a_tall_graph_begins_in_its_middle(address: str, browser) -> None:
+    """On a phone, where its left edge is a screen full of nothing."""
+    visit = open_window(browser, viewport=SIZES["phone"])
+    visit.page.goto(f"{address}/03_watch_the_export_fail.html")
+    box = visit.page.locator("figure.drawn > .scroll:has(img[src*=exploded_pooling])")
+    hidden = box.evaluate("one => one.scrollWidth - one.clientWidth")
+    assert hidden > 8
+    assert box.evaluate("one => one.scrollLeft") == pytest.approx(hidden / 2, abs=1)
+    visit.context.close()
+
+
 def test_the_marker_follows_the_reader_up_and_down(address: str, window: Visit) -> None:
     """The last heading above a line near the top, from wherever it was reached."""
     page = window.page
