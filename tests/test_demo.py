@@ -74,6 +74,8 @@ def page(demo: ModuleType, folder: Path, browser_path: str) -> Iterator[object]:
         browser = player.chromium.launch(executable_path=browser_path, args=["--no-sandbox", "--disable-gpu", *camera])
         page = browser.new_page(viewport={"width": 1100, "height": 1400})
         page.elsewhere = elsewhere
+        page.asked = []
+        page.on("request", lambda request: page.asked.append(request.url))
         page.route("**/*", route)
         page.goto(home)
         page.wait_for_selector("body.ready", timeout=120_000)
@@ -123,6 +125,9 @@ def test_all_engines_are_timed_in_the_page(page: object) -> None:
     assert shown is not None
     assert float(shown[1]) > 1.2
     assert float(shown[2]) <= 1e-4
+    assert sum(url.endswith("ort-wasm-simd-threaded.wasm") for url in page.asked) == 1
+    assert page.inner_text("#compare") == "Time them" and page.is_enabled("#compare")
+    assert not page.is_visible("#progress")
 
 
 @pytest.mark.browser
@@ -149,8 +154,9 @@ def test_the_page_works_without_the_other_engines_files(
         other.check("input[value=onnxruntime]")
         other.wait_for_selector("#status[data-kind=error]", timeout=20_000)
         assert f"{gone} is missing" in other.locator("#status").inner_text()
-        other.check("input[value=c]")
-        other.wait_for_selector("#status[data-kind=info]", timeout=20_000)
+        assert other.is_checked("input[value=c]")
+        set_photo(other, as_upload(read_image(data_path("astronaut.jpg"))))
+        assert "with the C engine" in other.inner_text("#status")
 
 
 @pytest.mark.browser
@@ -224,7 +230,7 @@ def test_one_engine_is_enough(
 
     for name in ("build_engine", "fetch_runtime"):
         monkeypatch.setattr(demo, name, fails if failing in (name, "both") else works)
-    monkeypatch.setattr(demo, "export_onnx", lambda *_, **__: None)
+    monkeypatch.setattr(demo, "export_onnx", lambda _, path, **__: path.write_bytes(b"onnx"))
     monkeypatch.setattr(demo, "BUILD", tmp_path / "demo")
     monkeypatch.setattr(sys, "argv", ["serve.py", "--build-only"])
     code = demo.main()
@@ -253,6 +259,7 @@ def test_the_page_is_told_names_bones_paddings_and_threshold(demo: ModuleType, f
     from litehrnet.heatmaps import COCO_NAMES, COCO_SKELETON
 
     about = json.loads((folder / "model.json").read_text())
+    size_of = {path.name: path.stat().st_size for path in folder.rglob("*") if path.is_file()}
     assert about == {
         "size": list(SIZE),
         "joints": {"names": list(COCO_NAMES), "skeleton": [list(bone) for bone in COCO_SKELETON]},
@@ -260,12 +267,13 @@ def test_the_page_is_told_names_bones_paddings_and_threshold(demo: ModuleType, f
         "wholePadding": predict.WHOLE_PADDING,
         "leastScore": predict.LEAST_SCORE,
         "engines": [
-            {"name": "c", "label": "the C engine", "bytes": (folder / "litehrnet.wasm").stat().st_size},
+            {"name": "c", "label": "the C engine", "bytes": size_of["litehrnet.wasm"], "weights": size_of["model.lhr"]},
             *(
                 {
                     "name": name,
                     "label": label,
-                    "bytes": sum((folder / "ort" / Path(file).name).stat().st_size for file in files),
+                    "bytes": sum(size_of[Path(file).name] for file in files),
+                    "weights": size_of["model.onnx"],
                 }
                 for name, label, files in demo.RUNTIMES
             ),
@@ -438,26 +446,48 @@ def test_without_a_server_or_without_script_the_page_says_so(page: object, folde
     context.close()
 
 
+def size_words(*sizes: int) -> str:
+    """As the page shows bytes: "4.5 MB", "21 MB"."""
+    millions = sum(sizes) / 1e6
+    return f"{millions:.{1 if millions < 10 else 0}f} MB"
+
+
 @pytest.mark.browser
-def test_a_bar_says_how_much_of_the_network_has_come(page: object, demo: ModuleType, folder: Path) -> None:
-    """It counts to the size of the file, and goes when the file is there."""
-    bar = page.evaluate("(({max, value, hidden}) => [max, value, hidden])(document.getElementById('loaded'))")
-    files = {(folder / name).stat().st_size for name in ("model.lhr", "model.onnx") if (folder / name).exists()}
-    assert bar[0] == bar[1]
-    assert bar[0] in files
-    assert bar[2]
-
-
-def test_a_photograph_given_while_the_network_loads_is_kept(page: object, demo: ModuleType, folder: Path) -> None:
-    with another_page(page, demo, folder, hold="model.lhr") as other:
-        other.wait_for_selector("body.started")
+def test_what_is_loaded_is_announced_counted_and_can_be_stopped(page: object, demo: ModuleType, folder: Path) -> None:
+    """Program and weights in one number; a photograph given meanwhile is kept; nothing empty is shown before."""
+    engines = {engine["name"]: engine for engine in json.loads((folder / "model.json").read_text())["engines"]}
+    first, other_one = (size_words(engines[name]["bytes"], engines[name]["weights"]) for name in ("c", "onnxruntime"))
+    with another_page(page, demo, folder, hold=("model.lhr", "ort/ort-wasm-simd-threaded.wasm")) as other:
+        other.wait_for_selector("#progress:visible")
+        assert f"({first})" in other.inner_text("#status")
+        assert re.findall(r"\(([\d.]+ MB)\)", other.inner_text("#choices")) == [first, other_one]
+        assert re.fullmatch(rf"[\d.]+ of {first}", other.inner_text("#amount"))
+        assert not other.is_visible("#stop"), "without the first engine there is nothing to go on with"
         other.set_input_files("#file", as_upload(read_image(data_path("astronaut.jpg")), "early.png"))
         other.wait_for_function("document.getElementById('status').textContent.includes('early.png')")
+        other.wait_for_selector("#photo:visible")
+        assert not other.is_visible("#results") and not other.is_visible("#save-json")
         other.release()
-        other.wait_for_function(
-            "document.getElementById('status').textContent.includes(' ms in the network')", timeout=60_000
-        )
+        wait_for_answer(other)
         assert other.locator("#joints tr").count() == 17
+        assert other.is_visible("#save-json")
+        bar = other.evaluate("(({max, value}) => [max, value])(document.getElementById('loaded'))")
+        assert bar == [engines["c"]["bytes"] + engines["c"]["weights"]] * 2
+        assert not other.is_visible("#progress")
+        assert other.inner_text("#compare") == f"Time them (downloads {other_one})"
+        for begin in (lambda: other.click("#compare"), lambda: other.check("input[value=onnxruntime]")):
+            begin()
+            other.wait_for_function("document.getElementById('amount').textContent.startsWith('7 of')")
+            assert other.inner_text("#status") == "Downloading ONNX Runtime …"
+            other.click("#stop")
+            assert other.inner_text("#status") == "Stopped; the C engine stays in use."
+            other.wait_for_selector("#compare:enabled")
+            assert other.is_checked("input[value=c]") and not other.is_visible("#progress")
+        other.click("#compare")  # a choice ends it, too
+        other.wait_for_selector("#progress:visible")
+        other.locator("input[value=c]").dispatch_event("change")
+        wait_for_answer(other)
+        assert other.is_enabled("#compare") and not other.is_visible("#progress")
 
 
 @contextlib.contextmanager
@@ -467,9 +497,9 @@ def another_page(
     folder: Path,
     without: str = "",
     instead: dict[str, str] | None = None,
-    hold: str = "",
+    hold: tuple[str, ...] = (),
 ) -> Iterator[object]:
-    """The page once more, with a file missing, replaced, or held back until `release` is called."""
+    """The page once more, with a file missing, replaced, or with files held back until `release` is called."""
     held: list[object] = []
     other = page.context.browser.new_page()
 
@@ -479,7 +509,7 @@ def another_page(
             call.fulfill(status=404, body="not found")
         elif name in (instead or {}):
             call.fulfill(status=200, body=instead[name])
-        elif hold and name == hold:
+        elif name in hold:
             held.append(call)
         else:
             call.continue_()
@@ -722,6 +752,13 @@ def test_several_people_are_listed_drawn_and_saved(page: object) -> None:
     assert [one["box"] for one in again] == [one["box"] for one in people]
     page.check("input[value=c]")
     page.wait_for_function("document.getElementById('status').textContent.includes('with the C engine')")
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.click("#whole")
+    wait_for_answer(page)
+    assert [one["box"] for one in people_of(page)] == [whole]
+    page.click("#unbox")  # the boxes are only put aside
+    page.wait_for_function("!document.getElementById('people').hidden")
+    assert people_of(page) == people and not page.is_visible("#unbox")
     page.get_by_role("button", name="Remove person 1").click()
     assert people_of(page) == people[1:]
     page.get_by_role("button", name="Remove person 1").click()
@@ -778,12 +815,20 @@ def test_on_a_phone_the_photograph_is_seen_first(page: object) -> None:
     assert frame["y"] + frame["height"] < 844
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.locator("#drop").bounding_box()["y"] > frame["y"] + frame["height"]
+    page.set_viewport_size({"width": 844, "height": 390})  # the same phone, lying; the button is below
+    page.emulate_media(reduced_motion="reduce")
+    page.evaluate("document.getElementById('status').textContent = ''")
+    page.click("#sample")
+    wait_for_answer(page)
+    frame, words = page.locator("#photo").bounding_box(), page.locator("#status").bounding_box()
+    assert frame["y"] >= 0 and frame["y"] + frame["height"] <= words["y"] <= 390 - words["height"]
+    page.emulate_media(reduced_motion="no-preference")
     page.set_viewport_size(before)
 
 
 @pytest.mark.browser
 def test_pointing_at_a_joint_shows_its_heatmap(page: object) -> None:
-    """The photograph changes around the joint, and again when the pointer leaves."""
+    """The photograph changes around the joint, and again when the pointer leaves; a tap names it and draws no box."""
     page.click("#sample")
     wait_for_answer(page)
     page.wait_for_function("document.querySelectorAll('#joints tr').length === 17")
@@ -800,6 +845,17 @@ def test_pointing_at_a_joint_shows_its_heatmap(page: object) -> None:
     assert page.evaluate(pixels) != before
     page.mouse.move(frame["x"] + 2, frame["y"] + 2)
     assert page.evaluate(pixels) == before
+    page.evaluate("document.getElementById('boxing').click()")
+    people = people_of(page)
+    session = page.context.new_cdp_session(page)
+    for kind, points in (("touchStart", [{"x": frame["x"] + x, "y": frame["y"] + y}]), ("touchEnd", [])):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    page.wait_for_function("/^nose [01]\\.\\d\\d$/.test(document.getElementById('status').textContent)")
+    assert photo.get_attribute("title") == page.inner_text("#status")
+    assert page.evaluate(pixels) != before and people_of(page) == people
+    assert page.get_attribute("#boxing", "aria-pressed") == "true"
+    drag(page, (60, 20, 300, 480))
+    assert page.get_attribute("#boxing", "aria-pressed") == "false"
 
 
 @pytest.mark.browser

@@ -14,15 +14,16 @@ const photo = element("photo");
 const pen = photo.getContext("2d");
 
 // about: what model.json says: size, joints (names, skeleton), padding, wholePadding, leastScore, and the engines that
-// are here: name, label, bytes; the first is the default.
-// engine: name of the chosen one. turn: counts what was asked for; an answer that comes after the next question is dropped.
+// are here: name, label, bytes of the program and of its weights; the first is the default.
+// engine: name of the one in use. wanted: name of the one that was chosen last; it is in use once it is here.
+// turn: counts what was asked for; an answer that comes after the next question is dropped.
 // people: {box, result} each, in the order in which they were asked for; chosen: whose heatmaps and numbers are shown.
 // pending: the box that is being looked at. pointed: {person, k}, the joint under the pointer, or null.
-// places: where each engine runs, in words.
+// aside: the boxes that the whole photograph took the place of. places: where each engine runs, in words.
 // keyed: {box, instead}, the box that is being moved by keys and the person whose box it was, or null.
 const state = {
-  about: null, engine: null, image: null, bitmap: null, people: [], chosen: 0, pending: null, pointed: null, keyed: null, turn: 0,
-  name: "", places: {},
+  about: null, engine: null, wanted: null, image: null, bitmap: null, people: [], chosen: 0, pending: null, pointed: null,
+  keyed: null, turn: 0, aside: [], name: "", places: {},
 };
 const chosen = () => state.people[state.chosen];
 
@@ -35,33 +36,40 @@ function say(text, kind = "info") {
   status.dataset.kind = kind;
 }
 
-// A file of the page, or a sentence that says which one is missing.
-async function part(url) {
+const READY = "Ready for a photograph.";
+
+// A file of the page, or a sentence that says which one is missing. signal: ends the download. count: is told the bytes
+// of each piece that comes.
+async function part(url, signal = null, count = null) {
   let answer = null;
   try {
-    answer = await fetch(url);
-  } catch {
+    answer = await fetch(url, { signal });
+  } catch (error) {
+    if (isStop(error)) throw error;
     throw new Error(`${url} cannot be fetched: is the demo's server still running?`);
   }
   if (!answer.ok) throw new Error(`${url} is missing (HTTP ${answer.status}): run "make demo" again.`);
-  return /\/model\.(lhr|onnx)$/.test(url) ? watched(answer) : answer;
-}
-
-// The network's file, with a bar that says how much of it has come: on a slow line it takes half a minute.
-function watched(answer) {
-  const all = Number(answer.headers.get("Content-Length"));
-  if (!all || !answer.body || answer.headers.get("Content-Encoding")) return answer;
-  const bar = element("loaded");
-  Object.assign(bar, { max: all, value: 0, hidden: false });
-  const count = new TransformStream({
+  if (!count || !answer.body) return answer;
+  const counted = new TransformStream({
     transform(bytes, out) {
-      bar.value += bytes.byteLength;
-      bar.title = `${megabytes(bar.value)} of ${megabytes(all)}`;
+      count(bytes.byteLength);
       out.enqueue(bytes);
     },
-    flush: () => (bar.hidden = true),
   });
-  return new Response(answer.body.pipeThrough(count), { headers: answer.headers });
+  return new Response(answer.body.pipeThrough(counted), { headers: answer.headers });
+}
+
+const isStop = (error) => error.name === "AbortError";
+
+// The bar beside the engines, and words about how far it has come.
+function tellBar(value, max, words) {
+  Object.assign(element("loaded"), { max, value });
+  element("amount").textContent = words;
+  element("progress").hidden = false;
+}
+
+function hideBar() {
+  element("progress").hidden = true;
 }
 
 export async function loadModel() {
@@ -73,13 +81,11 @@ export async function loadModel() {
   for (const { name } of about.engines) state.places[name] = (await ENGINES[name].place?.()) ?? "one thread";
   if (!about.engines.length) throw new Error("This browser can run none of the engines that are here.");
   state.about = about;
-  state.engine = about.engines[0].name;
   offerEngines();
   element("sample").hidden = !about.sample;
   element("home").hidden = !about.home; // the course, where the page is a part of its site
   if (about.home) element("home").href = about.home;
-  await engineNamed(state.engine);
-  modelIsReady();
+  await useEngine(about.engines[0].name);
 }
 
 // The engines that this browser can run; the page says which are left out, and why.
@@ -90,25 +96,63 @@ async function usable(engines) {
   return engines.filter((_, k) => !reasons[k]);
 }
 
-// An engine, loaded when it is first needed.
-const loading = {};
+// An engine, loaded when it is first needed. loads: {engine, stop, ready} by name: a promise, what ends its download, and
+// whether it is here.
+const loads = {};
+const isReady = (name) => Boolean(loads[name]?.ready);
 function engineNamed(name) {
-  loading[name] ??= ENGINES[name].load(part).catch((error) => {
-    delete loading[name]; // the next attempt starts again
-    element("loaded").hidden = true;
-    const known = error.message.includes("make demo");
-    throw known ? error : new Error(`${labelOf(name)} cannot be loaded (${error.message}): run "make demo" again.`);
-  });
-  return loading[name];
+  loads[name] ??= beginLoad(name);
+  return loads[name].engine;
 }
 
-const labelOf = (name) => state.about.engines.find((engine) => engine.name === name).label;
+function beginLoad(name) {
+  const stop = new AbortController();
+  const all = sizeOf(aboutEngine(name));
+  let come = 0;
+  const count = (bytes) => {
+    come += bytes;
+    if (stop.signal.aborted) return;
+    tellBar(come, all, come < all ? `${megabytes(come, all)} of ${megabytes(all)}` : `${megabytes(all)}, starting …`);
+  };
+  const load = { stop, ready: false };
+  count(0);
+  element("stop").hidden = !state.engine; // the first one has to come
+  load.engine = ENGINES[name]
+    .load((url) => part(url, stop.signal, count))
+    .then(
+      (engine) => {
+        load.ready = true;
+        tellCompare();
+        return engine;
+      },
+      (error) => {
+        if (loads[name] === load) delete loads[name]; // the next attempt starts again
+        if (isStop(error) || error.message.includes("make demo")) throw error;
+        throw new Error(`${labelOf(name)} cannot be loaded (${error.message}): run "make demo" again.`);
+      },
+    )
+    .finally(() => Object.values(loads).every(({ ready }) => ready) && hideBar());
+  return load;
+}
+
+// End the downloads of all engines but one.
+function endDownloads(but = null) {
+  for (const [name, { stop, ready }] of Object.entries(loads)) {
+    if (ready || name === but) continue;
+    delete loads[name];
+    stop.abort();
+  }
+}
+
+const aboutEngine = (name) => state.about.engines.find((engine) => engine.name === name);
+const labelOf = (name) => aboutEngine(name).label;
+const sizeOf = ({ bytes, weights }) => bytes + weights;
 
 // Float32 input, 1 x 3 x H x W, to {heatmaps, joints, h, w, milliseconds}. One run at a time: an engine takes no more.
 let lastRun = Promise.resolve();
-export function runNetwork(input, name = state.engine) {
+export async function runNetwork(input, name = state.engine) {
+  const engine = await engineNamed(name); // before it queues: nobody waits for another one's download
   const run = lastRun.then(async () => {
-    const engine = await engineNamed(name);
     const start = performance.now();
     const answer = await engine(input, state.about.size);
     return { ...answer, milliseconds: performance.now() - start };
@@ -121,17 +165,32 @@ const median = (numbers) => numbers.toSorted((a, b) => a - b)[numbers.length >> 
 
 // Run all engines in turn on the same input, for a few seconds at most. Returns for each its name, its median
 // milliseconds, the median over the rounds of its time divided by the first engine's, and the largest difference of its
-// heatmaps from the first engine's, as a fraction of their largest value.
+// heatmaps from the first engine's, as a fraction of their largest value. signal: ends it.
 const SECONDS = 12;
-export async function timeAll(input, rounds = 15) {
+export async function timeAll(input, { rounds = 15, signal = new AbortController().signal } = {}) {
   const names = state.about.engines.map(({ name }) => name);
+  const breathe = async () => {
+    await new Promise((done) => setTimeout(done)); // the page shows how far it is, and hears its buttons
+    signal.throwIfAborted();
+  };
+  for (const name of names) {
+    if (!isReady(name)) say(`Downloading ${labelOf(name)} …`);
+    await orStopped(engineNamed(name), signal);
+  }
+  say("Running them in turn …");
+  element("stop").hidden = false;
+  tellBar(0, rounds, "first runs");
   const answers = [];
-  for (const name of names) answers.push(await runNetwork(input, name)); // the first run of each takes longer
+  for (const name of names) {
+    await breathe();
+    answers.push(await runNetwork(input, name)); // the first run of each takes longer
+  }
   const times = names.map(() => []);
   const end = performance.now() + 1000 * SECONDS;
   for (let round = 0; round < rounds && (round < 1 || performance.now() < end); round++) {
+    tellBar(round, rounds, `round ${round + 1} of ${rounds}`);
+    await breathe();
     for (const [k, name] of names.entries()) times[k].push((await runNetwork(input, name)).milliseconds);
-    if (round % 3 === 2) await new Promise((done) => setTimeout(done)); // let the page breathe
   }
   const largest = (values) => values.reduce((top, value) => Math.max(top, Math.abs(value)), 0);
   const first = answers[0].heatmaps;
@@ -141,6 +200,13 @@ export async function timeAll(input, rounds = 15) {
     ratio: median(times[k].map((time, round) => time / times[0][round])),
     difference: largest(answers[k].heatmaps.map((value, i) => value - first[i])) / largest(first),
   }));
+}
+
+function orStopped(promise, signal) {
+  return new Promise((resolve, reject) => {
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+    promise.then(resolve, reject);
+  });
 }
 
 // The whole road on one image ({data, width, height} RGBA) and box; joints are in the photograph's pixels. A photograph
@@ -171,7 +237,11 @@ export async function openFile(file) {
   photo.width = bitmap.width;
   photo.height = bitmap.height;
   state.bitmap = bitmap;
-  Object.assign(state, { people: [], chosen: 0, pending: null, pointed: null, keyed: null });
+  Object.assign(state, { people: [], chosen: 0, pending: null, pointed: null, keyed: null, aside: [] });
+  element("results").hidden = true;
+  element("people").hidden = true;
+  element("unbox").hidden = true;
+  tellCompare();
   paintPhoto();
   try {
     state.image = pen.getImageData(0, 0, bitmap.width, bitmap.height);
@@ -181,6 +251,8 @@ export async function openFile(file) {
   }
   element("workspace").hidden = false;
   document.body.classList.add("looking"); // on a phone the photograph moves up
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  photo.scrollIntoView({ block: "nearest", behavior: still ? "instant" : "smooth" });
   await useBox(wholePhotograph());
 }
 
@@ -205,18 +277,21 @@ export async function useBox(box, instead = null) {
   draw();
   const result = await findPerson(state.image, box);
   if (turn !== state.turn) return;
-  const kept = box.whole ? [] : state.people.filter((person) => !person.box.whole);
+  const boxed = state.people.filter((person) => !person.box.whole);
+  if (!box.whole) state.aside = [];
+  else if (boxed.length) state.aside = boxed.map((person) => person.box);
+  const kept = box.whole ? [] : boxed;
   const found = kept.indexOf(instead);
   const place = found < 0 ? kept.length : found;
   showPeople(kept.toSpliced(place, found < 0 ? 0 : 1, { box, result }), place);
 }
 
-// All people again, with another engine.
-async function lookAgain() {
+// Look at some boxes again: all people with another engine, or those that were put aside.
+async function lookAgain(boxes = state.people.map(({ box }) => box)) {
   const turn = ++state.turn;
   const people = [];
-  for (const { box } of state.people) people.push({ box, result: await findPerson(state.image, box) });
-  if (turn === state.turn) showPeople(people, state.chosen);
+  for (const box of boxes) people.push({ box, result: await findPerson(state.image, box) });
+  if (turn === state.turn) showPeople(people, Math.min(state.chosen, people.length - 1));
 }
 
 function showPeople(people, which) {
@@ -225,7 +300,9 @@ function showPeople(people, which) {
   drawHeatmaps();
   tellJoints();
   listPeople();
-  element("compare").disabled = state.about.engines.length < 2;
+  element("results").hidden = false;
+  element("unbox").hidden = !(state.aside.length && chosen().box.whole);
+  tellCompare();
   const size = `${state.about.size.join("×")} (height×width)`;
   say(`${shown(chosen().result.milliseconds)} ms in the network with ${labelOf(state.engine)}, input ${size}, ${state.places[state.engine]}.`);
 }
@@ -260,40 +337,77 @@ function listPeople() {
 }
 
 const shown = (milliseconds) => milliseconds.toFixed(milliseconds < 20 ? 1 : 0);
-const megabytes = (bytes) => (bytes < 1e6 ? `${Math.round(bytes / 1e3)} KB` : `${Math.round(bytes / 1e6)} MB`);
+
+// Of `all` only the number, in the unit and with the digits of the whole.
+function megabytes(bytes, all = null) {
+  const most = all ?? bytes;
+  const number = most < 1e6 ? Math.round(bytes / 1e3) : (bytes / 1e6).toFixed(most < 1e7 ? 1 : 0);
+  return all === null ? `${number} ${most < 1e6 ? "KB" : "MB"}` : `${number}`;
+}
 
 // A choice among the engines that are here, where there are several.
 function offerEngines() {
   const { engines } = state.about;
   element("engines").hidden = engines.length < 2;
   element("choices").replaceChildren(
-    ...engines.map(({ name, label, bytes }) => {
+    ...engines.map(({ name, label, bytes, weights }) => {
       const choice = document.createElement("label");
       const button = Object.assign(document.createElement("input"), { type: "radio", name: "engine", value: name });
-      button.checked = name === state.engine;
+      button.checked = name === state.wanted;
       button.addEventListener("change", () => guard(useEngine(name)));
-      choice.append(button, ` ${label} (${megabytes(bytes)})`);
+      choice.append(button, ` ${label} (${megabytes(bytes + weights)})`);
       return choice;
     }),
   );
 }
 
+// The engine that is in use stays so until the chosen one is here. A choice ends what was going on before: timing, and
+// another one's download.
 export async function useEngine(name) {
+  state.wanted = name;
+  timing?.abort();
+  endDownloads(name);
+  tickWanted();
+  if (state.engine && !isReady(name)) say(`Downloading ${labelOf(name)} …`);
+  else if (!state.engine && !state.turn) say(`Loading the network (${megabytes(sizeOf(aboutEngine(name)))}) …`);
+  try {
+    await engineNamed(name);
+  } catch (error) {
+    if (name !== state.wanted) return;
+    state.wanted = state.engine;
+    tickWanted();
+    if (isStop(error)) return; // who stopped it has said so
+    throw error;
+  }
+  if (name !== state.wanted) return;
   state.engine = name;
-  say(`Loading ${labelOf(name)} …`);
-  await engineNamed(name);
-  if (name !== state.engine) return;
+  modelIsReady();
+  document.body.classList.add("ready");
   if (state.pending) await useBox(state.pending);
   else if (state.people.length) await lookAgain();
-  else say("Ready: drop a photograph, or choose one.");
+  else if (!state.bitmap) say(READY);
+}
+
+function tickWanted() {
+  for (const button of document.getElementsByName("engine")) button.checked = button.value === state.wanted;
+}
+
+// What the button for the times promises, and whether it can be pressed.
+let timing = null; // what ends it
+function tellCompare() {
+  const { engines } = state.about ?? { engines: [] };
+  const away = engines.filter(({ name }) => !isReady(name));
+  const bytes = away.reduce((sum, engine) => sum + engine.bytes, 0) + Math.max(0, ...away.map(({ weights }) => weights));
+  element("compare").textContent = away.length && engines.length > 1 ? `Time them (downloads ${megabytes(bytes)})` : "Time them";
+  element("compare").disabled = engines.length < 2 || !state.people.length || timing !== null;
 }
 
 async function compare() {
-  const button = element("compare");
-  button.disabled = true;
-  say("Running them in turn …");
+  const stop = (timing = new AbortController());
+  tellCompare();
+  element("times").textContent = "";
   try {
-    const [first, ...others] = await timeAll(chosen().result.input);
+    const [first, ...others] = await timeAll(chosen().result.input, { signal: stop.signal });
     const lines = others.map(({ name, milliseconds, ratio, difference }) => {
       const times = ratio > 1 ? `${ratio.toFixed(1)} times as long` : `${(1 / ratio).toFixed(1)} times as fast`;
       const apart = difference ? `differ by ${difference.toExponential(0)} of their largest value` : "are the same";
@@ -301,9 +415,21 @@ async function compare() {
     });
     element("times").textContent = [`${labelOf(first.name)} ${shown(first.milliseconds)} ms.`, ...lines].join(" ");
     say("All ran on the same crop, in turn; the times are medians.");
+  } catch (error) {
+    if (!isStop(error)) throw error; // who stopped it has said so
   } finally {
-    button.disabled = false;
+    if (timing === stop) timing = null;
+    if (Object.values(loads).every(({ ready }) => ready)) hideBar();
+    tellCompare();
   }
+}
+
+// End timing and downloads; the engine that is in use stays.
+function stopAll() {
+  timing?.abort();
+  endDownloads();
+  hideBar();
+  say(`Stopped; ${labelOf(state.engine)} stays in use.`);
 }
 
 const nameOf = (k) => state.about.joints.names[k] ?? `joint ${k}`;
@@ -312,10 +438,34 @@ const colourOf = (name) => (name.startsWith("left") ? LEFT : name.startsWith("ri
 // The photograph, all people, and the box that is being drawn or looked at.
 function draw(box = state.pending ?? state.keyed?.box) {
   paintPhoto();
-  const unit = Math.max(photo.width, photo.height) / 250; // so that lines look alike on small and large photographs
+  // Lines look alike on small and large photographs, and are not thinner than this on a small screen.
+  const unit = Math.max(Math.max(photo.width, photo.height) / 250, 2.2 * pixel());
   if (state.pointed) drawHeat(state.pointed);
   for (const person of state.people) drawPerson(person, unit, state.people.length > 1 && person === chosen());
   if (box) drawBox(box, unit);
+  if (state.pointed) drawLabel(state.pointed, unit);
+}
+
+// A pixel of the screen, in pixels of the photograph.
+const pixel = () => (photo.clientWidth ? photo.width / photo.clientWidth : 1);
+
+const labelOfJoint = ({ person, k }) => `${nameOf(k)} ${person.result.joints[k].score.toFixed(2)}`;
+
+// Name and score beside a joint: above it, where a finger does not hide them.
+function drawLabel(pointed, unit) {
+  const { x, y } = pointed.person.result.joints[pointed.k];
+  const text = labelOfJoint(pointed);
+  const high = 22 * pixel();
+  pen.font = `600 ${14 * pixel()}px system-ui, sans-serif`;
+  pen.textBaseline = "middle";
+  const wide = pen.measureText(text).width + high / 2;
+  const left = Math.min(Math.max(x - wide / 2, 0), photo.width - wide);
+  const above = y - 3 * unit - high;
+  const top = above > 0 ? above : y + 3 * unit;
+  pen.fillStyle = "#000000cc";
+  pen.fillRect(left, top, wide, high);
+  pen.fillStyle = "#ffffff";
+  pen.fillText(text, left + high / 4, top + high / 2);
 }
 
 function drawBox(box, unit, isChosen = false) {
@@ -372,7 +522,7 @@ function drawHeat({ person, k }) {
 
 // The joint nearest to a point of the photograph, {person, k}, if it is near enough to be meant; else null.
 function jointAt({ x, y }) {
-  let least = (12 * photo.width) / photo.getBoundingClientRect().width;
+  let least = (matchMedia("(pointer: coarse)").matches ? 24 : 12) * pixel();
   let best = null;
   for (const person of state.people) {
     person.result.joints.forEach((joint, k) => {
@@ -387,7 +537,7 @@ function pointAt(joint) {
   if (joint?.person === state.pointed?.person && joint?.k === state.pointed?.k) return;
   state.pointed = joint;
   draw();
-  photo.title = joint ? `${nameOf(joint.k)} ${joint.person.result.joints[joint.k].score.toFixed(2)}` : "";
+  photo.title = joint ? labelOfJoint(joint) : "";
 }
 
 // What `litehrnet predict --json` prints.
@@ -471,10 +621,24 @@ function drawHeatmaps() {
       const figure = document.createElement("figure");
       const label = document.createElement("figcaption");
       label.textContent = `${nameOf(k)} ${score.toFixed(2)}`;
-      figure.append(canvas, label);
+      const button = Object.assign(document.createElement("button"), { type: "button" });
+      button.setAttribute("aria-label", `Enlarge: ${label.textContent}`);
+      button.addEventListener("click", () => enlarge(canvas, label.textContent));
+      button.append(canvas);
+      figure.append(button, label);
       return figure;
     }),
   );
+}
+
+// One heatmap, as large as the screen allows.
+function enlarge(map, text) {
+  const large = element("large-map");
+  Object.assign(large, { width: map.width, height: map.height });
+  large.style.setProperty("--ratio", map.width / map.height);
+  large.getContext("2d").drawImage(map, 0, 0);
+  element("large-label").textContent = text;
+  element("large").showModal();
 }
 
 function tellJoints() {
@@ -502,6 +666,7 @@ function pointOf(event) {
 // right and lower sides, Enter looks, Escape leaves everything as it was.
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const LEAST = 8; // pixels of a box's sides
+const TAP = 6; // pixels of the screen that a finger may slip in a tap
 
 function beginKeyed(fresh) {
   const person = fresh || !chosen() || chosen().box.whole ? null : chosen();
@@ -578,39 +743,55 @@ function listen() {
   element("save-picture").addEventListener("click", () => photo.toBlob((blob) => save(blob, ".joints.png"), "image/png"));
   // By touch a photograph scrolls the page, unless a box is to be drawn.
   const boxing = element("boxing");
-  boxing.addEventListener("click", () => {
-    const on = photo.classList.toggle("boxing");
+  const setBoxing = (on) => {
+    photo.classList.toggle("boxing", on);
     boxing.setAttribute("aria-pressed", String(on));
+  };
+  boxing.addEventListener("click", () => {
+    setBoxing(!photo.classList.contains("boxing"));
+    if (photo.classList.contains("boxing")) say("Draw from one corner of the person to the opposite one.");
   });
+  element("unbox").addEventListener("click", () => guard(lookAgain(state.aside)));
+  element("stop").addEventListener("click", stopAll);
+  element("large").addEventListener("click", (event) => event.target === element("large") && element("large").close());
   element("whole").addEventListener("click", () => guard(useBox(wholePhotograph())));
   element("compare").addEventListener("click", () => guard(compare()));
 
+  // start: where the pointer went down, {x, y} in the photograph and in the window, whether it may draw, and whether it
+  // has moved far enough to mean a box; a press without that chooses the joint there.
   let start = null;
   photo.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "touch" && !photo.classList.contains("boxing")) {
-      pointAt(jointAt(pointOf(event)));
-      return;
-    }
-    start = pointOf(event);
-    photo.setPointerCapture(event.pointerId);
+    const draws = event.pointerType !== "touch" || photo.classList.contains("boxing");
+    start = { ...pointOf(event), left: event.clientX, top: event.clientY, draws, moved: false };
+    if (draws) photo.setPointerCapture(event.pointerId);
   });
   photo.addEventListener("pointermove", (event) => {
-    if (start) draw(boxBetween(start, pointOf(event)));
-    else if (event.pointerType !== "touch") pointAt(jointAt(pointOf(event)));
+    if (start) {
+      start.moved ||= Math.hypot(event.clientX - start.left, event.clientY - start.top) > TAP;
+      if (start.moved && start.draws) draw(boxBetween(start, pointOf(event)));
+    } else if (event.pointerType !== "touch") pointAt(jointAt(pointOf(event)));
   });
   photo.addEventListener("pointerleave", (event) => start || event.pointerType === "touch" || pointAt(null));
-  photo.addEventListener("pointercancel", () => (start = null));
+  photo.addEventListener("pointercancel", () => {
+    if (start?.draws && start.moved) draw();
+    start = null;
+  });
   photo.addEventListener("keydown", pressed);
   photo.addEventListener("blur", () => state.keyed && showPeople(state.people, state.chosen));
   photo.addEventListener("pointerup", (event) => {
     if (!start) return; // pressed somewhere else
+    const { draws, moved } = start;
     const box = boxBetween(start, pointOf(event));
     start = null;
-    if (box.width < LEAST || box.height < LEAST) {
+    if (!moved) {
+      pointAt(jointAt(pointOf(event)));
+      if (state.pointed) say(labelOfJoint(state.pointed));
+    } else if (draws && (box.width < LEAST || box.height < LEAST)) {
       state.turn++; // what is still being looked for was not asked for last
       draw();
       say("That box is smaller than 8 pixels: drag from one corner of the person to the other.", "error");
-    } else {
+    } else if (draws) {
+      setBoxing(false);
       guard(useBox(box));
     }
   });
@@ -620,9 +801,4 @@ const guard = (promise) => promise.catch((error) => say(error.message, "error"))
 
 listen();
 document.body.classList.add("started");
-guard(
-  loadModel().then(() => {
-    if (!state.bitmap) say("Ready: drop a photograph, or choose one.");
-    document.body.classList.add("ready");
-  }),
-);
+guard(loadModel());

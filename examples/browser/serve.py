@@ -164,6 +164,9 @@ def assemble(
         raise RuntimeError("; ".join(missing))
     export_c(model, folder / "model.lhr", size=size)
     export_onnx(fuse(model, size), folder / "model.onnx", size=size, exporter="torchscript")
+    for engine in engines:
+        weights = "model.lhr" if engine["name"] == "c" else "model.onnx"
+        engine["weights"] = (folder / weights).stat().st_size
     joints = joints_of(model.joints, model.num_joints)
     about = {
         "size": size,
