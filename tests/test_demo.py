@@ -575,6 +575,17 @@ class TestServer:
         assert status == 404 and b"secret" not in content
         assert capfd.readouterr().err == ""
 
+    @pytest.mark.parametrize("error", [ConnectionResetError("gone"), BrokenPipeError("gone"), ZeroDivisionError("no")])
+    def test_only_a_page_that_hangs_up_is_no_error(
+        self, demo: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture, error: Exception
+    ) -> None:
+        with demo.make_server(tmp_path) as server:
+            try:
+                raise error
+            except Exception:
+                server.handle_error(None, ("127.0.0.1", 1))
+        assert ("ZeroDivisionError: no" in capfd.readouterr().err) == isinstance(error, ZeroDivisionError)
+
 
 class TestCommand:
     @pytest.fixture

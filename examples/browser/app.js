@@ -439,7 +439,7 @@ const colourOf = (name) => (name.startsWith("left") ? LEFT : name.startsWith("ri
 function draw(box = state.pending ?? state.keyed?.box) {
   paintPhoto();
   // Lines look alike on small and large photographs, and are not thinner than this on a small screen.
-  const unit = Math.max(Math.max(photo.width, photo.height) / 250, 2.2 * pixel());
+  const unit = Math.max(Math.max(photo.width, photo.height) / 250, 2.6 * pixel());
   if (state.pointed) drawHeat(state.pointed);
   for (const person of state.people) drawPerson(person, unit, state.people.length > 1 && person === chosen());
   if (box) drawBox(box, unit);

@@ -193,10 +193,19 @@ def make_server(folder: Path, port: int = 0) -> http.server.ThreadingHTTPServer:
     """
     handler = functools.partial(_Handler, directory=str(folder))
     try:
-        return http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        return _Server(("127.0.0.1", port), handler)
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise OSError(f"port {port} cannot be used ({reason}): choose another one, or 0 for any free one") from error
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """Says nothing of a page that hangs up: its Stop button does so in the middle of a file."""
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Report every error but that one."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.SimpleHTTPRequestHandler):
