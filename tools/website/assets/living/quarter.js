@@ -31,6 +31,7 @@ export function live(stage, { sigma }) {
       const [cell, text] = [cells.children[2 * i], cells.children[2 * i + 1]];
       cell.style.fillOpacity = value.toFixed(3);
       text.textContent = value.toFixed(2);
+      text.setAttribute("class", value < 0.65 ? "" : value < 0.85 ? "middle" : "strong"); // the filling's
     });
     const answer = read(map);
     const [px, py] = answer.peak.map((side) => (side + 0.5) * UNIT);

@@ -39,7 +39,7 @@ export function live(stage, { photos, channels, branch, weights }) {
     for (let i = 0; i < h * w; i++) {
       const value = values.at(photo, channel, Math.floor(i / w), i % w);
       const [cell, text] = [cells.children[2 * i], cells.children[2 * i + 1]];
-      cell.style.fillOpacity = (0.75 * value).toFixed(3);
+      cell.style.fillOpacity = (0.6 * value).toFixed(3); // below it the number can be read in both themes
       text.textContent = value.toFixed(2);
     }
     const [first, last] = covered(row, h, height);
