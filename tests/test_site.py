@@ -23,7 +23,7 @@ from bs4 import BeautifulSoup
 from course import DETAILS, LIVE_ONLY, PATHS, RESULT, ROOT, card, longest, numbered, read, repository
 from fontTools.ttLib import TTFont
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
-from website import figures, maths, pages, search
+from website import exercises, figures, maths, pages, search
 from website.api import public_modules
 
 from litehrnet.course.draw import new_figure, style
@@ -647,6 +647,49 @@ def test_a_list_of_terms_has_contents(tmp_path: Path) -> None:
     path = tmp_path / "terms.md"
     path.write_text('# Terms\n\n- <a id="a-b"></a>**a & b**: both.\n- <a id="c"></a>**c**: one.\n- no term\n')
     assert pages.from_markdown(path).contents == [("a-b", "a &amp; b", 2), ("c", "c", 2)]
+
+
+def test_a_long_list_of_terms_has_letters(tmp_path: Path) -> None:
+    """Each leads to the first term with it."""
+    path = tmp_path / "terms.md"
+    lines = [f'- <a id="{letter}{k}"></a>**{letter}{k}**: one.' for letter in "abcdefgh" for k in (1, 2)]
+    path.write_text("# Terms\n\n" + "\n".join(lines) + "\n")
+    links = pages.from_markdown(path).soup.select(".letters a")
+    assert [(link.get_text(), link["href"]) for link in links] == [(c.upper(), f"#{c}1") for c in "abcdefgh"]
+
+
+def test_exercises_and_solutions_lead_to_each_other(tmp_path: Path) -> None:
+    """A link at the end of each exercise, before what comes next; and back."""
+    lesson, solutions = tmp_path / "04_x.ipynb", tmp_path / "solutions" / "04_x.ipynb"
+    solutions.parent.mkdir()
+    one, two, last = '### Exercise 1: say "a", then b', "### Exercise 2: no solution", "## Next"
+    write_notebook(lesson, "# Lesson", one, "print(1)", two, "print(2)", last)
+    write_notebook(solutions, "# Solutions", "## Exercise 1: it is said", "print(1)", "print(3)")
+    assert exercises.counterpart(lesson) == solutions
+    assert exercises.counterpart(solutions) == lesson
+    assert exercises.counterpart(tmp_path / "05_y.ipynb") is None
+    for path, words, target in (
+        (lesson, "Solution", "solutions/04_x.ipynb#Exercise-1:-it-is-said"),
+        (solutions, "Back to exercise 1", '../04_x.ipynb#Exercise-1:-say-"a",-then-b'),
+    ):
+        other = exercises.counterpart(path)
+        page = pages.from_notebook(read(path))
+        exercises.connect(page.soup, path, other, exercises.anchors(read(other)))
+        (link,) = page.soup.select(".beside a")
+        assert (link.get_text(), link["href"]) == (words, target)
+        assert link.find_previous("h3" if path is lesson else "h2").get_text().startswith("Exercise 1")
+        assert link.find_previous("pre").get_text().strip() == ("print(1)" if path is lesson else "print(3)")
+        ids = {tag["id"] for tag in pages.from_notebook(read(other)).soup(["h2", "h3"], id=True)}
+        assert link["href"].partition("#")[2] in ids
+
+
+def test_a_way_that_leaves_lessons_out_has_its_own_next(tmp_path: Path) -> None:
+    """Only where it differs from the course's."""
+    numbers = [path.name[:2] for path in numbered(ROOT / "notebooks")]
+    entries = [(f"title {number}", f"{number}.html") for number in numbers]
+    found = {number: build_site._later(k, numbers, entries) for k, number in enumerate(numbers)}
+    assert {number for number, later in found.items() if later} == {"00", "05"}
+    assert found["05"] == (("Next for an engineer", "title 08", "08.html"),)
 
 
 def test_a_folder_says_the_titles_of_its_notebooks(tmp_path: Path) -> None:

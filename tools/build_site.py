@@ -23,7 +23,7 @@ import jinja2
 from bs4 import BeautifulSoup, Tag
 from bs4.element import PreformattedString
 from course import DETAILS, PATHS, RESULT, ROOT, Card, card, load_demo, longest, numbered, read, repository
-from website import api, figures, links, maths, pages, search
+from website import api, exercises, figures, links, maths, pages, search
 
 TITLE = "Lite-HRNet, step by step"
 HERE = Path(__file__).parent / "website"
@@ -50,6 +50,7 @@ class Place:
         number: of the lesson, or "" for other pages.
         step: what the page says above its title.
         before, after: title and link of the lessons beside it.
+        later: label, title and link of the lessons that come next on the ways that leave some out.
         origin: the file that it was made from.
         api: whether it shows the package's documentation.
     """
@@ -58,6 +59,7 @@ class Place:
     step: str = ""
     before: tuple[str, str] | None = None
     after: tuple[str, str] | None = None
+    later: tuple[tuple[str, str, str], ...] = ()
     origin: str = ""
     api: bool = False
 
@@ -143,6 +145,8 @@ class Site:
             figures.write(figures.take_out(notebook, path.stem), self.out / where.parent / "figures")
             page = pages.from_notebook(notebook)
             self._add_launch(page.soup, path, place.number)
+            if (other := exercises.counterpart(path)) is not None:
+                exercises.connect(page.soup, path, other, exercises.anchors(read(other)))
         elif path.suffix == ".md":
             page = pages.from_markdown(path)
         else:
@@ -226,7 +230,7 @@ class Site:
         outer = image.parent if image.parent.name == "p" and not image.parent.get_text(strip=True) else image
         figure = soup.new_tag("figure", attrs={"class": "drawn"})
         scroll = soup.new_tag("div", attrs={"class": "scroll", "tabindex": "0", "style": f"--least:{picture.least}px"})
-        link = soup.new_tag("a", attrs={"class": "full", "href": image["src"], "title": "Open the figure by itself"})
+        link = soup.new_tag("a", attrs={"class": "full", "href": image["src"], "title": "See the whole figure"})
         outer.replace_with(figure)
         figure.append(scroll)
         scroll.append(link)
@@ -273,12 +277,19 @@ class Site:
         paths = []
         for name, purpose, numbers in PATHS:
             chosen = [one for one in self.lessons if one["number"] in numbers or not numbers]
-            paths.append({"name": name, "purpose": purpose, "lessons": chosen, "total": _total(chosen)})
+            paths.append({"name": name, "purpose": purpose, "lessons": chosen, "total": _total(chosen),
+                          "named": len(chosen) < len(self.lessons)})  # fmt: skip
         body = self.templates.get_template("index.html.j2").render(
             course=TITLE, cards=shown, lead=self._lead(), picture=self._picture(), more=self.more, paths=paths,
-            demo=self.demo is not None,
+            demo=self.demo is not None, export=self._export(),
         )  # fmt: skip
         self._write(PurePosixPath("index.html"), TITLE, BeautifulSoup(body, "html.parser"))
+
+    def _export(self) -> str | None:
+        """Where whoever has a checkpoint begins: the README's first commands."""
+        readme = self.root / "README.md"
+        headings = [anchor for anchor, _, _ in pages.from_markdown(readme).contents]
+        return f"{self.map.page_of(readme)}#{headings[0]}" if headings else None
 
     def _lead(self) -> str:
         """The README's first paragraph: what the course is, in its own words."""
@@ -312,9 +323,10 @@ class Site:
         html = self.templates.get_template("page.html.j2").render(
             title=title, course=TITLE, version=version("litehrnet"), up="../" * (len(where.parts) - 1),
             origin=place.origin, top=self.more[:3], contents=contents or [], body=str(soup), step=place.step,
-            before=place.before, after=place.after, number=place.number, lessons=self.lessons,
+            before=place.before, after=place.after, later=place.later, number=place.number, lessons=self.lessons,
             total=_total(self.lessons), repository=self.repository, demo=self.demo is not None, api=place.api,
             description=words or pages.description(soup), has_formulas=bool(formulas),
+            figures=bool(soup.select("figure.drawn a.full")),
         )  # fmt: skip
         target = self.out / where
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -355,9 +367,20 @@ def _places(cards: list[Card]) -> list[Place]:
             f"Notebook {one.number}, about {one.minutes}",
             entries[i - 1] if i else None,
             entries[i + 1] if i + 1 < len(cards) else None,
+            _later(i, [card.number for card in cards], entries),
         )
         for i, one in enumerate(cards)
     ]
+
+
+def _later(at: int, numbers: list[str], entries: list[tuple[str, str]]) -> tuple[tuple[str, str, str], ...]:
+    """On each way that has the lesson and goes on elsewhere than the course: what comes next there."""
+    found = []
+    for name, _, way in PATHS:
+        places = [numbers.index(number) for number in way if number in numbers]
+        if at in places[:-1] and (following := places[places.index(at) + 1]) != at + 1:
+            found.append((f"Next {name[0].lower()}{name[1:]}", *entries[following]))
+    return tuple(found)
 
 
 def replace_folder(new: Path, old: Path) -> None:

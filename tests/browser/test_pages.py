@@ -199,6 +199,97 @@ def test_on_a_phone_a_long_table_keeps_the_names_of_its_columns(address: str, br
     visit.context.close()
 
 
+def test_on_a_phone_a_caption_stays_in_view(address: str, browser) -> None:
+    """However far its table is scrolled."""
+    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
+    visit.page.goto(f"{address}/03_watch_the_export_fail.html")
+    captions = visit.page.locator(".scroll caption")
+    for caption in captions.all():
+        caption.evaluate("one => one.closest('.scroll').scrollTo(90, 0)")
+        place = caption.bounding_box()
+        assert 0 <= place["x"] <= place["x"] + place["width"] <= SIZES["phone"]["width"]
+    assert captions.count()
+    visit.context.close()
+
+
+def test_a_figure_opens_within_the_page(address: str, browser) -> None:
+    """A tap shows all of it, larger on demand; Escape, the button and the way back close it where the reader was."""
+    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
+    page = visit.page
+    page.goto(f"{address}/04_fix_the_pooling.html")
+    link = page.locator("figure.drawn.more:not(.alive) a.full").first
+    link.scroll_into_view_if_needed()
+    before = page.evaluate("scrollY")
+    stage = page.locator("dialog.viewer .stage")
+    hidden = "one => Math.max(one.scrollWidth - one.clientWidth, one.scrollHeight - one.clientHeight)"
+    for close in (
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.get_by_role("button", name="Close").tap(),
+        page.go_back,
+    ):
+        link.tap()
+        shown = stage.locator("img")
+        assert shown.get_attribute("src") == link.locator("img").get_attribute("src")
+        assert stage.evaluate(hidden) <= 0
+        assert shown.bounding_box()["width"] == pytest.approx(SIZES["phone"]["width"], abs=1)
+        page.get_by_role("button", name="Larger").tap()
+        assert stage.evaluate(hidden) > 100
+        close()
+        stage.wait_for(state="hidden")
+        page.wait_for_function("history.state === null")
+        assert page.evaluate("scrollY") == before
+        assert link.evaluate("one => document.activeElement === one")
+    assert page.url.endswith("/04_fix_the_pooling.html")
+    box = page.locator("figure.drawn.more:not(.alive) .scroll").first
+    page.locator("figure.drawn.more:not(.alive) .slide").first.tap()
+    page.wait_for_function("document.querySelector('figure.drawn:not(.alive) .scroll').scrollLeft > 50")
+    assert box.evaluate("one => one.scrollLeft") > 0
+    assert visit.complaints == []
+    visit.context.close()
+
+
+def test_on_a_phone_the_header_is_an_upward_swipe_away(address: str, browser) -> None:
+    """Away while one reads on, there after a swipe up, away after a jump; the lessons close by a tap beside them."""
+    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True, reduced_motion="reduce")
+    page = visit.page
+    page.goto(f"{address}/04_fix_the_pooling.html")
+    bottom = "document.querySelector('header').getBoundingClientRect().bottom"
+    page.evaluate("scrollTo(0, 2000)")
+    page.wait_for_function(f"{bottom} <= 0")
+    page.evaluate("scrollBy(0, -60)")
+    page.wait_for_function(f"{bottom} > 40")
+    page.locator(".burger").tap()
+    side = page.locator(".side")
+    assert side.bounding_box()["y"] == 0
+    page.touchscreen.tap(SIZES["phone"]["width"] - 8, 600)
+    assert not side.is_visible()
+    page.locator(".burger").tap()
+    page.locator(".side .contents a").nth(1).tap()
+    page.wait_for_function(f"{bottom} <= 0")
+    assert not side.is_visible()
+    visit.context.close()
+
+
+def test_search_says_what_it_waits_for_and_shows_the_place(address: str, window: Visit) -> None:
+    """While its index is on the way; then the words are marked where they are."""
+    page = window.page
+    held = []
+    page.route("**/assets/index.js", lambda route: held.append(route))
+    page.goto(f"{address}/index.html")
+    page.keyboard.press("/")
+    page.get_by_role("searchbox").fill("float16")
+    status = page.locator("dialog.search [role=status]")
+    assert status.inner_text().startswith("Loading")
+    page.wait_for_function("document.getElementById('index')")
+    held[0].continue_()
+    page.locator("dialog.search li a").first.wait_for()
+    assert status.inner_text().endswith("found")
+    links = page.locator("dialog.search li a").evaluate_all("all => all.map((one) => one.getAttribute('href'))")
+    benchmarks = [k for k, link in enumerate(links) if link.startswith("files/benchmarks")]
+    assert links.index("11_fewer_bits.html#2.-Sixteen-bits") < min([*benchmarks, 3])
+    assert page.locator("dialog.search mark").first.inner_text().lower() == "float16"
+
+
 def test_the_term_that_a_link_leads_to_is_marked(address: str, window: Visit) -> None:
     """Among seventy others."""
     window.page.goto(f"{address}/glossary.html#heatmap")

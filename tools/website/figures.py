@@ -212,7 +212,7 @@ def figure(picture: Picture, alt: str, living: dict[str, Any] | None = None) -> 
     )
     return (
         f'<figure class="drawn"{moves}><div class="scroll" tabindex="0" style="--least:{picture.least}px">'
-        f'<a class="full" href="figures/{picture.name}" title="Open the figure by itself">{image}</a></div></figure>'
+        f'<a class="full" href="figures/{picture.name}" title="See the whole figure">{image}</a></div></figure>'
     )
 
 

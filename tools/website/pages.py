@@ -30,6 +30,7 @@ ROWS = 16  # of a table that a phone shows whole; a longer one scrolls below its
 # What a line never divides: a number and its unit, a date.
 TOGETHER = re.compile(r"\d[\d.,]* (?:%|ms|s|MB|GB|KB|px|min|h)(?!\w)|\b\d{4}-\d\d-\d\d\b")
 COLUMNS = re.compile(r"\S  +\S")  # in two lines of a printed text or more, which then cannot wrap
+LETTERS = 8  # so many different ones, and a list of terms has a row of them to jump by
 HIDDEN = {"build", "node_modules", "__pycache__"}
 
 
@@ -190,7 +191,10 @@ def _finish(body: str, title: str | None = None) -> Page:
     for tag in soup(["h1", "h2", "h3", "h4"], id=True):
         tag["id"] = unquote(tag["id"])  # nbconvert quotes it like a link
     heading = soup.find("h1")
-    contents = [_entry(tag) for tag in soup(["h2", "h3"]) if tag.get("id")] or _terms_of(soup)
+    contents = [_entry(tag) for tag in soup(["h2", "h3"]) if tag.get("id")]
+    if not contents:
+        contents = _terms_of(soup)
+        _add_letters(soup, contents)
     return Page(title or (_text(heading) if heading else "Untitled"), soup, contents)
 
 
@@ -214,6 +218,19 @@ def _terms_of(soup: BeautifulSoup) -> list[tuple[str, str, int]]:
     """The contents of a list of terms, which has no headings."""
     found = ((item.find("a", id=True, recursive=False), item.find("strong")) for item in soup("li"))
     return [(anchor["id"], escape(_text(term)), 2) for anchor, term in found if anchor is not None and term is not None]
+
+
+def _add_letters(soup: BeautifulSoup, contents: list[tuple[str, str, int]]) -> None:
+    """Above a long list of terms, a row of the letters that they begin with."""
+    first: dict[str, str] = {}
+    for anchor, term, _ in contents:
+        first.setdefault(term[0].upper(), anchor)
+    if len(first) < LETTERS:
+        return
+    row = soup.new_tag("nav", attrs={"class": "letters", "aria-label": "Letters"})
+    for letter, anchor in first.items():
+        row.append(soup.new_tag("a", attrs={"href": f"#{anchor}"}, string=letter))
+    soup.find("a", id=contents[0][0]).find_parent("ul").insert_before(row)
 
 
 def _text(tag: Tag) -> str:

@@ -64,14 +64,26 @@ function followHeadings() {
   mark();
 }
 
-// Figures of which a part is out of sight say so, until the reader has scrolled to their end.
+// Figures of which a part is out of sight say so, until the reader has scrolled to their end: a button slides them on.
 function markWideFigures() {
   const mark = (box) => {
     const hidden = box.scrollWidth - box.clientWidth - box.scrollLeft;
     box.parentElement.classList.toggle("more", box.clientWidth > 0 && hidden > 8);
   };
+  const addButtons = (box) => {
+    const make = (className, textContent, onclick) =>
+      Object.assign(document.createElement("button"), { type: "button", className, textContent, onclick, tabIndex: -1 });
+    const buttons = Object.assign(document.createElement("div"), { className: "pills", ariaHidden: true }); // keys scroll, too
+    const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth";
+    buttons.append(
+      make("whole-figure", "whole", () => box.querySelector("a.full")?.click()),
+      make("slide", "more ›", () => box.scrollBy({ left: 0.8 * box.clientWidth, behavior })),
+    );
+    box.parentElement.append(buttons);
+  };
   const watch = new ResizeObserver((entries) => entries.forEach(({ target }) => mark(target.closest(".scroll"))));
   for (const box of document.querySelectorAll("figure.drawn > .scroll")) {
+    addButtons(box);
     box.addEventListener("scroll", () => mark(box), { passive: true });
     watch.observe(box);
     const picture = box.querySelector("img");
@@ -80,6 +92,36 @@ function markWideFigures() {
     const tall = picture.getAttribute("height") > 1.2 * picture.getAttribute("width"); // a graph: it begins in the middle
     if (tall) box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
   }
+}
+
+// On a phone the header leaves while one reads on, and is there again after an upward swipe. After a jump within the page
+// it stays away, or it would cover what was jumped to.
+function slideHeader() {
+  const header = document.querySelector("header");
+  let last = scrollY;
+  let jumped = -Infinity;
+  const jump = () => (jumped = performance.now());
+  document.addEventListener("click", (event) => event.target.closest?.('a[href*="#"]') && jump());
+  addEventListener("hashchange", jump);
+  const move = () => {
+    const by = scrollY - last;
+    const top = scrollY < header.offsetHeight;
+    if (Math.abs(by) < 6 && !top) return;
+    header.classList.toggle("away", !top && (by > 0 || performance.now() - jumped < 1500));
+    last = scrollY;
+  };
+  addEventListener("scroll", move, { passive: true });
+}
+
+// Where the list of lessons lies over the page, a tap beside it or Escape closes it.
+function closeMenu() {
+  const menu = document.getElementById("menu");
+  const close = () => (menu.checked = false);
+  document.addEventListener("click", (event) => {
+    if (menu.checked && !event.target.closest(".side, header, .menu")) close();
+  });
+  addEventListener("keydown", (event) => event.key === "Escape" && close());
+  document.querySelector(".side .contents")?.addEventListener("click", close);
 }
 
 // Lessons that are done: by the tick under the title, or by going on to the next one.
@@ -150,38 +192,53 @@ function explainTerms() {
 }
 
 // Every word must begin a word of the entry. What a reader learns from comes before what one looks up: first lessons,
-// terms and texts whose heading has all words, then functions of that very name, then text, then the package's other
-// entries. A name that only code has, such as pool_params, is looked for in the package first.
+// terms and the cheat sheet where the heading has all words, then functions of that very name, then their text, then the
+// repository's other texts, then the package's other entries. A name that only code has, such as pool_params, is looked
+// for in the package first.
 function rank(entries, query) {
   const fold = (text) => text.toLowerCase();
   const whole = fold(query).trim();
   const words = whole.split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
   if (!words.length) return [];
   const starts = words.map((word) => new RegExp(`(?<![\\p{L}\\p{N}])${word}`, "u"));
+  const each = starts.map((start) => new RegExp(start, "gu"));
   const name = /[\p{L}\p{N}][_.]\p{L}|\p{Ll}\p{Lu}/u.test(query.trim());
   const found = [];
   for (const entry of entries) {
     const [heading, page, text] = [entry.heading, entry.page, entry.text].map(fold);
     const inHeading = starts.every((start) => start.test(heading));
-    let score = heading === whole ? 50 : heading.startsWith(whole) ? 20 : 0;
-    for (const start of starts) {
-      const value = (start.test(heading) && 10) || (start.test(page) && 3) || (start.test(text) && 1) || 0;
+    const summary = entry.link.startsWith("cheat_sheet");
+    let score = summary ? 0 : heading === whole ? 50 : heading.startsWith(whole) ? 20 : 0;
+    starts.forEach((start, k) => {
+      const often = Math.min(5, text.match(each[k])?.length ?? 0);
+      const value = (start.test(heading) && 10) || (start.test(page) && 3 + often) || often;
       score = value && score >= 0 ? score + value : -Infinity;
-    }
+    });
     if (score <= 0) continue;
-    if (/^(\d\d_|glossary|cheat_sheet)/.test(entry.link)) score += 25 + (entry.heading === entry.page && 8);
+    const ofCourse = /^(\d\d_|glossary|cheat_sheet)/.test(entry.link);
+    if (ofCourse) score += 25 + (entry.heading === entry.page && 8);
     const ofPackage = entry.link.startsWith("api/");
     const called = heading === whole || heading.endsWith(`.${whole}`);
-    const group = ofPackage ? (called ? (name ? 0 : 1) : 3) : inHeading ? 0 : 2;
+    const group = ofPackage ? (called ? (name ? 0 : 1) : 4) : !ofCourse ? 3 : inHeading ? 0 : 2;
     found.push([group, score, entry]);
   }
   return found.sort((a, b) => a[0] - b[0] || b[1] - a[1]).map(([, , entry]) => entry);
 }
 
-// The first words of a text.
-function shortened(text, most) {
-  if (text.length <= most) return text;
-  return `${text.slice(0, most).replace(/\s+\S*$/, "")} …`;
+// The part of a text where the first of the words is found, or its beginning, with the words marked.
+function excerpt(text, query, most = 120) {
+  const words = query.toLowerCase().split(/[^\p{L}\p{N}_]+/u).filter(Boolean);
+  const found = new RegExp(`(?<![\\p{L}\\p{N}])(${words.join("|")})`, "giu");
+  const at = words.length ? text.search(found) : -1;
+  const from = at < most / 2 ? 0 : text.lastIndexOf(" ", at - most / 4) + 1;
+  let part = text.slice(from, from + most);
+  if (from + most < text.length) part = `${part.replace(/\s+\S*$/, "")} …`;
+  const small = document.createElement("small");
+  if (from) small.append("… ");
+  part.split(found).forEach((piece, k) => {
+    small.append(k % 2 ? Object.assign(document.createElement("mark"), { textContent: piece }) : piece);
+  });
+  return small;
 }
 
 function search() {
@@ -191,13 +248,13 @@ function search() {
   const status = dialog.querySelector("[role=status]");
   const show = () => {
     const found = rank(window.COURSE_INDEX ?? [], field.value);
-    status.textContent = field.value.trim() && window.COURSE_INDEX ? `${found.length || "Nothing"} found` : "";
+    const asked = field.value.trim();
+    status.textContent = !window.COURSE_INDEX ? "Loading the index …" : asked ? `${found.length || "Nothing"} found` : "";
     list.replaceChildren(
       ...found.slice(0, 25).map(({ link, page, heading, text }) => {
         const anchor = Object.assign(document.createElement("a"), { href: root.dataset.root + link });
-        const small = Object.assign(document.createElement("small"), { textContent: shortened(text, 120) });
         const from = heading === page ? "" : ` · ${page}`;
-        anchor.append(Object.assign(document.createElement("b"), { textContent: heading }), from, small);
+        anchor.append(Object.assign(document.createElement("b"), { textContent: heading }), from, excerpt(text, field.value));
         anchor.addEventListener("click", () => dialog.close());
         const item = document.createElement("li");
         item.append(anchor);
@@ -205,15 +262,25 @@ function search() {
       }),
     );
   };
-  const open = () => {
-    dialog.showModal();
-    field.focus();
+  const load = () => {
     if (window.COURSE_INDEX || document.getElementById("index")) return;
     const script = Object.assign(document.createElement("script"), { id: "index", onload: show });
+    script.onerror = () => {
+      script.remove(); // the next try loads it again
+      status.textContent = "The index could not be loaded.";
+    };
     script.src = `${root.dataset.root}assets/index.js`;
     document.head.append(script);
   };
-  document.querySelector(".find").addEventListener("click", open);
+  const open = () => {
+    load();
+    dialog.showModal();
+    field.focus();
+    show();
+  };
+  const button = document.querySelector(".find");
+  for (const sign of ["pointerenter", "pointerdown", "focus"]) button.addEventListener(sign, load);
+  button.addEventListener("click", open);
   field.addEventListener("input", show);
   dialog.querySelector("form").addEventListener("submit", (event) => {
     const first = list.querySelector("a");
@@ -243,9 +310,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const button = event.target.closest(".copy");
     if (button) copyBlock(button);
   });
-  document.querySelector(".side .contents")?.addEventListener("click", () => {
-    document.getElementById("menu").checked = false; // on a phone the list covers the text
-  });
+  slideHeader();
+  closeMenu();
   keepTicks();
   explainTerms();
   search();

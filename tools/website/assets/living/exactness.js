@@ -19,10 +19,11 @@ export function live(stage, { maxInput, maxOutput, marked = [], label = "" }) {
       map.append(svg("rect", { ...place(n, m), width: UNIT, height: UNIT, class: kind }));
     }
   }
+  const radius = Math.max(UNIT / 3, (maxInput * UNIT) / 75); // at least 5 pixels on a phone
   const rings = svg("g", { class: "rings" });
   for (const [n, m] of marked) {
     const { x, y } = place(n, m);
-    if (n <= maxInput && m <= maxOutput) rings.append(svg("circle", { cx: x + UNIT / 2, cy: y + UNIT / 2, r: UNIT / 3 }));
+    if (n <= maxInput && m <= maxOutput) rings.append(svg("circle", { cx: x + UNIT / 2, cy: y + UNIT / 2, r: radius }));
   }
   const cursor = svg("rect", { width: UNIT, height: UNIT, class: "cursor" });
   map.append(rings, cursor);

@@ -28,6 +28,14 @@ export function slider(label, { min, max, value, step = 1, show = String }, chan
     tell();
     changed(Number(input.value));
   });
+  // A swipe that the browser takes for scrolling changes nothing.
+  let before = value;
+  input.addEventListener("pointerdown", () => (before = input.value));
+  input.addEventListener("pointercancel", () => {
+    if (input.value === String(before)) return;
+    input.value = before;
+    input.dispatchEvent(new Event("input"));
+  });
   tell();
   const set = (next, low = input.min, high = input.max) => {
     Object.assign(input, { min: low, max: high });

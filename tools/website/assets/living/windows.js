@@ -63,13 +63,13 @@ export function live(stage, { input, output }) {
   });
   stage.append(
     controls(nSlider.row, mSlider.row),
+    says, // in sight while a thumb is on a slider
     html(
       "div",
       { className: "pair" },
       html("div", {}, titles[0], adaptive.drawing),
       html("div", {}, titles[1], computed.drawing),
     ),
-    says,
   );
   draw();
 }
