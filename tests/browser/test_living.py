@@ -218,6 +218,26 @@ def test_a_slider_moves_by_arrow_key(page: Page) -> None:
     assert says(page, "windows").startswith("12 = 4 × 3 + 0: remainder 0. All windows are the same.")
 
 
+def test_a_swipe_over_a_slider_scrolls_and_changes_nothing(page: Page) -> None:
+    """Up and down it is the page's; from side to side it is the slider's."""
+    shown = figure(page, "windows").get_by_label("pixels n")
+    line = page.context.new_cdp_session(page)
+    for across, down in ((0, -200), (60, 0)):
+        shown.evaluate("one => one.scrollIntoView({block: 'center', behavior: 'instant'})")
+        box, before, at = shown.bounding_box(), shown.input_value(), page.evaluate("scrollY")
+        x, y = box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2
+        line.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+        for part in (0.2, 0.4, 0.6, 0.8, 1.0):
+            point = {"x": x + part * across, "y": y + part * down}
+            line.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
+        line.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        if down:
+            page.wait_for_function("(at) => scrollY > at + 50", arg=at)
+            assert shown.input_value() == before
+        else:
+            page.wait_for_function("([one, before]) => one.value !== before", arg=[shown.element_handle(), before])
+
+
 def test_the_map_names_pairs_by_touch_and_by_keys(page: Page) -> None:
     """A tap chooses a pair, arrows go on from there, and the windows of that pair are drawn below."""
     shown = figure(page, "exactness")

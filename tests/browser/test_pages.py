@@ -260,7 +260,8 @@ def test_on_a_phone_the_header_is_an_upward_swipe_away(address: str, browser) ->
     page.wait_for_function(f"{bottom} > 40")
     page.locator(".burger").tap()
     side = page.locator(".side")
-    assert side.bounding_box()["y"] == 0
+    assert side.bounding_box()["height"] == SIZES["phone"]["height"]
+    assert page.evaluate("scrollY") == pytest.approx(1940, abs=20)
     page.touchscreen.tap(SIZES["phone"]["width"] - 8, 600)
     assert not side.is_visible()
     page.locator(".burger").tap()
