@@ -228,6 +228,7 @@ def test_a_swipe_over_a_slider_scrolls_and_changes_nothing(page: Page) -> None:
         x, y = box["x"] + 0.3 * box["width"], box["y"] + box["height"] / 2
         line.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
         for part in (0.2, 0.4, 0.6, 0.8, 1.0):
+            page.wait_for_timeout(30)  # between two frames
             point = {"x": x + part * across, "y": y + part * down}
             line.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [point]})
         line.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
