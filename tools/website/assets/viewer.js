@@ -24,7 +24,6 @@ function viewer() {
     button("✕", "Close", () => dialog.close()),
   );
   const dialog = make("dialog", { className: "viewer", ariaLabel: "Figure" }, bar, stage, words);
-  document.body.append(dialog);
 
   let scale = 1;
   let [width, height] = [1, 1]; // of the picture, fitted
@@ -52,6 +51,7 @@ function viewer() {
     file.href = link.href;
     words.textContent = link.closest("figure").querySelector("figcaption")?.textContent ?? "";
     link.focus({ preventScroll: true }); // where the focus returns to
+    document.body.append(dialog);
     dialog.showModal();
     history.pushState({ viewer: true }, "");
     fit();
