@@ -478,6 +478,8 @@ def test_shards_train_as_files_do(shards: Path, tmp_path: Path) -> None:
 
 PROGRAM = """
 import sys
+import faulthandler
+faulthandler.dump_traceback_later(500)  # where it waits, if it does
 sys.path[:0] = {paths!r}
 import torch
 torch.set_num_threads(1)
