@@ -481,9 +481,16 @@ import sys
 import faulthandler
 faulthandler.dump_traceback_later(500)  # where it waits, if it does
 sys.path[:0] = {paths!r}
-import torch
+import gc, torch
+from torch import distributed, nn
 torch.set_num_threads(1)
 from test_train import tiny_start, train
+leave = distributed.destroy_process_group
+def alone():
+    kept = [one for one in gc.get_objects() if isinstance(one, nn.parallel.DistributedDataParallel)]
+    assert not kept, "freed after its process group, it may wait for ever"
+    leave()
+distributed.destroy_process_group = alone
 class Tells:
     def planned(self, plan): pass
     def measured(self, line): pass

@@ -238,6 +238,7 @@ def train(
             problems.append(Problem("pictures both to train on and to measure on", len(shared), min(shared), True))
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     rank, world, device = _join(device)
+    trainer: Trainer | None = None
     try:
         model = start_model(start, joint_set, recipe.get("model", Recipe.model))
         size = check_size(model.trained_size or Recipe.size if size is None else size)
@@ -271,6 +272,8 @@ def train(
         (history,) = histories
     finally:
         if world > 1 and distributed.is_initialized():
+            if trainer is not None:
+                trainer.part()
             distributed.destroy_process_group()
     score = max(history, key=lambda line: line["oks"])
     return Trained(folder / BEST, folder / LAST, history[0], score, history, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import time
@@ -146,6 +147,15 @@ class Trainer:
     def epoch(self) -> int:
         """How often every person has been seen."""
         return self.step // (len(self.people) // self.recipe.batch)
+
+    def part(self) -> None:
+        """Let go of what joins this process to the others; needed before their process group is destroyed.
+
+        Freed after it, DistributedDataParallel would be the last to hold the group. It would then wait for the group's
+        threads, which may wait for Python's lock, which it holds (https://github.com/pytorch/pytorch/issues/75097).
+        """
+        self._parallel = self.model
+        gc.collect()
 
     # ------------------------------------------------------------------------------------------------------- state
 
