@@ -17,7 +17,6 @@ from typing import Any, ClassVar, overload
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib import cycler
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import to_hex, to_rgb
@@ -25,6 +24,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter
+from matplotlib.typing import ColorType
 from PIL import Image
 
 __all__ = [
@@ -96,7 +96,7 @@ _RC: Any = {  # matplotlib's types know each key by name
     "ytick.color": INK,
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
-    "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]),
+    "axes.prop_cycle": plt.cycler(color=[BLUE, ORANGE, GREEN, VERMILION, PURPLE, SKY]),
     "legend.frameon": False,
     "legend.fontsize": 9,
     "grid.color": GRID,
@@ -104,7 +104,7 @@ _RC: Any = {  # matplotlib's types know each key by name
 }
 
 
-def ink_on(area: str | Sequence[float]) -> str:
+def ink_on(area: ColorType) -> str:
     """The colour of text on a filled area, `ON_COLOUR` or `ON_DARK`: the one with more contrast (WCAG 2, 1.4.3).
 
     Args:
@@ -116,14 +116,14 @@ def ink_on(area: str | Sequence[float]) -> str:
     return max(ON_COLOUR, ON_DARK, key=lambda ink: _contrast(ink, area))
 
 
-def _contrast(one: str | Sequence[float], other: str | Sequence[float]) -> float:
+def _contrast(one: ColorType, other: ColorType) -> float:
     """The ratio of two colours' luminances, from 1 to 21."""
     darker, lighter = sorted(_luminance(colour) for colour in (one, other))
     return (lighter + 0.05) / (darker + 0.05)
 
 
-def _luminance(colour: str | Sequence[float]) -> float:
-    channels = np.array(to_rgb(tuple(colour) if not isinstance(colour, str) else colour))  # (3,), sRGB
+def _luminance(colour: ColorType) -> float:
+    channels = np.asarray(to_rgb(colour), dtype=float)  # (3,), sRGB
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
