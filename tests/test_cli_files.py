@@ -220,11 +220,13 @@ def test_words_that_no_command_knows(refused: Callable, command: str) -> None:
 
 
 NAMES = {"SIGINT": 130, "SIGTERM": 143, "SIGHUP": 129}
-# A signal after so many seconds of computing, from a thread, so that a loaded machine is no nearer to the end by then.
+# A signal after so many seconds of computing, from a thread, so that a loaded machine is no nearer to the end by then;
+# or after ten times as many by the clock, since `view` soon waits for a browser and computes no more.
 AFTER = """
 import os, signal, sys, threading, time
+end = time.monotonic() + 10 * {seconds}
 def watch():
-    while time.process_time() < {seconds}:
+    while time.process_time() < {seconds} and time.monotonic() < end:
         time.sleep(0.005)
     os.kill(os.getpid(), signal.{name})
 threading.Thread(target=watch, daemon=True).start()
