@@ -68,8 +68,9 @@ function tellBar(value, max, words) {
   element("progress").hidden = false;
 }
 
+// Unless a download goes on.
 function hideBar() {
-  element("progress").hidden = true;
+  if (Object.values(loads).every(({ ready }) => ready)) element("progress").hidden = true;
 }
 
 export async function loadModel() {
@@ -131,7 +132,7 @@ function beginLoad(name) {
         throw new Error(`${labelOf(name)} cannot be loaded (${error.message}): run "make demo" again.`);
       },
     )
-    .finally(() => Object.values(loads).every(({ ready }) => ready) && hideBar());
+    .finally(hideBar);
   return load;
 }
 
@@ -419,7 +420,7 @@ async function compare() {
     if (!isStop(error)) throw error; // who stopped it has said so
   } finally {
     if (timing === stop) timing = null;
-    if (Object.values(loads).every(({ ready }) => ready)) hideBar();
+    hideBar();
     tellCompare();
   }
 }

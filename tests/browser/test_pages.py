@@ -34,6 +34,14 @@ def address(site: Path) -> Iterator[str]:
     server.shutdown()
 
 
+@pytest.fixture
+def phone(browser) -> Iterator[Visit]:
+    """A window of a phone's size, with touch."""
+    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
+    yield visit
+    visit.context.close()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", SIZES)
 def test_every_page_fits_and_asks_nobody(site: Path, address: str, browser, size: str, scheme: str) -> None:
@@ -182,13 +190,12 @@ def test_search_lists_what_explains_before_what_one_looks_up(address: str, windo
     assert max(lessons, default=0) < min(package)
 
 
-def test_on_a_phone_a_long_table_keeps_the_names_of_its_columns(address: str, browser) -> None:
+def test_on_a_phone_a_long_table_keeps_the_names_of_its_columns(address: str, phone: Visit) -> None:
     """However far its rows are scrolled; the first column stays, too, and the table fits on the screen."""
-    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
-    visit.page.goto(f"{address}/08_take_it_to_devices.html")
+    phone.page.goto(f"{address}/08_take_it_to_devices.html")
     tall = """() => [...document.querySelectorAll(".scroll:has(> table)")]
         .findIndex((box) => box.scrollHeight > 1.2 * box.clientHeight && box.scrollWidth > box.clientWidth)"""
-    box = visit.page.locator(".scroll:has(> table)").nth(visit.page.evaluate(tall))
+    box = phone.page.locator(".scroll:has(> table)").nth(phone.page.evaluate(tall))
     assert box.bounding_box()["height"] < SIZES["phone"]["height"]
     box.evaluate("one => one.scrollTo(60, 300)")
     names = """one => {
@@ -196,26 +203,22 @@ def test_on_a_phone_a_long_table_keeps_the_names_of_its_columns(address: str, br
         return [head.top - outer.top, head.left - outer.left];
     }"""
     assert max(abs(part) for part in box.evaluate(names)) < 2
-    visit.context.close()
 
 
-def test_on_a_phone_a_caption_stays_in_view(address: str, browser) -> None:
+def test_on_a_phone_a_caption_stays_in_view(address: str, phone: Visit) -> None:
     """However far its table is scrolled."""
-    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
-    visit.page.goto(f"{address}/03_watch_the_export_fail.html")
-    captions = visit.page.locator(".scroll caption")
+    phone.page.goto(f"{address}/03_watch_the_export_fail.html")
+    captions = phone.page.locator(".scroll caption")
     for caption in captions.all():
         caption.evaluate("one => one.closest('.scroll').scrollTo(90, 0)")
         place = caption.bounding_box()
         assert 0 <= place["x"] <= place["x"] + place["width"] <= SIZES["phone"]["width"]
     assert captions.count()
-    visit.context.close()
 
 
-def test_a_figure_opens_within_the_page(address: str, browser) -> None:
+def test_a_figure_opens_within_the_page(address: str, phone: Visit) -> None:
     """A tap shows all of it, larger on demand; Escape, the button and the way back close it where the reader was."""
-    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
-    page = visit.page
+    page = phone.page
     page.goto(f"{address}/04_fix_the_pooling.html")
     link = page.locator("figure.drawn.more:not(.alive) a.full").first
     link.scroll_into_view_if_needed()
@@ -244,8 +247,7 @@ def test_a_figure_opens_within_the_page(address: str, browser) -> None:
     page.locator("figure.drawn.more:not(.alive) .slide").first.tap()
     page.wait_for_function("document.querySelector('figure.drawn:not(.alive) .scroll').scrollLeft > 50")
     assert box.evaluate("one => one.scrollLeft") > 0
-    assert visit.complaints == []
-    visit.context.close()
+    assert phone.complaints == []
 
 
 def test_on_a_phone_the_header_is_an_upward_swipe_away(address: str, browser) -> None:
@@ -327,10 +329,9 @@ def test_a_term_is_explained_on_hover_and_on_focus(address: str, window: Visit) 
     assert tip.is_visible()
 
 
-def test_by_touch_a_term_is_explained_before_it_is_left_for(address: str, browser) -> None:
+def test_by_touch_a_term_is_explained_before_it_is_left_for(address: str, phone: Visit) -> None:
     """The first tap shows the line and stays; a tap elsewhere puts it away; two taps lead to the glossary."""
-    visit = open_window(browser, viewport=SIZES["phone"], has_touch=True, is_mobile=True)
-    page = visit.page
+    page = phone.page
     page.goto(f"{address}/04_fix_the_pooling.html")
     term = page.locator("main a[data-term]").first
     term.tap()
@@ -343,7 +344,6 @@ def test_by_touch_a_term_is_explained_before_it_is_left_for(address: str, browse
     assert tip.is_visible()
     term.tap()
     page.wait_for_url("**/glossary.html#*")
-    visit.context.close()
 
 
 def test_wide_figures_say_that_there_is_more(address: str, browser) -> None:
